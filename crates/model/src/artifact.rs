@@ -1,0 +1,105 @@
+//! What decisions need of a manifest, without its bytes.
+
+use crate::clock::{Fact, Time};
+use crate::digest::Digest;
+use crate::manifest::{Content, Descriptor, Manifest};
+use crate::media_type::MediaType;
+
+/// The annotation in which builders say when an image was made.
+pub const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
+
+/// The artifact type and configuration of the empty descriptor, which says nothing.
+const EMPTY_CONFIG_SIZE: u64 = 2;
+
+/// A blob that an artifact needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes, as the manifest says.
+    pub size: u64,
+}
+
+/// A manifest that an index lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Its digest.
+    pub digest: Digest,
+    /// What the index says that it is.
+    pub media_type: MediaType,
+    /// Its size in bytes, as the index says.
+    pub size: u64,
+}
+
+/// One manifest of a repository, as facts. The unit of deletion is an artifact: a digest with all its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Its digest.
+    pub digest: Digest,
+    /// What kind of manifest it is.
+    pub media_type: MediaType,
+    /// `artifactType`, where it has one.
+    pub artifact_type: Option<String>,
+    /// The size of the manifest itself, in bytes.
+    pub size: u64,
+    /// The manifests that it lists, where it is an index.
+    pub children: Vec<Child>,
+    /// What it is attached to.
+    pub subject: Option<Digest>,
+    /// Its configuration blob, where that is the configuration of a container image: the only kind that says
+    /// when the image was created. Charts, signatures and empty configurations are not worth a request.
+    pub image_config: Option<Blob>,
+    /// All its blobs, the configuration among them.
+    pub blobs: Vec<Blob>,
+    /// What its annotation says of when it was created.
+    pub created_annotation: Option<Fact<Time>>,
+}
+
+impl Artifact {
+    /// Whether it is an index or a manifest list.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        self.media_type.is_index()
+    }
+}
+
+impl From<&Manifest> for Artifact {
+    fn from(manifest: &Manifest) -> Self {
+        let blob = |descriptor: &Descriptor| Blob {
+            digest: descriptor.digest.clone(),
+            size: descriptor.size,
+        };
+        let (children, config, blobs) = match manifest.content() {
+            Content::Image { config, layers } => (
+                Vec::new(),
+                Some(config),
+                std::iter::once(config).chain(layers).map(blob).collect(),
+            ),
+            Content::Index { manifests } => {
+                let child = |descriptor: &Descriptor| Child {
+                    digest: descriptor.digest.clone(),
+                    media_type: descriptor.media_type.clone(),
+                    size: descriptor.size,
+                };
+                (manifests.iter().map(child).collect(), None, Vec::new())
+            }
+            Content::Artifact { blobs } => (Vec::new(), None, blobs.iter().map(blob).collect()),
+        };
+        Self {
+            digest: manifest.digest().clone(),
+            media_type: manifest.media_type().clone(),
+            artifact_type: manifest.artifact_type().map(str::to_owned),
+            size: manifest.bytes().len() as u64,
+            children,
+            subject: manifest.subject().map(|subject| subject.digest.clone()),
+            image_config: config
+                .filter(|config| config.media_type.is_image_config() && config.size > EMPTY_CONFIG_SIZE)
+                .map(blob),
+            blobs,
+            created_annotation: manifest
+                .annotations()
+                .get(CREATED_ANNOTATION)
+                .map(|text| Fact::from_rfc3339(text)),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Content digests, by the grammar of the OCI image specification.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256, Sha512};
+use thiserror::Error;
+
+/// Why a digest was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DigestError {
+    /// Not `algorithm:encoded`.
+    #[error("a digest reads `algorithm:encoded`, as in `sha256:` and 64 hexadecimal digits")]
+    Shape,
+    /// A registered algorithm with an encoded part of the wrong length or alphabet.
+    #[error("a {algorithm} digest has {length} lower-case hexadecimal digits")]
+    Encoded {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// How many digits it has.
+        length: usize,
+    },
+}
+
+/// A digest: what a manifest or blob is identified by.
+///
+/// `sha256` is held in binary, since nearly every digest is one and a snapshot holds many. Any other algorithm
+/// that the grammar allows is accepted as a name; only `sha256` and `sha512` can be verified.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Digest(Repr);
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Repr {
+    Sha256([u8; 32]),
+    Other(Arc<str>),
+}
+
+impl Digest {
+    /// The `sha256` digest of `content`.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(Repr::Sha256(Sha256::digest(content).into()))
+    }
+
+    /// The digest with the given `sha256` value.
+    #[must_use]
+    pub fn from_sha256(value: [u8; 32]) -> Self {
+        Self(Repr::Sha256(value))
+    }
+
+    /// Whether `content` has this digest; `None` where the algorithm cannot be computed here.
+    #[must_use]
+    pub fn verifies(&self, content: &[u8]) -> Option<bool> {
+        match &self.0 {
+            Repr::Sha256(expected) => Some(Sha256::digest(content).as_slice() == expected),
+            Repr::Other(text) => {
+                let hex = text.strip_prefix("sha512:")?;
+                Some(hex_of(&Sha512::digest(content)) == hex)
+            }
+        }
+    }
+
+    /// The algorithm, such as `sha256`.
+    #[must_use]
+    pub fn algorithm(&self) -> &str {
+        match &self.0 {
+            Repr::Sha256(_) => "sha256",
+            Repr::Other(text) => text.split_once(':').map_or("", |(algorithm, _)| algorithm),
+        }
+    }
+
+    /// The encoded part, behind the colon.
+    #[must_use]
+    pub fn encoded(&self) -> String {
+        match &self.0 {
+            Repr::Sha256(value) => hex_of(value),
+            Repr::Other(text) => text.split_once(':').map_or("", |(_, encoded)| encoded).to_owned(),
+        }
+    }
+
+    /// The first twelve characters of the encoded part, for people to read.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut encoded = self.encoded();
+        encoded.truncate(12);
+        encoded
+    }
+
+    /// The tag under which referrers of this digest are listed where a registry has no referrers API: the
+    /// algorithm (at most 32 characters), a dash, the encoded part (at most 64).
+    ///
+    /// Distribution specification, "Referrers Tag Schema".
+    #[must_use]
+    pub fn referrers_tag(&self) -> String {
+        let algorithm: String = self.algorithm().chars().take(32).collect();
+        let encoded: String = self.encoded().chars().take(64).collect();
+        format!("{algorithm}-{encoded}")
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+fn hex_of(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        out.push(HEX[usize::from(byte >> 4)] as char);
+        out.push(HEX[usize::from(byte & 15)] as char);
+    }
+    out
+}
+
+fn nibble(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+/// Reads 64 lower-case hexadecimal digits.
+pub(crate) fn sha256_from_hex(hex: &str) -> Option<[u8; 32]> {
+    let hex = hex.as_bytes();
+    if hex.len() != 64 {
+        return None;
+    }
+    let mut out = [0; 32];
+    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(out)
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let (algorithm, encoded) = text.split_once(':').ok_or(DigestError::Shape)?;
+        match algorithm {
+            "sha256" => sha256_from_hex(encoded)
+                .map(Self::from_sha256)
+                .ok_or(DigestError::Encoded {
+                    algorithm: "sha256",
+                    length: 64,
+                }),
+            "sha512" if encoded.len() != 128 || !encoded.bytes().all(|b| nibble(b).is_some()) => {
+                Err(DigestError::Encoded {
+                    algorithm: "sha512",
+                    length: 128,
+                })
+            }
+            _ => {
+                let component = |part: &str| {
+                    !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+                };
+                let well_formed = text.len() <= 256
+                    && algorithm.split(['+', '.', '_', '-']).all(component)
+                    && !encoded.is_empty()
+                    && encoded
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'=' | b'_' | b'-'));
+                if well_formed {
+                    Ok(Self(Repr::Other(text.into())))
+                } else {
+                    Err(DigestError::Shape)
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Repr::Sha256(value) => {
+                let mut text = *b"sha256:0000000000000000000000000000000000000000000000000000000000000000";
+                for (pair, byte) in text[7..].chunks_exact_mut(2).zip(value) {
+                    pair[0] = HEX[usize::from(byte >> 4)];
+                    pair[1] = HEX[usize::from(byte & 15)];
+                }
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+            }
+            Repr::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = DigestError;
+
+    fn try_from(text: String) -> Result<Self, DigestError> {
+        text.parse()
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    #[test]
+    fn the_digest_of_nothing_is_the_known_one() {
+        assert_eq!(Digest::of(b"").to_string(), EMPTY);
+        assert_eq!(EMPTY.parse::<Digest>().unwrap(), Digest::of(b""));
+        assert_eq!(Digest::of(b"").referrers_tag(), EMPTY.replace(':', "-"));
+    }
+
+    #[test]
+    fn digests_follow_the_grammar_of_the_image_specification() {
+        let sha512 = format!("sha512:{}", "0f".repeat(64));
+        for good in [
+            EMPTY,
+            sha512.as_str(),
+            "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8",
+        ] {
+            assert_eq!(good.parse::<Digest>().unwrap().to_string(), good);
+        }
+        for bad in [
+            "",
+            "sha256",
+            "sha256:",
+            "sha256:abc",
+            &EMPTY.to_uppercase(),
+            &EMPTY.replace('e', "E"),
+            "SHA256:00",
+            "sha512:00",
+            "a b:c",
+            "a:b c",
+            "+a:b",
+            "a:../../etc",
+        ] {
+            assert!(bad.parse::<Digest>().is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn content_is_verified_by_sha256_and_sha512_and_by_nothing_else() {
+        assert_eq!(Digest::of(b"x").verifies(b"x"), Some(true));
+        assert_eq!(Digest::of(b"x").verifies(b"y"), Some(false));
+        let sha512: Digest = format!("sha512:{}", hex_of(&Sha512::digest(b"x")))
+            .parse()
+            .unwrap();
+        assert_eq!(sha512.verifies(b"x"), Some(true));
+        assert_eq!(sha512.verifies(b"y"), Some(false));
+        assert_eq!("b3:abc".parse::<Digest>().unwrap().verifies(b"x"), None);
+    }
+
+    #[test]
+    fn the_referrers_tag_of_a_long_digest_is_cut_as_the_specification_says() {
+        let sha512: Digest = format!("sha512:{}", "0f".repeat(64)).parse().unwrap();
+        assert_eq!(sha512.referrers_tag(), format!("sha512-{}", "0f".repeat(32)));
+    }
+}

@@ -1,0 +1,80 @@
+//! Kinds of requests to a registry: the unit of cost, counted in tests, plans and metrics.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// What a request to a registry was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestKind {
+    /// `GET /v2/`: is there a registry, and how does it authenticate.
+    Ping,
+    /// A token from an authorization server.
+    Token,
+    /// A page of the catalog.
+    Catalog,
+    /// A page of a repository's tags.
+    Tags,
+    /// A manifest, by tag or by digest.
+    Manifest,
+    /// A configuration blob.
+    ConfigBlob,
+    /// The referrers of a digest.
+    Referrers,
+}
+
+impl RequestKind {
+    /// Every kind, in the order of their names in a report.
+    pub const ALL: [Self; 7] = [
+        Self::Ping,
+        Self::Token,
+        Self::Catalog,
+        Self::Tags,
+        Self::Manifest,
+        Self::ConfigBlob,
+        Self::Referrers,
+    ];
+
+    /// The name that reports and metrics use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Token => "token",
+            Self::Catalog => "catalog",
+            Self::Tags => "tags",
+            Self::Manifest => "manifest",
+            Self::ConfigBlob => "config_blob",
+            Self::Referrers => "referrers",
+        }
+    }
+}
+
+/// How many requests of each kind were sent, retries included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RequestCounts {
+    /// All of them.
+    pub total: u64,
+    /// Those of each kind that occurred.
+    pub by_kind: BTreeMap<RequestKind, u64>,
+}
+
+impl RequestCounts {
+    /// How many there were of one kind.
+    #[must_use]
+    pub fn of(&self, kind: RequestKind) -> u64 {
+        self.by_kind.get(&kind).copied().unwrap_or(0)
+    }
+}
+
+impl FromIterator<(RequestKind, u64)> for RequestCounts {
+    fn from_iter<I: IntoIterator<Item = (RequestKind, u64)>>(counts: I) -> Self {
+        let mut out = Self::default();
+        for (kind, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            out.total += count;
+            *out.by_kind.entry(kind).or_default() += count;
+        }
+        out
+    }
+}

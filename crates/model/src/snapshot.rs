@@ -1,0 +1,204 @@
+//! What was seen of a repository, and how completely.
+//!
+//! Only a [`CompleteSnapshot`] can be decided upon. A listing that broke off, a page that repeated, a manifest
+//! that could not be read make the repository *incomplete*: it is reported, never guessed at.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::artifact::Artifact;
+use crate::clock::{Fact, Time};
+use crate::digest::Digest;
+use crate::manifest::Descriptor;
+use crate::name::RepositoryName;
+use crate::tag::Tag;
+
+/// A tag of the listing, and the digest it is on, once that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedTag {
+    /// The tag.
+    pub tag: Tag,
+    /// What it was seen to point to; `None` until somebody asked.
+    pub digest: Option<Digest>,
+}
+
+/// Why nothing can be decided about a repository.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Incomplete {
+    /// The request that failed, and how; text from outside may be in it.
+    pub why: String,
+}
+
+/// One repository, as far as it has been looked at.
+///
+/// Facts are added as they are asked for. Maps are keyed by digest, since what a digest names never changes.
+#[derive(Debug, Clone)]
+pub struct RepositorySnapshot {
+    repository: RepositoryName,
+    tags: Vec<ListedTag>,
+    artifacts: HashMap<Digest, Artifact>,
+    absent: HashSet<Digest>,
+    config_created: HashMap<Digest, Fact<Time>>,
+    referrers: HashMap<Digest, Vec<Descriptor>>,
+    incomplete: Option<Incomplete>,
+}
+
+impl RepositorySnapshot {
+    /// A repository of which the names of all tags are known, in any order, and nothing else.
+    #[must_use]
+    pub fn listed(repository: RepositoryName, tags: impl IntoIterator<Item = Tag>) -> Self {
+        let mut tags: Vec<_> = tags
+            .into_iter()
+            .map(|tag| ListedTag { tag, digest: None })
+            .collect();
+        tags.sort_unstable_by(|a, b| a.tag.cmp(&b.tag));
+        tags.dedup_by(|a, b| a.tag == b.tag);
+        Self {
+            repository,
+            tags,
+            artifacts: HashMap::new(),
+            absent: HashSet::new(),
+            config_created: HashMap::new(),
+            referrers: HashMap::new(),
+            incomplete: None,
+        }
+    }
+
+    /// A repository whose tags could not be listed.
+    #[must_use]
+    pub fn unlisted(repository: RepositoryName, why: Incomplete) -> Self {
+        let mut snapshot = Self::listed(repository, []);
+        snapshot.mark_incomplete(why);
+        snapshot
+    }
+
+    /// The repository's name.
+    #[must_use]
+    pub fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+
+    /// The tags, each once, sorted by their bytes.
+    #[must_use]
+    pub fn tags(&self) -> &[ListedTag] {
+        &self.tags
+    }
+
+    /// The position of a tag in [`tags`](Self::tags).
+    #[must_use]
+    pub fn position(&self, tag: &Tag) -> Option<usize> {
+        self.tags.binary_search_by(|listed| listed.tag.cmp(tag)).ok()
+    }
+
+    /// Records that the tag at `position` is on `artifact`.
+    pub fn resolve(&mut self, position: usize, artifact: Artifact) {
+        if let Some(listed) = self.tags.get_mut(position) {
+            listed.digest = Some(artifact.digest.clone());
+            self.insert_artifact(artifact);
+        }
+    }
+
+    /// Takes a tag out of the listing that a newer listing no longer has.
+    pub fn forget(&mut self, tag: &Tag) {
+        if let Some(position) = self.position(tag) {
+            self.tags.remove(position);
+        }
+    }
+
+    /// Adds what is known of a digest that no listed tag is on.
+    pub fn insert_artifact(&mut self, artifact: Artifact) {
+        self.artifacts.insert(artifact.digest.clone(), artifact);
+    }
+
+    /// Records that the registry has no manifest of this digest here.
+    pub fn insert_absent(&mut self, digest: Digest) {
+        self.absent.insert(digest);
+    }
+
+    /// Records what the configuration blob `config` says of when its image was created.
+    pub fn insert_config_created(&mut self, config: Digest, created: Fact<Time>) {
+        self.config_created.insert(config, created);
+    }
+
+    /// Records all referrers of `subject`.
+    pub fn insert_referrers(&mut self, subject: Digest, referrers: Vec<Descriptor>) {
+        self.referrers.insert(subject, referrers);
+    }
+
+    /// Records that nothing can be decided here. The first reason stays.
+    pub fn mark_incomplete(&mut self, why: Incomplete) {
+        self.incomplete.get_or_insert(why);
+    }
+
+    /// This snapshot as one that can be decided upon.
+    ///
+    /// # Errors
+    ///
+    /// When something in it could not be read.
+    pub fn complete(&self) -> Result<CompleteSnapshot<'_>, &Incomplete> {
+        match &self.incomplete {
+            None => Ok(CompleteSnapshot(self)),
+            Some(why) => Err(why),
+        }
+    }
+}
+
+/// A snapshot in which everything that was asked for was answered.
+#[derive(Debug, Clone, Copy)]
+pub struct CompleteSnapshot<'a>(&'a RepositorySnapshot);
+
+impl<'a> CompleteSnapshot<'a> {
+    /// The repository's name.
+    #[must_use]
+    pub fn repository(self) -> &'a RepositoryName {
+        &self.0.repository
+    }
+
+    /// The tags, each once, sorted by their bytes.
+    #[must_use]
+    pub fn tags(self) -> &'a [ListedTag] {
+        &self.0.tags
+    }
+
+    /// Whether the digest of every tag is known.
+    #[must_use]
+    pub fn is_resolved(self) -> bool {
+        self.0.tags.iter().all(|listed| listed.digest.is_some())
+    }
+
+    /// What is known of a digest.
+    #[must_use]
+    pub fn artifact(self, digest: &Digest) -> Option<&'a Artifact> {
+        self.0.artifacts.get(digest)
+    }
+
+    /// Every artifact that is known, in no order.
+    pub fn artifacts(self) -> impl Iterator<Item = &'a Artifact> {
+        self.0.artifacts.values()
+    }
+
+    /// Whether the registry said that it has no manifest of this digest here.
+    #[must_use]
+    pub fn is_absent(self, digest: &Digest) -> bool {
+        self.0.absent.contains(digest)
+    }
+
+    /// What a configuration blob says of when its image was created; `None` until somebody asked.
+    #[must_use]
+    pub fn config_created(self, config: &Digest) -> Option<Fact<Time>> {
+        self.0.config_created.get(config).copied()
+    }
+
+    /// The referrers of a digest by the registry's referrers API; `None` until somebody asked.
+    #[must_use]
+    pub fn referrers(self, subject: &Digest) -> Option<&'a [Descriptor]> {
+        self.0.referrers.get(subject).map(Vec::as_slice)
+    }
+
+    /// Every answer of the referrers API, in no order.
+    pub fn all_referrers(self) -> impl Iterator<Item = (&'a Digest, &'a [Descriptor])> {
+        self.0
+            .referrers
+            .iter()
+            .map(|(subject, referrers)| (subject, referrers.as_slice()))
+    }
+}
