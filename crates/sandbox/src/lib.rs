@@ -1,0 +1,47 @@
+//! A registry in one process over real HTTP, with realistic content and injectable faults.
+//!
+//! ```no_run
+//! # async fn story() -> std::io::Result<()> {
+//! use lagan_sandbox::{Fault, Moment, RequestKind, Sandbox, SandboxOptions};
+//!
+//! let sandbox = Sandbox::start(SandboxOptions::default().corpus(20, 50)).await?;
+//! let image = sandbox.put_image("team/app", &["1.0.0", "latest"], Moment::date(2026, 1, 1));
+//! sandbox.put_signature("team/app", image);
+//! sandbox.faults().push(Fault::retry_after(429, "1").on(RequestKind::ManifestGet).first(3));
+//! // ... a client at work on sandbox.url() ...
+//! let gets = sandbox.log().counts().of(RequestKind::ManifestGet);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Content is a pure function of [`CorpusOptions`]: [`Corpus`] lists what a sandbox serves, and is
+//! the truth that a tool's decisions can be judged by. [`push`] writes the same content to any
+//! other registry. Nothing in this crate reads a clock.
+
+mod auth;
+mod client;
+mod content;
+mod digest;
+mod faults;
+mod handmade;
+mod log;
+pub mod media;
+mod moment;
+mod options;
+mod push;
+mod random;
+mod server;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use auth::{Auth, Bearer, Clock, Grant, User};
+pub use content::{BlobRef, Content, Corpus, CorpusOptions, Kind, Manifest, Media, ReferrersStyle};
+pub use digest::{Digest, InvalidDigest};
+pub use faults::{Effect, Fault, FaultId, Faults};
+pub use handmade::Image;
+pub use log::{AccessLog, Counts, LogEntry, RequestKind};
+pub use moment::{InvalidMoment, Moment};
+pub use options::{Behaviour, Deletion, Profile, SandboxOptions, TagListing};
+pub use push::{PushError, Pushed, push};
+pub use server::Sandbox;

@@ -1,0 +1,103 @@
+//! The catalog and the lists of tags, page by page.
+
+use axum::response::Response;
+use http::StatusCode;
+use http::header::LINK;
+use serde_json::json;
+
+use super::Call;
+use super::reply::{Failure, json, set};
+use super::target::{encoded, field};
+use crate::options::TagListing;
+
+/// What a page's query asks for.
+struct Page {
+    last: Option<String>,
+    /// How many entries; `None` for all.
+    size: Option<usize>,
+}
+
+fn page(query: &str, default: Option<usize>, limit: Option<usize>) -> Result<Page, Failure> {
+    let size = match field(query, "n").filter(|n| !n.is_empty()) {
+        None => default.map(|size| limit.map_or(size, |limit| size.min(limit))),
+        Some(n) => {
+            let size = n.parse::<usize>().map_err(|_| Failure::PAGE_INVALID)?;
+            if limit.is_some_and(|limit| size > limit) {
+                return Err(Failure::PAGE_INVALID);
+            }
+            Some(size)
+        }
+    };
+    Ok(Page {
+        last: field(query, "last").filter(|last| !last.is_empty()),
+        size,
+    })
+}
+
+fn linked(mut response: Response, path: &str, page: &Page, last: Option<&str>, more: bool) -> Response {
+    if let (true, Some(last), Some(size)) = (more && page.size != Some(0), last, page.size) {
+        let link = format!("<{path}?last={}&n={size}>; rel=\"next\"", encoded(last));
+        set(&mut response, LINK, &link);
+    }
+    response
+}
+
+pub(super) fn catalog(call: &Call<'_>) -> Result<Response, Failure> {
+    let behaviour = &call.shared.behaviour;
+    let page = page(
+        call.query,
+        Some(behaviour.catalog_page),
+        Some(behaviour.catalog_limit),
+    )?;
+    let limit = page.size.unwrap_or(usize::MAX);
+    let (names, more) = call
+        .shared
+        .store
+        .names_after(page.last.as_deref(), call.repeats_an_entry(), limit);
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let body = json(StatusCode::OK, json!({ "repositories": names }).to_string());
+    Ok(linked(body, "/v2/_catalog", &page, names.last().copied(), more))
+}
+
+pub(super) fn tags(call: &Call<'_>) -> Result<Response, Failure> {
+    let behaviour = &call.shared.behaviour;
+    let repository = call.target.repository;
+    let whole = behaviour.tag_listing == TagListing::WholeUnsorted;
+    let page = if whole {
+        Page {
+            last: None,
+            size: None,
+        }
+    } else {
+        page(call.query, behaviour.tag_page, behaviour.tag_limit)?
+    };
+    let listed = call.shared.store.read(repository, |view| {
+        let limit = page.size.unwrap_or(usize::MAX);
+        let (tags, more) = view.tags_after(page.last.as_deref(), call.repeats_an_entry(), limit);
+        let mut tags: Vec<&str> = tags.into_iter().map(|(tag, _)| tag).collect();
+        if whole {
+            tags.sort_by_cached_key(|tag| scattered(tag));
+        }
+        let body = if tags.is_empty() && behaviour.empty_tags_are_null {
+            json!({ "name": repository, "tags": null })
+        } else {
+            json!({ "name": repository, "tags": tags })
+        };
+        let body = json(StatusCode::OK, body.to_string());
+        linked(
+            body,
+            &format!("/v2/{repository}/tags/list"),
+            &page,
+            tags.last().copied(),
+            more,
+        )
+    });
+    listed.ok_or(Failure::NAME_UNKNOWN)
+}
+
+/// FNV-1a: an order that is none, and is the same every time.
+fn scattered(tag: &str) -> u64 {
+    tag.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
