@@ -1,0 +1,32 @@
+//! The client for registries: the adapter behind [`RegistryRead`](lagan_model::RegistryRead).
+//!
+//! Everything that decides about deletion reads through here, so it fails closed: a listing that cannot be read
+//! to its end, bytes that do not hash to their digest, an answer in a shape that the specification does not
+//! know are errors, and never a shorter list or an empty answer. What answers is not trusted either: every
+//! body has a limit, credentials go to the registry's own origin and to its token service only, and links and
+//! redirects that lead elsewhere are not followed (except from a blob to object storage, without credentials).
+//!
+//! [`OciRegistry`] speaks OCI Distribution. Another kind of registry becomes a sibling of `oci`, on the same
+//! `client`, and an enum over the kinds becomes what is connected to.
+
+mod address;
+mod auth;
+mod challenge;
+mod client;
+mod count;
+mod link;
+mod oci;
+mod origin;
+mod page;
+mod problem;
+mod retry;
+mod settings;
+mod tls;
+mod token;
+mod transport;
+
+pub use address::RegistryUrl;
+pub use oci::{ConnectError, OciRegistry};
+pub use page::{MAX_ENTRIES, MAX_PAGE_BYTES, MAX_PAGES};
+pub use settings::{CaBundle, Credentials, Retry, Settings, SettingsError, Timeouts};
+pub use tls::install_crypto_provider;

@@ -1,0 +1,116 @@
+//! OCI Distribution: the protocol that every container registry speaks.
+
+mod connect;
+mod content;
+mod names;
+mod referrers;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use lagan_model::{
+    Capabilities, Capability, Digest, Failure, Manifest, Reference, Referrers, RegistryError,
+    RegistryIdentity, RegistryRead, RepositoryName, RequestCounts, RequestKind, Tag,
+};
+use url::Url;
+
+pub use self::connect::ConnectError;
+use self::referrers::ReferrersApi;
+use crate::client::RegistryClient;
+use crate::transport::{Redirects, Request};
+
+/// A registry that follows the OCI distribution specification, connected to.
+///
+/// At most [`Settings::max_concurrency`](crate::Settings) requests are under way at once, whoever calls. Nothing
+/// is remembered of what was read: only tokens, and whether there is a referrers API.
+pub struct OciRegistry {
+    identity: RegistryIdentity,
+    client: RegistryClient,
+    /// Everything before `/v2`, without a slash at its end.
+    base: String,
+    referrers: ReferrersApi,
+}
+
+impl OciRegistry {
+    fn url(&self, path: &str) -> Result<Url, RegistryError> {
+        let text = format!("{}/v2/{path}", self.base);
+        Url::parse(&text)
+            .map_err(|error| RegistryError::new(Failure::Malformed, format!("GET {text}"), error.to_string()))
+    }
+
+    /// A request that is answered by the registry itself.
+    fn request(
+        &self,
+        kind: RequestKind,
+        path: &str,
+        accept: &'static str,
+        limit: usize,
+    ) -> Result<Request, RegistryError> {
+        Ok(Request {
+            kind,
+            url: self.url(path)?,
+            accept: HeaderValue::from_static(accept),
+            limit,
+            redirects: Redirects::SameOrigin,
+        })
+    }
+}
+
+impl fmt::Debug for OciRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OciRegistry")
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RegistryRead for OciRegistry {
+    fn identity(&self) -> &RegistryIdentity {
+        &self.identity
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            referrers: self.referrers.capability(),
+            delete_tag: Capability::Unknown,
+        }
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.client.transport().counters().read()
+    }
+
+    async fn list_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+        self.read_catalog().await
+    }
+
+    async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
+        self.read_tags(repository).await
+    }
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RegistryError> {
+        self.read_manifest(repository, reference).await
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Referrers, RegistryError> {
+        self.read_referrers(repository, subject).await
+    }
+
+    async fn config_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        self.read_blob(repository, digest, limit).await
+    }
+}

@@ -1,0 +1,143 @@
+//! Refusals and failures, in words.
+
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use lagan_model::{Failure, RegistryError};
+use oci_distribution::errors::{OciEnvelope, OciErrorCode};
+
+use crate::transport::{Answer, Request};
+
+/// How much of what a registry says goes into a message, in characters.
+const SAID: usize = 300;
+
+/// The registry's own error (distribution specification, "Error Codes"), where the answer holds one.
+///
+/// Its presence tells a registry from a proxy in front of it: only a registry can say that something is not there.
+pub(crate) fn envelope(answer: &Answer) -> Option<OciEnvelope> {
+    serde_json::from_slice(&answer.body)
+        .ok()
+        .filter(|envelope: &OciEnvelope| !envelope.errors.is_empty())
+}
+
+/// Whether the registry's own error has this code.
+pub(crate) fn has_code(answer: &Answer, code: &OciErrorCode) -> bool {
+    envelope(answer).is_some_and(|envelope| envelope.errors.iter().any(|error| error.code == *code))
+}
+
+/// An answer that is not the one asked for, by its status.
+pub(crate) fn refusal(request: &Request, answer: &Answer) -> RegistryError {
+    let said = envelope(answer);
+    let failure = match answer.status.as_u16() {
+        // Who the caller is has been settled when it connected: what is refused now is this one thing.
+        401 | 403 => Failure::Denied,
+        404 if said.is_some() => Failure::NotFound,
+        405 | 501 => Failure::Unsupported,
+        408 => Failure::Timeout,
+        429 | 503 => Failure::Overloaded,
+        500.. => Failure::Server,
+        _ => Failure::Malformed,
+    };
+    let error = RegistryError::new(failure, request.line(), describe(answer));
+    match (failure, answer.status) {
+        (Failure::Malformed, StatusCode::NOT_FOUND) => {
+            error.with_hint("this is not a registry's own answer: look at what stands in front of it")
+        }
+        (Failure::Overloaded, _) => error.with_hint("try again later, or with fewer requests at once"),
+        _ => error,
+    }
+}
+
+/// `404 MANIFEST_UNKNOWN: manifest unknown`, or what there is of it.
+pub(crate) fn describe(answer: &Answer) -> String {
+    let status = answer.status;
+    if let Some(error) = envelope(answer).and_then(|envelope| envelope.errors.into_iter().next()) {
+        let code = match serde_json::to_value(&error.code) {
+            Ok(serde_json::Value::String(code)) => clean(&code),
+            _ => String::new(),
+        };
+        return match clean(&error.message) {
+            message if message.is_empty() => format!("{} {code}", status.as_u16()),
+            message => format!("{} {code}: {message}", status.as_u16()),
+        };
+    }
+    let plain = match answer.header(&CONTENT_TYPE) {
+        Some(kind) => kind.starts_with("text/plain") || kind.starts_with("application/json"),
+        None => !answer.body.trim_ascii_start().starts_with(b"<"),
+    };
+    let text = if plain {
+        clean(&String::from_utf8_lossy(&answer.body))
+    } else {
+        String::new()
+    };
+    match status.canonical_reason() {
+        Some(reason) if text.is_empty() => format!("{} {reason}", status.as_u16()),
+        Some(reason) => format!("{} {reason}: {text}", status.as_u16()),
+        None if text.is_empty() => status.as_u16().to_string(),
+        None => format!("{}: {text}", status.as_u16()),
+    }
+}
+
+/// The answer breaks the specification.
+pub(crate) fn malformed(request: &Request, detail: impl Into<String>) -> RegistryError {
+    RegistryError::new(Failure::Malformed, request.line(), detail)
+}
+
+/// Text from outside, in one line of bounded length, without what steers a terminal or reorders a line.
+pub(crate) fn clean(text: &str) -> String {
+    let mut out = String::new();
+    let printable = text
+        .chars()
+        .map(|c| {
+            if c.is_whitespace() || c.is_control() {
+                ' '
+            } else {
+                c
+            }
+        })
+        .filter(|c| !is_invisible(*c));
+    let (mut count, mut space) = (0, true);
+    for c in printable {
+        if c == ' ' && space {
+            continue;
+        }
+        if count == SAID {
+            out.push('…');
+            return out;
+        }
+        space = c == ' ';
+        count += 1;
+        out.push(c);
+    }
+    out.truncate(out.trim_end().len());
+    out
+}
+
+/// A name from outside, quoted and escaped, for a message that says why it was refused.
+pub(crate) fn quoted(name: &str) -> String {
+    let mut cut: String = name.chars().take(SAID).collect();
+    if cut.len() < name.len() {
+        cut.push('…');
+    }
+    format!("{cut:?}")
+}
+
+/// Marks of direction, joiners and other characters of no width.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_from_outside_becomes_one_harmless_line() {
+        assert_eq!(clean("  a\r\n\tb\u{1b}[31m\u{202e}c\u{9b}d  "), "a b [31mc d");
+        let long = clean(&"x".repeat(10_000));
+        assert_eq!(long.chars().count(), SAID + 1);
+        assert!(long.ends_with('…'));
+        assert_eq!(quoted("a\u{1b}\"\u{202e}"), r#""a\u{1b}\"\u{202e}""#);
+    }
+}

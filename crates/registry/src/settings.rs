@@ -1,0 +1,300 @@
+//! What it takes to reach a registry.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use lagan_model::RegistryName;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use thiserror::Error;
+
+use crate::address::RegistryUrl;
+
+/// Settings that cannot be used. Nothing has been contacted.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// Not a URL.
+    #[error("the registry's URL cannot be read: {0}")]
+    UrlSyntax(url::ParseError),
+    /// Neither `http` nor `https`.
+    #[error("the registry's URL is neither http nor https")]
+    UrlScheme,
+    /// No host, or one that is no name or address.
+    #[error("the registry's URL has no usable host")]
+    UrlHost,
+    /// A user name or password in the URL.
+    #[error("the registry's URL holds credentials")]
+    UrlCredentials,
+    /// A query or a fragment.
+    #[error("the registry's URL has a query or a fragment")]
+    UrlQuery,
+    /// The path of the protocol's own.
+    #[error("the registry's URL ends in /v2")]
+    UrlVersionPath,
+    /// A user name that HTTP cannot carry.
+    #[error("a user name must not be empty and must not hold a colon")]
+    Username,
+    /// A bundle without a certificate.
+    #[error("the CA bundle holds no certificate")]
+    CaBundleEmpty,
+    /// A certificate that no trust can be put in.
+    #[error("certificate {number} of the CA bundle cannot be used: {reason}")]
+    CaBundleInvalid {
+        /// Its place in the bundle, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client cannot be set up: {0}")]
+    Client(reqwest::Error),
+}
+
+impl SettingsError {
+    /// What would help, where something is known to.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::UrlSyntax(_) | Self::UrlScheme => {
+                Some("write https://registry.example.com, or http://localhost:5000 for plain HTTP")
+            }
+            Self::UrlHost => Some("write the host behind the scheme, as in https://registry.example.com"),
+            Self::UrlCredentials => {
+                Some("give the user name and a password file with the credentials, and the URL without them")
+            }
+            Self::UrlQuery => Some("give the URL up to the host, or up to the path prefix"),
+            Self::UrlVersionPath => Some("leave /v2 away: it is added to every request"),
+            Self::CaBundleEmpty | Self::CaBundleInvalid { .. } => {
+                Some("give a PEM file with one or more `-----BEGIN CERTIFICATE-----` blocks")
+            }
+            Self::Username | Self::Client(_) => None,
+        }
+    }
+}
+
+/// A user name and a password. Neither `Debug` nor any error shows the password.
+#[derive(Clone)]
+pub struct Credentials {
+    username: String,
+    password: SecretString,
+}
+
+impl Credentials {
+    /// Credentials for basic authentication, at the registry or at its token service.
+    ///
+    /// # Errors
+    ///
+    /// When the user name is empty or holds a colon (RFC 7617, section 2).
+    pub fn new(username: impl Into<String>, password: SecretString) -> Result<Self, SettingsError> {
+        let username = username.into();
+        if username.is_empty() || username.contains(':') {
+            return Err(SettingsError::Username);
+        }
+        Ok(Self { username, password })
+    }
+
+    /// The `Authorization` header, marked so that nothing downstream prints it.
+    pub(crate) fn basic(&self) -> Option<HeaderValue> {
+        let pair = SecretString::from(format!("{}:{}", self.username, self.password.expose_secret()));
+        let text = SecretString::from(format!("Basic {}", STANDARD.encode(pair.expose_secret())));
+        secret_header(&text)
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A header value that `Debug` and the HTTP stack's own logs show as `Sensitive`.
+pub(crate) fn secret_header(text: &SecretString) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text.expose_secret()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Certificates that are trusted besides those of the system.
+#[derive(Debug, Clone)]
+pub struct CaBundle(Vec<CertificateDer<'static>>);
+
+impl CaBundle {
+    /// Reads the content of a PEM file.
+    ///
+    /// # Errors
+    ///
+    /// When there is no certificate in it, or one that cannot be a trust anchor: a bundle that is silently
+    /// empty would show only later, as a connection that fails.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, SettingsError> {
+        let mut trusted = RootCertStore::empty();
+        let mut certificates = Vec::new();
+        for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+            let invalid = |reason: String| SettingsError::CaBundleInvalid {
+                number: index + 1,
+                reason,
+            };
+            let certificate = certificate.map_err(|error| invalid(error.to_string()))?;
+            trusted
+                .add(certificate.clone())
+                .map_err(|error| invalid(error.to_string()))?;
+            certificates.push(certificate);
+        }
+        if certificates.is_empty() {
+            return Err(SettingsError::CaBundleEmpty);
+        }
+        Ok(Self(certificates))
+    }
+
+    pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.0
+    }
+}
+
+/// How long a request may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    /// Until a connection stands, TLS included.
+    pub connect: Duration,
+    /// One attempt in all, from its first byte sent to the last byte of the body.
+    pub request: Duration,
+}
+
+impl Default for Timeouts {
+    /// 10 s to connect, 60 s for a request.
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            request: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How often, and after how long, a request is sent again that failed in passing: 429, 500, 502, 503, 504, a
+/// connection that broke, a deadline that passed.
+#[derive(Debug, Clone)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: NonZeroU32,
+    /// The pause before the second attempt. Every further pause is twice as long; jitter adds up to as much again.
+    pub first_pause: Duration,
+    /// The longest pause, before jitter.
+    pub longest_pause: Duration,
+    /// The longest pause that a registry may ask for by `Retry-After`; what it asks beyond is not honoured.
+    pub longest_asked: Duration,
+}
+
+impl Default for Retry {
+    /// 5 attempts, pauses from 200 ms to 10 s, at most 60 s when the registry asks for a pause.
+    fn default() -> Self {
+        Self {
+            attempts: NonZeroU32::MIN.saturating_add(4),
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(10),
+            longest_asked: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What it takes to connect to a registry.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The registry's name in plans: from the configuration, else host and port.
+    pub name: RegistryName,
+    /// Its base URL.
+    pub url: RegistryUrl,
+    /// Who asks; `None` asks as anybody.
+    pub credentials: Option<Credentials>,
+    /// Certificates to trust besides the system's.
+    pub ca: Option<CaBundle>,
+    /// Requests under way at once, all repositories together. Beyond about 8 a registry on the same network
+    /// gets slower.
+    pub max_concurrency: NonZeroUsize,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Retries.
+    pub retry: Retry,
+}
+
+impl Settings {
+    /// Anonymous access to the registry at `url`, named by host and port; 8 requests at once.
+    #[must_use]
+    pub fn new(url: RegistryUrl) -> Self {
+        Self {
+            name: url.default_name().clone(),
+            url,
+            credentials: None,
+            ca: None,
+            max_concurrency: NonZeroUsize::MIN.saturating_add(7),
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_do_not_show_their_password() {
+        let credentials = Credentials::new("robot$lagan", "hunter2".into()).unwrap();
+        let shown = format!("{credentials:?} {:?}", credentials.basic());
+        assert!(shown.contains("robot$lagan"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            !shown.contains(&STANDARD.encode("robot$lagan:hunter2")),
+            "{shown}"
+        );
+        let mut settings = Settings::new("http://host".parse().unwrap());
+        settings.credentials = Some(credentials);
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_user_name_with_a_colon_is_refused_since_it_would_move_into_the_password() {
+        for username in ["", "a:b"] {
+            assert!(Credentials::new(username, "x".into()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_bundle_without_a_usable_certificate_is_refused() {
+        for pem in [
+            "",
+            "garbage",
+            "-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n",
+        ] {
+            assert!(CaBundle::from_pem(pem.as_bytes()).is_err(), "{pem:?}");
+        }
+        let not_a_certificate = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+        assert!(matches!(
+            CaBundle::from_pem(not_a_certificate.as_bytes()),
+            Err(SettingsError::CaBundleInvalid { number: 1, .. })
+        ));
+    }
+
+    #[test]
+    fn a_bundle_of_real_certificates_is_read_whole() {
+        let pem: String = webpki_root_certs::TLS_SERVER_ROOT_CERTS[..2]
+            .iter()
+            .map(|der| {
+                format!(
+                    "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+                    STANDARD.encode(der)
+                )
+            })
+            .collect();
+        assert_eq!(
+            CaBundle::from_pem(pem.as_bytes()).unwrap().certificates().len(),
+            2
+        );
+    }
+}

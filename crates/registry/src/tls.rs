@@ -1,0 +1,69 @@
+//! The HTTP client: which certificates it trusts, how it pools connections, and what it never does by itself.
+
+use std::sync::Once;
+
+use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
+
+use crate::origin;
+use crate::settings::{Settings, SettingsError};
+
+/// Installs *ring* as the process's provider of cryptography, once; later calls do nothing.
+///
+/// The TLS stack panics where there is none, even for plain HTTP, so a binary calls this first.
+pub fn install_crypto_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error means that the process has a provider already, which will do.
+        if rustls::crypto::ring::default_provider()
+            .install_default()
+            .is_err()
+        {
+            tracing::debug!("another provider of cryptography is installed");
+        }
+    });
+}
+
+/// Builds the client for one registry.
+///
+/// Without certificates of the system the platform's verifier refuses to be made, even for plain HTTP (a
+/// container image from scratch has none): then the compiled-in ones of Mozilla are trusted instead.
+pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
+    install_crypto_provider();
+    let extra = || -> Result<Vec<Certificate>, SettingsError> {
+        let bundle = settings.ca.iter().flat_map(|ca| ca.certificates());
+        bundle
+            .map(|der| Certificate::from_der(der).map_err(SettingsError::Client))
+            .collect()
+    };
+    match base(settings).tls_certs_merge(extra()?).build() {
+        Ok(client) => Ok(client),
+        Err(error) => {
+            tracing::debug!(%error, "the system's certificates cannot be used; trusting the compiled-in ones");
+            let mut trusted = extra()?;
+            for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+                trusted.push(Certificate::from_der(der).map_err(SettingsError::Client)?);
+            }
+            base(settings)
+                .tls_certs_only(trusted)
+                .build()
+                .map_err(SettingsError::Client)
+        }
+    }
+}
+
+fn base(settings: &Settings) -> ClientBuilder {
+    let builder = Client::builder()
+        .user_agent(concat!("lagan/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // Every request is counted and retried in one place, which is not this one.
+        .retry(retry::never())
+        .connect_timeout(settings.timeouts.connect)
+        .timeout(settings.timeouts.request)
+        .pool_max_idle_per_host(settings.max_concurrency.get());
+    if origin::is_loopback(settings.url.url()) {
+        builder.no_proxy()
+    } else {
+        builder
+    }
+}

@@ -1,0 +1,245 @@
+//! Bearer tokens: fetched once for each scope, whoever waits for them, and kept until shortly before they expire.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderValue;
+use lagan_model::{Failure, RegistryError, RepositoryName, RequestKind};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::problem;
+use crate::settings::{Credentials, secret_header};
+use crate::transport::{Redirects, Request, Transport};
+
+/// The longest answer of a token service, in bytes.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// How long a token is good for where the service does not say.
+const UNSAID: Duration = Duration::from_secs(60);
+
+/// How long a token is kept at most, whatever the service says.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long before its end a token is no longer used, at most.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// How many tokens are kept before those that have expired are dropped for the first time.
+const MANY: usize = 4096;
+
+/// What a token is for: never more than the request at hand needs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// Nothing but to say who asks.
+    Nothing,
+    /// Reading the catalog.
+    Catalog,
+    /// Reading one repository.
+    Pull(RepositoryName),
+}
+
+impl Scope {
+    fn text(&self) -> Option<String> {
+        match self {
+            Self::Nothing => None,
+            Self::Catalog => Some("registry:catalog:*".to_owned()),
+            Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
+        }
+    }
+}
+
+/// A token as it was handed out.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    pub(crate) header: HeaderValue,
+    /// Tells this token from the one that replaced it.
+    pub(crate) serial: u64,
+    /// Whether it was fetched for this very request, so that fetching another would change nothing.
+    pub(crate) fresh: bool,
+}
+
+#[derive(Default)]
+struct Slot {
+    token: Option<Token>,
+    until: Option<Instant>,
+    serial: u64,
+}
+
+/// The token service of a registry, and the tokens it has issued.
+pub(crate) struct TokenService {
+    realm: Url,
+    service: Option<String>,
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    by_scope: HashMap<Scope, Arc<tokio::sync::Mutex<Slot>>>,
+    /// How many there may be before the expired ones are looked for again. Doubles, so that looking stays cheap.
+    room: usize,
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    token: Option<SecretString>,
+    access_token: Option<SecretString>,
+    expires_in: Option<i64>,
+}
+
+impl TokenService {
+    /// The service at `realm`, which may have the credentials (see [`crate::origin::realm_refused`]).
+    pub(crate) fn new(realm: Url, service: Option<String>) -> Self {
+        Self {
+            realm,
+            service,
+            slots: Mutex::new(Slots {
+                by_scope: HashMap::new(),
+                room: MANY,
+            }),
+        }
+    }
+
+    /// A token for `scope`, other than the one with the serial number `refused`.
+    pub(crate) async fn token(
+        &self,
+        transport: &Transport,
+        credentials: Option<&Credentials>,
+        scope: &Scope,
+        refused: Option<u64>,
+    ) -> Result<Token, RegistryError> {
+        let slot = self.slot(scope);
+        // Held while the token is fetched: whoever else needs the same one waits for it here.
+        let mut slot = slot.lock().await;
+        let valid = slot.until.is_some_and(|until| Instant::now() < until);
+        if let Some(token) = &slot.token
+            && valid
+            && refused != Some(token.serial)
+        {
+            return Ok(token.clone());
+        }
+        // Counted from before the request: the service's clock started after that.
+        let asked = Instant::now();
+        let (header, lifetime) = self.fetch(transport, credentials, scope).await?;
+        slot.serial += 1;
+        let token = Token {
+            header,
+            serial: slot.serial,
+            fresh: true,
+        };
+        slot.until = asked.checked_add(usable(lifetime));
+        slot.token = Some(Token {
+            fresh: false,
+            ..token.clone()
+        });
+        Ok(token)
+    }
+
+    fn slot(&self, scope: &Scope) -> Arc<tokio::sync::Mutex<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.by_scope.get(scope) {
+            return Arc::clone(slot);
+        }
+        if slots.by_scope.len() >= slots.room {
+            let now = Instant::now();
+            slots.by_scope.retain(|_, slot| {
+                let slot = slot.try_lock();
+                slot.map_or(true, |slot| slot.until.is_none_or(|until| now < until))
+            });
+            slots.room = MANY.max(slots.by_scope.len() * 2);
+        }
+        Arc::clone(slots.by_scope.entry(scope.clone()).or_default())
+    }
+
+    async fn fetch(
+        &self,
+        transport: &Transport,
+        credentials: Option<&Credentials>,
+        scope: &Scope,
+    ) -> Result<(HeaderValue, Duration), RegistryError> {
+        let mut url = self.realm.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            if let Some(service) = &self.service {
+                query.append_pair("service", service);
+            }
+            if let Some(scope) = scope.text() {
+                query.append_pair("scope", &scope);
+            }
+        }
+        let request = Request {
+            kind: RequestKind::Token,
+            url,
+            accept: HeaderValue::from_static("application/json"),
+            limit: MAX_TOKEN_BYTES,
+            redirects: Redirects::Never,
+        };
+        let basic = credentials.and_then(Credentials::basic);
+        let answer = transport.send(&request, basic.as_ref()).await?;
+        let status = answer.status.as_u16();
+        if status != 200 {
+            let refused = problem::refusal(&request, &answer);
+            let failure = match status {
+                429 | 500.. => refused.failure(),
+                // Without credentials it is this repository that is not public; with them, it is the credentials.
+                401 if credentials.is_some() || *scope == Scope::Nothing => Failure::Unauthorized,
+                400..500 => Failure::Denied,
+                _ => Failure::Malformed,
+            };
+            let error = RegistryError::new(failure, request.line(), problem::describe(&answer));
+            return Err(match (failure, credentials.is_some()) {
+                (Failure::Unauthorized, true) => error.with_hint("check the user name and the password"),
+                (Failure::Unauthorized | Failure::Denied, false) => {
+                    error.with_hint("give credentials: this is not public")
+                }
+                (Failure::Denied, true) => error.with_hint("these credentials may not read this"),
+                _ => error,
+            });
+        }
+        // The parser's own message could repeat a part of the token.
+        let issued: Issued = serde_json::from_slice(&answer.body)
+            .map_err(|_| problem::malformed(&request, "the token service's answer cannot be read"))?;
+        let header = [issued.token, issued.access_token]
+            .into_iter()
+            .flatten()
+            .find(|token| !token.expose_secret().is_empty())
+            .and_then(|token| secret_header(&SecretString::from(format!("Bearer {}", token.expose_secret()))))
+            .ok_or_else(|| {
+                problem::malformed(&request, "the token service's answer holds no usable token")
+            })?;
+        let lifetime = issued.expires_in.map_or(UNSAID, |seconds| {
+            Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
+        });
+        Ok((header, lifetime))
+    }
+}
+
+/// How long a token with this lifetime is used.
+fn usable(lifetime: Duration) -> Duration {
+    let lifetime = lifetime.min(LONGEST);
+    lifetime - MARGIN.min(lifetime / 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_used_until_a_little_before_its_end_and_never_beyond_a_day() {
+        for (lifetime, expected) in [(0, 0), (5, 4), (60, 50), (300, 290), (u64::MAX, 86_390)] {
+            assert_eq!(
+                usable(Duration::from_secs(lifetime)),
+                Duration::from_secs(expected)
+            );
+        }
+    }
+
+    #[test]
+    fn a_scope_asks_for_no_more_than_reading() {
+        let pull = Scope::Pull("team/app".parse().unwrap());
+        assert_eq!(pull.text().unwrap(), "repository:team/app:pull");
+        assert_eq!(Scope::Catalog.text().unwrap(), "registry:catalog:*");
+        assert_eq!(Scope::Nothing.text(), None);
+    }
+}

@@ -1,0 +1,385 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::response::Response;
+use lagan_model::{Failure, RegistryError, RegistryRead as _, RequestKind};
+use lagan_registry::{ConnectError, Credentials, OciRegistry};
+
+use crate::support::{Seen, Server, app, html, json, refused, respond};
+
+/// `ci:s3cret`, as basic authentication sends it.
+const BASIC: &str = "Basic Y2k6czNjcmV0";
+const TAGS: &str = r#"{"name":"team/app","tags":["a"]}"#;
+
+fn challenge(scheme: &str) -> Response {
+    respond(
+        401,
+        &[("www-authenticate", scheme), ("content-type", "application/json")],
+        r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#,
+    )
+}
+
+fn bearer(realm: &str) -> Response {
+    challenge(&format!(
+        r#"Bearer realm="{realm}",service="registry of the test""#
+    ))
+}
+
+/// A registry whose token service is its own; tokens are numbered, and `accepted` says which ones are good.
+async fn with_tokens(
+    token: impl Fn(&Seen, usize) -> Response + Send + Sync + 'static,
+    accepted: impl Fn(&Seen, &str) -> bool + Send + Sync + 'static,
+) -> Server {
+    let issued = AtomicUsize::new(0);
+    Server::start(move |seen| {
+        if seen.path == "/token" {
+            return token(seen, issued.fetch_add(1, Ordering::SeqCst));
+        }
+        match seen
+            .authorization()
+            .and_then(|header| header.strip_prefix("Bearer "))
+        {
+            Some(token) if accepted(seen, token) => json(200, if seen.path == "/v2/" { "{}" } else { TAGS }),
+            _ => bearer(&format!("{}/token", seen.server)),
+        }
+    })
+    .await
+}
+
+fn numbered(_: &Seen, number: usize) -> Response {
+    json(200, format!(r#"{{"token":"t{number}","expires_in":300}}"#))
+}
+
+fn tokens_asked(server: &Server) -> Vec<Seen> {
+    server
+        .log()
+        .into_iter()
+        .filter(|seen| seen.path == "/token")
+        .collect()
+}
+
+async fn refusal(server: &Server, credentials: Option<(&str, &str)>) -> RegistryError {
+    let mut settings = server.settings();
+    settings.credentials =
+        credentials.map(|(name, password)| Credentials::new(name, password.into()).unwrap());
+    match OciRegistry::connect(settings).await {
+        Err(ConnectError::Registry(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn basic_registry(seen: &Seen) -> Response {
+    match (seen.authorization(), seen.path.as_str()) {
+        (Some(BASIC), "/v2/") => json(200, "{}"),
+        (Some(BASIC), "/v2/team/app/tags/list") => json(200, TAGS),
+        _ => challenge(r#"Basic realm="Registry""#),
+    }
+}
+
+#[tokio::test]
+async fn basic_credentials_are_sent_when_asked_for_and_verified_when_connecting() {
+    let server = Server::start(basic_registry).await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    assert!(server.whole_log()[0].authorization().is_none());
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+    assert_eq!(registry.requests().total, 3);
+
+    let wrong = refusal(&server, Some(("ci", "guess"))).await;
+    assert_eq!(wrong.failure(), Failure::Unauthorized);
+    assert!(wrong.hint().unwrap().contains("password"));
+    let nobody = refusal(&server, None).await;
+    assert_eq!(nobody.failure(), Failure::Unauthorized);
+    assert!(nobody.hint().unwrap().contains("give credentials"));
+}
+
+#[tokio::test]
+async fn credentials_that_suffice_elsewhere_are_denied_here_and_the_run_goes_on() {
+    let server = Server::start(basic_registry).await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    let error = registry
+        .list_tags(&"team/private".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert_eq!(error.failure(), Failure::Denied);
+    assert!(!error.failure().concerns_the_whole_registry());
+}
+
+#[tokio::test]
+async fn a_registry_that_shows_more_to_those_it_knows_is_told_who_asks() {
+    let server = Server::start(|seen| match (seen.authorization(), seen.path.as_str()) {
+        (Some(BASIC) | None, "/v2/") => json(200, "{}"),
+        (Some(BASIC), _) => json(200, r#"{"repositories":["a","b"]}"#),
+        (None, _) => json(200, r#"{"repositories":["a"]}"#),
+        _ => challenge("Basic realm=x"),
+    })
+    .await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    assert_eq!(registry.list_repositories().await.unwrap().len(), 2);
+    assert_eq!(
+        refusal(&server, Some(("ci", "guess"))).await.failure(),
+        Failure::Unauthorized
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_asks_only_later_gets_what_it_asks_for() {
+    let server = Server::start(|seen| match seen.path.as_str() {
+        "/v2/" => json(200, "{}"),
+        "/token" => json(200, r#"{"token":"t"}"#),
+        _ if seen.authorization() == Some("Bearer t") => json(200, TAGS),
+        _ => bearer(&format!("{}/token", seen.server)),
+    })
+    .await;
+    assert_eq!(server.connect().await.list_tags(&app()).await.unwrap().len(), 1);
+    let registry = server.connect_as("ci", "s3cret").await;
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn tokens_are_fetched_for_each_scope_once_and_kept() {
+    let server = with_tokens(numbered, |_, _| true).await;
+    let registry = server.connect().await;
+    let other = "team/other".parse().unwrap();
+    for _ in 0..3 {
+        registry.list_tags(&app()).await.unwrap();
+        registry.list_tags(&other).await.unwrap();
+    }
+    let _ = registry.list_repositories().await;
+    let asked = tokens_asked(&server);
+    let scopes: Vec<_> = asked.iter().map(|seen| seen.query["scope"].as_str()).collect();
+    assert_eq!(
+        scopes,
+        [
+            "repository:team/app:pull",
+            "repository:team/other:pull",
+            "registry:catalog:*"
+        ]
+    );
+    assert!(
+        asked
+            .iter()
+            .all(|seen| seen.query["service"] == "registry of the test")
+    );
+    assert!(asked.iter().all(|seen| seen.authorization().is_none()));
+    assert_eq!(registry.requests().of(RequestKind::Token), 3);
+}
+
+#[tokio::test]
+async fn many_that_need_the_same_token_fetch_it_once() {
+    let server = with_tokens(numbered, |_, _| true).await;
+    let registry = server.connect().await;
+    let repository = app();
+    let asked = (0..40).map(|_| registry.list_tags(&repository));
+    for tags in futures_util::future::join_all(asked).await {
+        tags.unwrap();
+    }
+    assert_eq!(tokens_asked(&server).len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_go_to_the_token_service_and_are_verified_when_connecting() {
+    let token = |seen: &Seen, number| match seen.authorization() {
+        Some(BASIC) => numbered(seen, number),
+        _ => refused(401, "UNAUTHORIZED"),
+    };
+    let server = with_tokens(token, |_, _| true).await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    registry.list_tags(&app()).await.unwrap();
+    let to_registry = server
+        .whole_log()
+        .into_iter()
+        .filter(|seen| seen.path != "/token");
+    for seen in to_registry {
+        assert_ne!(seen.authorization(), Some(BASIC), "{}", seen.path);
+    }
+    let wrong = refusal(&server, Some(("ci", "guess"))).await;
+    assert_eq!(wrong.failure(), Failure::Unauthorized);
+    assert!(wrong.hint().unwrap().contains("password"));
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_mid_run_is_renewed_once_for_everybody() {
+    let revoked = Arc::new(AtomicUsize::new(0));
+    let below = Arc::clone(&revoked);
+    let server = with_tokens(numbered, move |_, token| {
+        token[1..].parse::<usize>().unwrap() >= below.load(Ordering::SeqCst)
+    })
+    .await;
+    let registry = server.connect().await;
+    registry.list_tags(&app()).await.unwrap();
+    revoked.store(1, Ordering::SeqCst);
+    let repository = app();
+    let asked = (0..10).map(|_| registry.list_tags(&repository));
+    for tags in futures_util::future::join_all(asked).await {
+        assert_eq!(tags.unwrap().len(), 1);
+    }
+    assert_eq!(tokens_asked(&server).len(), 2);
+}
+
+#[tokio::test]
+async fn a_fresh_token_that_is_refused_means_denied_and_asks_for_no_further_one() {
+    let server = with_tokens(numbered, |seen, _| seen.path == "/v2/").await;
+    let registry = server.connect().await;
+    let error = registry.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Denied);
+    assert!(error.hint().unwrap().contains("give credentials"));
+    assert_eq!(tokens_asked(&server).len(), 1);
+    // By now the token is an old one, which may have been revoked: one renewal, and no more.
+    assert_eq!(
+        registry.list_tags(&app()).await.unwrap_err().failure(),
+        Failure::Denied
+    );
+    assert_eq!(tokens_asked(&server).len(), 2);
+}
+
+/// On the virtual clock: the server answers without waiting for anything, so no time passes by itself.
+#[tokio::test]
+async fn a_token_is_renewed_before_it_expires() {
+    let server = with_tokens(numbered, |_, _| true).await;
+    let registry = server.connect().await;
+    registry.list_tags(&app()).await.unwrap();
+    for (seconds, expected) in [(200, 1), (95, 2)] {
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(seconds)).await;
+        tokio::time::resume();
+        registry.list_tags(&app()).await.unwrap();
+        assert_eq!(tokens_asked(&server).len(), expected, "after {seconds} s more");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_expires_at_once_still_serves_its_own_request() {
+    for expires in ["0", "-5"] {
+        let server = with_tokens(
+            move |_, number| {
+                json(
+                    200,
+                    format!(r#"{{"access_token":"t{number}","expires_in":{expires}}}"#),
+                )
+            },
+            |_, _| true,
+        )
+        .await;
+        let registry = server.connect().await;
+        for _ in 0..2 {
+            registry.list_tags(&app()).await.unwrap();
+        }
+        assert_eq!(tokens_asked(&server).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_token_service_that_fails_is_an_error_and_nobody_goes_on_without_a_token() {
+    type Answer = fn() -> Response;
+    let cases: [(Answer, Failure); 11] = [
+        (|| refused(401, "UNAUTHORIZED"), Failure::Denied),
+        (|| refused(403, "DENIED"), Failure::Denied),
+        (|| refused(404, "NOT_FOUND"), Failure::Denied),
+        (|| refused(429, "TOOMANYREQUESTS"), Failure::Overloaded),
+        (|| refused(500, "UNKNOWN"), Failure::Server),
+        (|| html(200), Failure::Malformed),
+        (|| json(200, "{}"), Failure::Malformed),
+        (|| json(200, r#"{"token":""}"#), Failure::Malformed),
+        (|| json(200, r#"{"token":"a\nb"}"#), Failure::Malformed),
+        (
+            || json(200, r#"{"token":"hunter2","expires_in":"hunter2"}"#),
+            Failure::Malformed,
+        ),
+        (
+            || json(200, format!(r#"{{"token":"{}"}}"#, "x".repeat(100_000))),
+            Failure::TooLarge,
+        ),
+    ];
+    for (answer, expected) in cases {
+        let server = with_tokens(move |_, _| answer(), |_, _| true).await;
+        let registry = server.connect().await;
+        let error = registry.list_tags(&app()).await.unwrap_err();
+        assert_eq!(error.failure(), expected, "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let unauthorised = server
+            .log()
+            .into_iter()
+            .filter(|seen| seen.path != "/token")
+            .count();
+        assert_eq!(unauthorised, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_token_service_on_this_machine_serves_a_registry_on_this_machine() {
+    let service = Server::start(|_| json(200, r#"{"token":"t"}"#)).await;
+    let realm = format!("{}/auth", service.url);
+    let server = Server::start(move |seen| match seen.authorization() {
+        Some("Bearer t") => json(200, TAGS),
+        _ => bearer(&realm),
+    })
+    .await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    registry.list_tags(&app()).await.unwrap();
+    assert!(
+        service
+            .log()
+            .iter()
+            .all(|seen| seen.authorization() == Some(BASIC))
+    );
+}
+
+#[tokio::test]
+async fn a_realm_that_may_not_have_credentials_gets_no_request_at_all() {
+    for realm in [
+        "http://auth.example.com/token",
+        "file:///token",
+        "http://a:b@127.0.0.1/token",
+        "http://[",
+    ] {
+        let server = Server::start(move |_| bearer(realm)).await;
+        let error = refusal(&server, Some(("ci", "s3cret"))).await;
+        let expected = if realm == "http://[" {
+            Failure::Malformed
+        } else {
+            Failure::Unauthorized
+        };
+        assert_eq!(error.failure(), expected, "{error}");
+        assert!(error.hint().is_some());
+        assert_eq!(server.whole_log().len(), 1);
+    }
+    let server = Server::start(|_| bearer("http://auth.example.com/token?x=hunter2")).await;
+    let text = refusal(&server, None).await.to_string();
+    assert!(
+        text.contains("sends for a token to http://auth.example.com:"),
+        "{text}"
+    );
+    assert!(
+        text.contains("has the registry's own origin, or is reached by https"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_token_call_follows_no_redirect() {
+    let other = Server::start(|_| json(200, r#"{"token":"t"}"#)).await;
+    let target = format!("{}/token", other.url);
+    let server = with_tokens(
+        move |_, _| respond(307, &[("location", &target)], ""),
+        |_, _| true,
+    )
+    .await;
+    let error = server.connect().await.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Malformed);
+    assert!(other.whole_log().is_empty());
+    assert_eq!(tokens_asked(&server).len(), 1);
+}
+
+#[tokio::test]
+async fn a_401_that_does_not_say_how_is_told_as_such() {
+    let server = Server::start(|_| refused(401, "UNAUTHORIZED")).await;
+    let error = refusal(&server, Some(("ci", "s3cret"))).await;
+    assert_eq!(error.failure(), Failure::Unauthorized);
+    assert!(error.hint().unwrap().contains("does not say how"));
+    assert!(
+        server
+            .whole_log()
+            .iter()
+            .all(|seen| seen.authorization().is_none())
+    );
+}

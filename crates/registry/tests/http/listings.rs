@@ -1,0 +1,301 @@
+use axum::response::Response;
+use lagan_model::{Failure, RegistryError, RegistryRead as _, RequestKind, Tag};
+use lagan_registry::OciRegistry;
+
+use crate::support::{Seen, Server, app, broken_off, html, json, linked, refused, respond};
+
+fn sorted(mut tags: Vec<Tag>) -> Vec<String> {
+    tags.sort();
+    tags.iter().map(ToString::to_string).collect()
+}
+
+fn tags_page(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("\"{}\"", name.as_ref()))
+        .collect();
+    format!(r#"{{"name":"team/app","tags":[{}]}}"#, names.join(","))
+}
+
+async fn tags_of(
+    answer: impl Fn(&Seen) -> Response + Send + Sync + 'static,
+) -> (Result<Vec<Tag>, RegistryError>, OciRegistry, Server) {
+    let server = Server::registry(answer).await;
+    let registry = server.connect().await;
+    let tags = registry.list_tags(&app()).await;
+    (tags, registry, server)
+}
+
+#[tokio::test]
+async fn a_registry_that_ignores_paging_returns_everything_at_once_in_any_order() {
+    let (tags, registry, server) = tags_of(|_| json(200, tags_page(["b", "a", "c", "a"]))).await;
+    assert_eq!(sorted(tags.unwrap()), ["a", "b", "c"]);
+    assert_eq!(registry.requests().of(RequestKind::Tags), 1);
+    assert_eq!(server.log()[0].path, "/v2/team/app/tags/list");
+    assert_eq!(server.log()[0].query["n"], "1000");
+}
+
+#[tokio::test]
+async fn an_emptied_repository_has_no_tags_and_no_error() {
+    for body in [r#"{"name":"a","tags":null}"#, r#"{"name":"a","tags":[]}"#] {
+        let (tags, ..) = tags_of(move |_| json(200, body)).await;
+        assert!(tags.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn links_are_followed_to_the_end_relative_and_absolute_over_empty_and_overlapping_pages() {
+    let (tags, registry, _) = tags_of(|seen| match seen.query.get("last").map(String::as_str) {
+        None => linked(tags_page(["a", "b"]), "/v2/team/app/tags/list?last=b&n=2"),
+        Some("b") => linked(
+            tags_page(["b", "c"]),
+            &format!("{}/v2/team/app/tags/list?last=c", seen.server),
+        ),
+        Some("c") => linked(tags_page([""; 0]), "?last=d"),
+        Some(_) => json(200, tags_page(["e"])),
+    })
+    .await;
+    assert_eq!(sorted(tags.unwrap()), ["a", "b", "c", "e"]);
+    assert_eq!(registry.requests().of(RequestKind::Tags), 4);
+}
+
+#[tokio::test]
+async fn a_full_page_without_a_link_is_asked_for_what_follows() {
+    let names: Vec<_> = (0..1500).map(|number| format!("t{number:04}")).collect();
+    let (all, expected) = (names.clone(), names);
+    let (tags, registry, _) = tags_of(move |seen| {
+        let rest = all
+            .iter()
+            .filter(|name| seen.query.get("last").is_none_or(|last| *name > last));
+        json(200, tags_page(rest.take(1000)))
+    })
+    .await;
+    assert_eq!(sorted(tags.unwrap()), expected);
+    assert_eq!(registry.requests().of(RequestKind::Tags), 2);
+}
+
+#[tokio::test]
+async fn a_full_page_that_comes_back_the_same_was_everything() {
+    let names: Vec<_> = (0..1000).map(|number| format!("t{number:04}")).collect();
+    let (tags, registry, _) = tags_of(move |_| json(200, tags_page(&names))).await;
+    assert_eq!(tags.unwrap().len(), 1000);
+    assert_eq!(registry.requests().of(RequestKind::Tags), 2);
+}
+
+#[tokio::test]
+async fn pages_that_loop_repeat_or_lead_elsewhere_are_an_error_and_never_a_part_of_the_listing() {
+    type Answer = fn(&Seen) -> Response;
+    let cases: [(&str, Answer); 8] = [
+        ("from nothing to nothing", |_| {
+            linked(tags_page([""; 0]), "/v2/team/app/tags/list?n=1000")
+        }),
+        ("to itself", |_| {
+            linked(tags_page(["a"]), "/v2/team/app/tags/list?n=1000")
+        }),
+        ("in a circle", |seen| match seen.query.get("last") {
+            None => linked(tags_page(["a"]), "?last=a"),
+            Some(last) if last == "a" => linked(tags_page(["b"]), "?last=b"),
+            Some(_) => linked(tags_page(["c"]), "?last=a"),
+        }),
+        ("to ever new pages of the same names", |seen| {
+            let last = seen.query.get("last").map_or(0, |last| last.parse().unwrap());
+            linked(tags_page(["a"]), &format!("?last={}", last + 1))
+        }),
+        ("to another repository", |_| {
+            linked(tags_page(["a"]), "/v2/other/tags/list?last=a")
+        }),
+        ("upwards", |_| {
+            linked(tags_page(["a"]), "../../../../etc/tags/list")
+        }),
+        ("nowhere", |_| {
+            respond(200, &[("link", "nonsense")], tags_page(["a"]))
+        }),
+        ("past a password", |seen| {
+            linked(tags_page(["a"]), &seen.server.replace("http://", "http://a:b@"))
+        }),
+    ];
+    for (name, answer) in cases {
+        let (tags, ..) = tags_of(answer).await;
+        let error = tags.expect_err(name);
+        assert_eq!(error.failure(), Failure::Malformed, "{name}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_to_another_host_is_not_followed_and_nothing_reaches_it() {
+    let other = Server::start(|_| json(200, tags_page(["b"]))).await;
+    let target = format!("{}/v2/team/app/tags/list?last=a", other.url);
+    let shown = other.url.clone();
+    let (tags, ..) = tags_of(move |_| linked(tags_page(["a"]), &target)).await;
+    let error = tags.unwrap_err();
+    assert_eq!(error.failure(), Failure::Malformed);
+    assert!(error.to_string().contains(&shown), "{error}");
+    assert!(other.whole_log().is_empty());
+}
+
+#[tokio::test]
+async fn a_redirect_of_a_listing_is_followed_at_home_only() {
+    let other = Server::start(|_| json(200, tags_page(["b"]))).await;
+    let target = format!("{}/v2/team/app/tags/list", other.url);
+    let (tags, ..) = tags_of(move |_| respond(307, &[("location", &target)], "")).await;
+    let error = tags.unwrap_err();
+    assert_eq!(error.failure(), Failure::Malformed);
+    assert!(error.hint().is_some());
+    assert!(other.whole_log().is_empty());
+
+    let (tags, ..) = tags_of(|seen| match seen.query.contains_key("moved") {
+        false => respond(308, &[("location", "?moved=1")], ""),
+        true => json(200, tags_page(["a"])),
+    })
+    .await;
+    assert_eq!(sorted(tags.unwrap()), ["a"]);
+    let (tags, ..) = tags_of(|_| respond(302, &[("location", "/v2/team/app/tags/list")], "")).await;
+    assert!(
+        tags.unwrap_err()
+            .to_string()
+            .contains("redirected more than 3 times")
+    );
+}
+
+#[tokio::test]
+async fn truncated_and_nonsensical_pages_are_errors() {
+    for body in [
+        r#"{"name":"team/app","tags":["a","b"#,
+        r#"{"name":"team/app"}"#,
+        r#"{"name":"team/app","tags":"a"}"#,
+        r#"{"name":"team/app","tags":["a",1]}"#,
+        r#"{"repositories":["a"]}"#,
+        "[]",
+        "null",
+        "",
+        "<html>",
+    ] {
+        let (tags, ..) = tags_of(move |_| json(200, body)).await;
+        assert_eq!(tags.expect_err(body).failure(), Failure::Malformed, "{body}");
+    }
+    let deep = format!(r#"{{"tags":{}"#, "[".repeat(100_000));
+    let (tags, ..) = tags_of(move |_| json(200, deep.clone())).await;
+    assert_eq!(tags.unwrap_err().failure(), Failure::Malformed);
+}
+
+#[tokio::test]
+async fn a_failure_on_a_later_page_fails_the_listing() {
+    type Answer = fn() -> Response;
+    let cases: [(Answer, Failure); 4] = [
+        (|| refused(404, "NAME_UNKNOWN"), Failure::NotFound),
+        (|| refused(400, "PAGINATION_NUMBER_INVALID"), Failure::Malformed),
+        (|| html(200), Failure::Malformed),
+        (|| broken_off(&[], r#"{"tags":["b""#, 100), Failure::Unreachable),
+    ];
+    for (second, expected) in cases {
+        let (tags, ..) = tags_of(move |seen| match seen.query.get("last") {
+            None => linked(tags_page(["a"]), "?last=a"),
+            Some(_) => second(),
+        })
+        .await;
+        assert_eq!(tags.unwrap_err().failure(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_name_outside_the_grammar_fails_the_listing_and_is_shown_escaped() {
+    for (name, shown) in [
+        (r"a\u001b[31m", r#""a\u{1b}[31m""#),
+        ("a/b", r#""a/b""#),
+        ("../../etc/passwd", r#""../../etc/passwd""#),
+        ("", r#""""#),
+    ] {
+        let (tags, ..) = tags_of(move |_| json(200, tags_page([name]))).await;
+        let error = tags.unwrap_err();
+        assert_eq!(error.failure(), Failure::Malformed);
+        assert!(error.to_string().contains(shown), "{error}");
+    }
+    let server = Server::registry(|_| json(200, r#"{"repositories":["team/app","Team/App"]}"#)).await;
+    let error = server.connect().await.list_repositories().await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains(r#""Team/App" is not a repository name"#),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("name the repositories"));
+}
+
+#[tokio::test]
+async fn a_page_of_more_than_8_mib_is_not_read_whether_it_says_so_or_not() {
+    let (tags, ..) = tags_of(|_| json(200, " ".repeat(8 * 1024 * 1024 + 1))).await;
+    assert_eq!(tags.unwrap_err().failure(), Failure::TooLarge);
+    let (tags, ..) = tags_of(|_| {
+        let chunk = axum::body::Bytes::from(vec![b' '; 64 * 1024]);
+        let endless = futures_util::stream::repeat_with(move || Ok::<_, std::io::Error>(chunk.clone()));
+        json(200, axum::body::Body::from_stream(endless))
+    })
+    .await;
+    assert_eq!(tags.unwrap_err().failure(), Failure::TooLarge);
+}
+
+#[tokio::test]
+async fn a_catalog_that_refuses_pages_of_1000_is_asked_for_pages_of_100() {
+    let server = Server::registry(|seen| match (seen.query["n"].as_str(), seen.query.get("last")) {
+        ("1000", _) => refused(400, "PAGINATION_NUMBER_INVALID"),
+        ("100", None) => linked(r#"{"repositories":["a"]}"#, "/v2/_catalog?last=a&n=100"),
+        _ => json(200, r#"{"repositories":["b"]}"#),
+    })
+    .await;
+    let registry = server.connect().await;
+    assert_eq!(registry.list_repositories().await.unwrap().len(), 2);
+    assert_eq!(registry.requests().of(RequestKind::Catalog), 3);
+}
+
+#[tokio::test]
+async fn a_registry_without_a_catalog_says_to_name_the_repositories() {
+    type Answer = fn() -> Response;
+    let cases: [(Answer, Failure); 6] = [
+        (|| html(404), Failure::Unsupported),
+        (|| refused(404, "NOT_FOUND"), Failure::Unsupported),
+        (|| refused(401, "UNSUPPORTED"), Failure::Unsupported),
+        (|| refused(405, "UNSUPPORTED"), Failure::Unsupported),
+        (|| refused(401, "UNAUTHORIZED"), Failure::Denied),
+        (|| refused(403, "DENIED"), Failure::Denied),
+    ];
+    for (answer, expected) in cases {
+        let server = Server::registry(move |_| answer()).await;
+        let error = server.connect().await.list_repositories().await.unwrap_err();
+        assert_eq!(error.failure(), expected, "{error}");
+        assert!(error.hint().unwrap().contains("name them"));
+    }
+}
+
+#[tokio::test]
+async fn a_404_is_believed_only_from_the_registry_itself() {
+    let (tags, _, server) = tags_of(|_| refused(404, "NAME_UNKNOWN")).await;
+    let error = tags.unwrap_err();
+    assert_eq!(error.failure(), Failure::NotFound);
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "GET {}/v2/team/app/tags/list?n=1000: 404 NAME_UNKNOWN: as the test wants",
+            server.url
+        )
+    );
+    let (tags, ..) = tags_of(|_| html(404)).await;
+    assert_eq!(tags.unwrap_err().failure(), Failure::Malformed);
+}
+
+#[tokio::test]
+async fn the_tags_of_another_repository_are_never_taken_for_this_ones() {
+    for target in [
+        "/v2/other/tags/list?last=a",
+        "../../../other/tags/list",
+        "/v2/_catalog",
+    ] {
+        let (tags, _, server) = tags_of(move |seen| match seen.path.as_str() {
+            "/v2/team/app/tags/list" => linked(tags_page(["a"]), target),
+            _ => json(200, tags_page(["b"])),
+        })
+        .await;
+        let error = tags.unwrap_err();
+        assert!(error.to_string().contains("leads to another listing"), "{error}");
+        assert_eq!(server.log().len(), 1, "{target}");
+    }
+}

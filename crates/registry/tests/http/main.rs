@@ -1,0 +1,16 @@
+//! The client against servers on loopback: those that follow the specification, and those that do not.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
+mod authentication;
+mod connecting;
+mod content;
+mod listings;
+mod referrers;
+mod retries;
+mod secrets;
+mod support;

@@ -1,0 +1,167 @@
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lagan_model::{Failure, RegistryRead as _, RequestKind};
+use lagan_registry::OciRegistry;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use crate::support::{Server, app, broken_off, json, refused, respond, settings};
+
+const TAGS: &str = r#"{"name":"team/app","tags":["a"]}"#;
+
+#[tokio::test]
+async fn what_fails_in_passing_is_sent_again_and_every_attempt_is_counted() {
+    for status in [429, 500, 502, 503, 504] {
+        for retry_after in [
+            None,
+            Some("0"),
+            Some("1"),
+            Some("Fri, 31 Dec 1999 23:59:59 GMT"),
+            Some("99999999999999999999"),
+            Some("soon"),
+        ] {
+            let server = Server::registry(move |seen| {
+                if seen.before == 2 {
+                    return json(200, TAGS);
+                }
+                let header = retry_after.map(|value| ("retry-after", value));
+                respond(status, header.as_slice(), "")
+            })
+            .await;
+            let registry = server.connect().await;
+            assert_eq!(
+                registry.list_tags(&app()).await.unwrap().len(),
+                1,
+                "{status} {retry_after:?}"
+            );
+            assert_eq!(registry.requests().of(RequestKind::Tags), 3);
+            assert_eq!(server.log().len(), 3);
+        }
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_bounded_and_the_last_failure_is_told() {
+    for (status, expected) in [
+        (429, Failure::Overloaded),
+        (503, Failure::Overloaded),
+        (502, Failure::Server),
+        (500, Failure::Server),
+    ] {
+        let server = Server::registry(move |_| refused(status, "TOOMANYREQUESTS")).await;
+        let registry = server.connect().await;
+        let error = registry.list_tags(&app()).await.unwrap_err();
+        assert_eq!(error.failure(), expected);
+        assert_eq!(server.log().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_pass_is_not_sent_again() {
+    for status in [400, 401, 403, 404, 405, 501] {
+        let server = Server::registry(move |_| refused(status, "UNKNOWN")).await;
+        let registry = server.connect().await;
+        assert!(registry.list_tags(&app()).await.is_err());
+        assert_eq!(server.log().len(), 1, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_asked_for_again() {
+    let server = Server::registry(|seen| match seen.before {
+        0 => broken_off(&[], r#"{"tags":["#, 100),
+        _ => json(200, TAGS),
+    })
+    .await;
+    let registry = server.connect().await;
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+    let server = Server::registry(|_| broken_off(&[], r#"{"tags":["#, 100)).await;
+    let error = server.connect().await.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Unreachable);
+    assert_eq!(server.log().len(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_closed_without_an_answer_is_unreachable_in_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&accepted);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            let _ = stream.read(&mut [0; 1024]).await;
+        }
+    });
+    let error = OciRegistry::connect(settings(&url)).await.unwrap_err();
+    assert!(error.hint().is_none(), "{error}");
+    assert!(
+        matches!(error, lagan_registry::ConnectError::Registry(error) if error.failure() == Failure::Unreachable)
+    );
+    assert_eq!(accepted.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn headers_or_bodies_that_never_come_meet_the_deadline() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut slow = settings(&format!("http://{}", silent.local_addr().unwrap()));
+    slow.timeouts.request = Duration::from_millis(40);
+    let error = OciRegistry::connect(slow).await.unwrap_err();
+    assert!(
+        matches!(error, lagan_registry::ConnectError::Registry(error) if error.failure() == Failure::Timeout)
+    );
+
+    let server = Server::registry(|_| {
+        let never = futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>();
+        json(200, axum::body::Body::from_stream(never))
+    })
+    .await;
+    let mut slow = server.settings();
+    slow.timeouts.request = Duration::from_millis(40);
+    let registry = OciRegistry::connect(slow).await.unwrap();
+    assert_eq!(
+        registry.list_tags(&app()).await.unwrap_err().failure(),
+        Failure::Timeout
+    );
+    assert_eq!(server.log().len(), 3);
+}
+
+/// Two requests under way meet at a barrier, so a limit below two would never end, and one above is seen.
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_allowed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let now = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let barrier = Arc::new(tokio::sync::Barrier::new(2));
+    let (current, peak) = (Arc::clone(&now), Arc::clone(&most));
+    let app_router = axum::Router::new().fallback(move |uri: axum::http::Uri| {
+        let (current, peak, barrier) = (Arc::clone(&current), Arc::clone(&peak), Arc::clone(&barrier));
+        async move {
+            if uri.path() == "/v2/" {
+                return json(200, "{}");
+            }
+            peak.fetch_max(current.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            barrier.wait().await;
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+            current.fetch_sub(1, Ordering::SeqCst);
+            json(200, TAGS)
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app_router).await.unwrap() });
+    let mut two = settings(&url);
+    two.max_concurrency = NonZeroUsize::new(2).unwrap();
+    let registry = OciRegistry::connect(two).await.unwrap();
+    let repository = app();
+    let asked = (0..20).map(|_| registry.list_tags(&repository));
+    for tags in futures_util::future::join_all(asked).await {
+        tags.unwrap();
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 2);
+}
