@@ -106,13 +106,25 @@ impl ArtifactGraph {
             }
         }
         for (listed, node) in snapshot.tags().iter().zip(&node_of_tag) {
-            if let (Some(node), Some((_, subject))) = (node, AttachmentForm::of(&listed.tag)) {
-                let subject = nodes.id(&subject);
-                // Anyone can push a tag that claims to sign the very digest it is on.
-                if *node != subject {
-                    subject_edges.push((*node, subject));
-                }
-            }
+            let (Some(node), Some((form, subject))) = (node, AttachmentForm::of(&listed.tag)) else {
+                continue;
+            };
+            let subject = nodes.id(&subject);
+            // The fallback tag is on an index that lists the referrers.
+            let index = listed
+                .digest
+                .as_ref()
+                .filter(|_| form == AttachmentForm::ReferrersIndex);
+            let index = index.and_then(|digest| snapshot.artifact(digest));
+            let referrers = index.into_iter().flat_map(|index| &index.children);
+            let referrers: Vec<_> = referrers.map(|child| nodes.id(&child.digest)).collect();
+            // Anyone can push a tag that claims to sign the very digest it is on.
+            let attached = std::iter::once(*node).chain(referrers);
+            subject_edges.extend(
+                attached
+                    .filter(|node| *node != subject)
+                    .map(|node| (node, subject)),
+            );
         }
 
         let count = nodes.digests.len();
@@ -252,3 +264,6 @@ impl Adjacency {
         &self.targets[start as usize..end as usize]
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,112 @@ impl<'a> CompleteSnapshot<'a> {
             .map(|(subject, referrers)| (subject, referrers.as_slice()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media_type::MediaType;
+
+    fn tags(names: &[&str]) -> Vec<Tag> {
+        names.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    fn listed(names: &[&str]) -> RepositorySnapshot {
+        RepositorySnapshot::listed("team/app".parse().unwrap(), tags(names))
+    }
+
+    fn artifact(content: &[u8]) -> Artifact {
+        Artifact {
+            digest: Digest::of(content),
+            media_type: MediaType::OCI_MANIFEST,
+            artifact_type: None,
+            size: 1,
+            children: Vec::new(),
+            subject: None,
+            image_config: None,
+            blobs: Vec::new(),
+            created_annotation: None,
+        }
+    }
+
+    #[test]
+    fn tags_are_sorted_by_their_bytes_and_each_there_once() {
+        let snapshot = listed(&["b", "a", "B", "a", "10", "9"]);
+        let names: Vec<Tag> = snapshot
+            .complete()
+            .unwrap()
+            .tags()
+            .iter()
+            .map(|listed| listed.tag.clone())
+            .collect();
+        assert_eq!(names, tags(&["10", "9", "B", "a", "b"]));
+        assert_eq!(snapshot.position(&"a".parse().unwrap()), Some(3));
+        assert_eq!(snapshot.position(&"c".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_snapshot_is_resolved_when_the_digest_of_every_tag_is_known() {
+        let mut snapshot = listed(&["a", "b"]);
+        assert!(!snapshot.complete().unwrap().is_resolved());
+        snapshot.resolve(0, artifact(b"1"));
+        assert!(!snapshot.complete().unwrap().is_resolved());
+        snapshot.resolve(1, artifact(b"1"));
+        // A position that is not there changes nothing.
+        snapshot.resolve(2, artifact(b"2"));
+        let known = snapshot.complete().unwrap();
+        assert!(known.is_resolved());
+        assert_eq!(known.artifacts().count(), 1);
+        assert_eq!(known.tags()[1].digest, Some(Digest::of(b"1")));
+    }
+
+    #[test]
+    fn a_tag_that_vanished_takes_only_itself_along() {
+        let mut snapshot = listed(&["a", "b", "c"]);
+        snapshot.resolve(0, artifact(b"1"));
+        snapshot.resolve(2, artifact(b"3"));
+        snapshot.forget(&"b".parse().unwrap());
+        snapshot.forget(&"z".parse().unwrap());
+        let known = snapshot.complete().unwrap();
+        assert!(known.is_resolved());
+        let on: Vec<_> = known
+            .tags()
+            .iter()
+            .map(|listed| (listed.tag.as_str(), listed.digest.clone()))
+            .collect();
+        assert_eq!(on, [("a", Some(Digest::of(b"1"))), ("c", Some(Digest::of(b"3")))]);
+    }
+
+    #[test]
+    fn what_could_not_be_read_cannot_be_decided_upon_and_the_first_reason_stays() {
+        let why = |why: &str| Incomplete { why: why.to_owned() };
+        let mut snapshot = listed(&["a"]);
+        assert!(snapshot.complete().is_ok());
+        snapshot.mark_incomplete(why("first"));
+        snapshot.mark_incomplete(why("second"));
+        snapshot.resolve(0, artifact(b"1"));
+        assert_eq!(snapshot.complete().unwrap_err(), &why("first"));
+        let unlisted = RepositorySnapshot::unlisted("team/app".parse().unwrap(), why("down"));
+        assert_eq!(unlisted.complete().unwrap_err().why, "down");
+    }
+
+    #[test]
+    fn what_nobody_asked_is_not_the_same_as_nothing() {
+        let mut snapshot = listed(&[]);
+        let digest = Digest::of(b"1");
+        let known = snapshot.complete().unwrap();
+        assert_eq!(
+            (known.referrers(&digest), known.config_created(&digest)),
+            (None, None)
+        );
+        assert!(!known.is_absent(&digest) && known.artifact(&digest).is_none());
+        snapshot.insert_referrers(digest.clone(), Vec::new());
+        snapshot.insert_absent(digest.clone());
+        let unknown = Fact::Unknown(crate::clock::Unknown::Missing);
+        snapshot.insert_config_created(digest.clone(), unknown);
+        let known = snapshot.complete().unwrap();
+        assert_eq!(known.referrers(&digest).map(<[_]>::len), Some(0));
+        assert_eq!(known.config_created(&digest), Some(unknown));
+        assert!(known.is_absent(&digest));
+        assert_eq!(known.all_referrers().count(), 1);
+    }
+}

@@ -1,0 +1,337 @@
+//! The decision about one repository: by names alone where these show that nothing can be deleted, else by the
+//! artifacts that the tags are on.
+
+use std::collections::BTreeSet;
+
+use lagan_model::{
+    ArtifactGraph, AttachmentForm, Capabilities, Capability, CompleteSnapshot, Digest, MediaType, NodeId,
+    Tag, Time,
+};
+
+use crate::clocks::Clocks;
+use crate::document::RepositoryPolicies;
+use crate::needs::Needs;
+use crate::reason::Reason;
+use crate::relations::{Fate, Fates, Own, attachments};
+use crate::version::TagReading;
+use crate::votes::{Artifacts, Ballot};
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// No more than the decisions depend on.
+    Enough,
+    /// Every tag's manifest, so that all relations can be told.
+    Everything,
+    /// Every manifest there is, so that bytes can be counted.
+    Bytes,
+}
+
+/// What a decision depends on besides policies and facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The clock of all rules.
+    pub now: Time,
+    /// What the registry was seen to offer.
+    pub capabilities: Capabilities,
+    /// How much is looked at.
+    pub depth: Depth,
+}
+
+/// The answer of [`decide`].
+#[derive(Debug)]
+pub enum Step {
+    /// These facts have to be known first.
+    Missing(Needs),
+    /// Decided.
+    Decided(Box<Decisions>),
+}
+
+/// What happens to a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It stays.
+    Keep,
+    /// It goes, with its artifact.
+    Delete,
+    /// It goes, its artifact stays.
+    Untag,
+}
+
+/// The decision about one tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What happens to it.
+    pub verdict: Verdict,
+    /// Every reason that applies, those that keep first; at least one of these if it is kept.
+    pub reasons: Vec<Reason>,
+}
+
+/// The decisions about one repository.
+#[derive(Debug)]
+pub struct Decisions {
+    /// One for each tag of the snapshot, in its order.
+    pub tags: Vec<Decision>,
+    /// How the artifacts hang together; `None` where names alone showed that nothing can be deleted.
+    pub(crate) related: Option<(ArtifactGraph, Fates)>,
+}
+
+impl Decisions {
+    /// How the artifacts hang together; `None` where names alone showed that nothing can be deleted.
+    #[must_use]
+    pub fn graph(&self) -> Option<&ArtifactGraph> {
+        self.related.as_ref().map(|(graph, _)| graph)
+    }
+}
+
+/// Decides about a repository, or says what has to be known first.
+///
+/// Ask again with the facts added, until decided. Each answer asks for something that the snapshot does not have,
+/// so that this ends.
+#[must_use]
+pub fn decide(policies: &RepositoryPolicies<'_>, snapshot: CompleteSnapshot<'_>, context: &Context) -> Step {
+    let readings: Vec<TagReading> = snapshot
+        .tags()
+        .iter()
+        .map(|listed| policies.versions().read(&listed.tag))
+        .collect();
+    let judge = Judge {
+        ballot: Ballot {
+            policies,
+            snapshot,
+            now: context.now,
+            readings: &readings,
+        },
+        context,
+    };
+    if snapshot.is_resolved() && !snapshot.tags().is_empty() {
+        return judge.by_artifacts();
+    }
+    if (context.depth != Depth::Everything || snapshot.tags().is_empty())
+        && let Some(decisions) = judge.by_names()
+    {
+        return Step::Decided(Box::new(decisions));
+    }
+    Step::Missing(Needs {
+        tags: true,
+        ..Needs::default()
+    })
+}
+
+struct Judge<'a> {
+    ballot: Ballot<'a>,
+    context: &'a Context,
+}
+
+impl<'a> Judge<'a> {
+    fn tag(&self, position: usize) -> &'a Tag {
+        self.ballot.tag(position)
+    }
+
+    /// Decides by the names of the tags, if these show that nothing can be deleted.
+    ///
+    /// Every tag counts for itself here. Sharing places can only improve ranks, and relations only keep, so that
+    /// what is not a candidate by its name is none at all.
+    fn by_names(&self) -> Option<Decisions> {
+        let votes = self.ballot.votes(None, &mut Needs::default());
+        if votes.own.contains(&Own::Doom) {
+            return None;
+        }
+        let tags = votes
+            .reasons
+            .into_iter()
+            .zip(votes.own)
+            .enumerate()
+            .map(|(position, (mut reasons, own))| {
+                if own == Own::Follow {
+                    // Nothing goes, so what it is attached to stays.
+                    reasons.extend(
+                        self.named_subject(position)
+                            .map(|subject| Reason::AttachedTo { subject, tag: None }),
+                    );
+                }
+                Decision {
+                    verdict: Verdict::Keep,
+                    reasons,
+                }
+            })
+            .collect();
+        Some(Decisions { tags, related: None })
+    }
+
+    fn named_subject(&self, position: usize) -> Option<Digest> {
+        AttachmentForm::of(self.tag(position)).map(|(_, subject)| subject)
+    }
+
+    /// Decides with the digest of every tag known.
+    fn by_artifacts(&self) -> Step {
+        let snapshot = self.ballot.snapshot;
+        let graph = ArtifactGraph::of(snapshot);
+        let mut needs = Needs::default();
+        let unread = |wanted: &dyn Fn(NodeId, &MediaType) -> bool| -> BTreeSet<Digest> {
+            graph
+                .nodes()
+                .filter(|node| {
+                    let described = graph.described(*node);
+                    described.is_some_and(|(media_type, _)| wanted(*node, media_type))
+                })
+                .map(|node| graph.digest(node))
+                .filter(|digest| snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest))
+                .cloned()
+                .collect()
+        };
+        // An index in an index has children of its own, which it keeps, or takes along.
+        needs.manifests = unread(&|_, media_type| media_type.is_index());
+        if !needs.is_empty() {
+            return Step::Missing(needs);
+        }
+        let attachment = attachments(&graph, snapshot, self.ballot.readings);
+        let clocks = Clocks::new(snapshot, self.context.now);
+        let artifacts = Artifacts {
+            graph: &graph,
+            attachment: &attachment,
+            clocks: &clocks,
+        };
+        let votes = self.ballot.votes(Some(artifacts), &mut needs);
+        if !needs.is_empty() {
+            return Step::Missing(needs);
+        }
+        let fates = Fates::of(&graph, snapshot, &votes.own, attachment);
+        let tags: Vec<Decision> = votes
+            .reasons
+            .into_iter()
+            .zip(&votes.own)
+            .enumerate()
+            .map(|(position, (reasons, own))| {
+                self.settle(&graph, &fates, &votes.own, position, *own, reasons)
+            })
+            .collect();
+        let touched: BTreeSet<NodeId> = graph
+            .nodes()
+            .filter(|node| {
+                fates.is_gone(*node) || graph.tags(*node).any(|tag| tags[tag].verdict != Verdict::Keep)
+            })
+            .collect();
+        if self.context.capabilities.referrers != Capability::NotOffered {
+            needs.referrers = touched
+                .iter()
+                .map(|node| graph.digest(*node))
+                .filter(|digest| snapshot.referrers(digest).is_none())
+                .cloned()
+                .collect();
+        }
+        // What goes because an index or a subject does may itself be attached to something that stays: only its
+        // manifest tells.
+        let whole = !touched.is_empty() && self.context.depth == Depth::Bytes;
+        needs.manifests = unread(&|node, _| whole || fates.is_gone(node));
+        if !needs.is_empty() {
+            return Step::Missing(needs);
+        }
+        Step::Decided(Box::new(Decisions {
+            tags,
+            related: Some((graph, fates)),
+        }))
+    }
+
+    /// A tag's decision, from what it says itself and what becomes of its artifact.
+    fn settle(
+        &self,
+        graph: &ArtifactGraph,
+        fates: &Fates,
+        own: &[Own],
+        position: usize,
+        says: Own,
+        mut reasons: Vec<Reason>,
+    ) -> Decision {
+        let Some(node) = graph.node_of_tag(position) else {
+            return Decision {
+                verdict: Verdict::Keep,
+                reasons,
+            };
+        };
+        let first_tag = |node: NodeId| graph.tags(node).next().map(|tag| self.tag(tag).clone());
+        if fates.is_gone(node) {
+            if says == Own::Follow {
+                let subjects: BTreeSet<Digest> = graph
+                    .subjects(node)
+                    .iter()
+                    .map(|subject| graph.digest(*subject).clone())
+                    // A tag can name the very digest that it is on, which is no relation.
+                    .chain(self.named_subject(position))
+                    .collect();
+                reasons.extend(
+                    subjects
+                        .into_iter()
+                        .map(|subject| Reason::DeletedWithSubject { subject }),
+                );
+            }
+            return Decision {
+                verdict: Verdict::Delete,
+                reasons,
+            };
+        }
+        let mut relations = Vec::new();
+        for parent in graph
+            .parents(node)
+            .iter()
+            .filter(|parent| fates.is_kept(**parent))
+        {
+            relations.push(Reason::ChildOf {
+                index: graph.digest(*parent).clone(),
+                tag: first_tag(*parent),
+            });
+        }
+        for subject in graph.subjects(node) {
+            let digest = graph.digest(*subject).clone();
+            match fates.fate(*subject) {
+                Fate::Kept => relations.push(Reason::AttachedTo {
+                    subject: digest,
+                    tag: first_tag(*subject),
+                }),
+                Fate::Unseen => relations.push(Reason::SubjectUnseen { subject: digest }),
+                Fate::Gone => {}
+            }
+        }
+        for attachment in graph.attachments(node) {
+            // One that is itself only kept because this artifact is says nothing.
+            if fates.is_kept(*attachment) && fates.is_kept_without(graph, *attachment, node) {
+                relations.push(Reason::SubjectOf {
+                    attachment: graph.digest(*attachment).clone(),
+                    tag: first_tag(*attachment),
+                });
+            }
+        }
+        let kept_neighbour = graph
+            .tags(node)
+            .find(|tag| *tag != position && own[*tag] == Own::Keep);
+        let single = self.context.capabilities.delete_tag == Capability::Offered;
+        if says == Own::Doom && relations.is_empty() && kept_neighbour.is_some() && single {
+            return Decision {
+                verdict: Verdict::Untag,
+                reasons,
+            };
+        }
+        if says == Own::Doom && !single || says == Own::Follow && relations.is_empty() {
+            relations.extend(kept_neighbour.map(|tag| Reason::SharesDigest {
+                with: self.tag(tag).clone(),
+            }));
+        }
+        if says == Own::Follow && relations.is_empty() {
+            // Attached to itself, or in a ring: nothing doomed it.
+            relations.extend(
+                self.named_subject(position)
+                    .map(|subject| Reason::SubjectUnseen { subject }),
+            );
+        }
+        // Keeping reasons first; what would have deleted the tag stands behind them.
+        let behind = reasons
+            .iter()
+            .position(|reason| !reason.keeps())
+            .unwrap_or(reasons.len());
+        reasons.splice(behind..behind, relations);
+        Decision {
+            verdict: Verdict::Keep,
+            reasons,
+        }
+    }
+}

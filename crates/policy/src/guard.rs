@@ -1,0 +1,245 @@
+//! Limits, held against a whole plan: they stand between a plan and its approval.
+
+use lagan_model::RepositoryName;
+use serde::{Deserialize, Serialize};
+
+use crate::document::Limits;
+use crate::plan::{Action, RepositoryPlan};
+
+/// The limits that guards hold, by the names that documents and `--override-limit` use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// Manifests and untags in one run.
+    MaxDeletions,
+    /// The share of a repository's tagged artifacts that may go, in percent.
+    MaxPercentPerRepository,
+    /// How many tagged artifacts stay in a repository.
+    KeepAtLeast,
+}
+
+impl Guard {
+    /// As documents write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxDeletions => "max_deletions",
+            Self::MaxPercentPerRepository => "max_percent_per_repository",
+            Self::KeepAtLeast => "keep_at_least",
+        }
+    }
+}
+
+/// A limit held against a plan. The serialized form is an element of `guards` in `lagan.plan/v1`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardReport {
+    /// Which limit.
+    pub limit: Guard,
+    /// What it allows.
+    pub allowed: u64,
+    /// What the plan would do: for `keep_at_least`, what would stay.
+    pub wanted: u64,
+    /// The repository that it holds back; `None` where it is about the whole run.
+    pub repository: Option<RepositoryName>,
+    /// Whether it refuses the whole run, or holds back its repository.
+    pub refuses: bool,
+}
+
+/// Folds over the repositories of a plan, and says at the end what the limits refuse.
+#[derive(Debug, Clone)]
+pub struct Guards {
+    max_deletions: Option<u64>,
+    deletions: u64,
+    reports: Vec<GuardReport>,
+}
+
+impl Guards {
+    /// Guards that hold the run's limits; those of repositories come with each repository.
+    #[must_use]
+    pub fn new(run: &Limits) -> Self {
+        Self {
+            max_deletions: run.max_deletions,
+            deletions: 0,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Adds a repository, with the limits of the policies that name it. Returns the limit that holds it back.
+    ///
+    /// A repository that is held back is left out of the run's sum: none of its deletions would happen.
+    pub fn add(&mut self, plan: &RepositoryPlan, limits: &Limits) -> Option<&GuardReport> {
+        let deleted = plan.tagged_artifacts_deleted;
+        let before = self.reports.len();
+        let mut held = |limit, allowed, wanted| {
+            self.reports.push(GuardReport {
+                limit,
+                allowed,
+                wanted,
+                repository: Some(plan.name.clone()),
+                refuses: true,
+            });
+        };
+        // A repository in which nothing is deleted is no worse than it was.
+        if deleted > 0 {
+            let stays = plan.tagged_artifacts - deleted;
+            if stays < limits.keep_at_least {
+                held(Guard::KeepAtLeast, limits.keep_at_least, stays);
+            }
+            if let Some(percent) = limits.max_percent_per_repository
+                && deleted * 100 > u64::from(percent) * plan.tagged_artifacts
+            {
+                // Rounded up, so that the number shown is above the limit shown.
+                let wanted = (deleted * 100).div_ceil(plan.tagged_artifacts);
+                held(Guard::MaxPercentPerRepository, u64::from(percent), wanted);
+            }
+        }
+        if self.reports.len() == before {
+            self.deletions += plan
+                .actions
+                .iter()
+                .map(|action| match action {
+                    Action::Delete { .. } => action.manifests(),
+                    Action::Untag { .. } => 1,
+                })
+                .sum::<u64>();
+        }
+        self.reports.get(before)
+    }
+
+    /// What the limits say: those that hold back a repository in the order of the plan, then the run's own.
+    #[must_use]
+    pub fn finish(self) -> Vec<GuardReport> {
+        let mut reports = self.reports;
+        if let Some(allowed) = self.max_deletions {
+            reports.push(GuardReport {
+                limit: Guard::MaxDeletions,
+                allowed,
+                wanted: self.deletions,
+                repository: None,
+                refuses: self.deletions > allowed,
+            });
+        }
+        reports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lagan_model::{Digest, Incomplete};
+
+    use super::*;
+    use crate::plan::{Dependent, Undo};
+
+    /// A repository with so many tagged artifacts, of which so many go, each with one child.
+    fn plan(name: &str, tagged: u64, deleted: u64, untagged: u64) -> RepositoryPlan {
+        let why = Incomplete { why: String::new() };
+        let mut plan = RepositoryPlan::incomplete(name.parse().unwrap(), Vec::new(), 0, why);
+        let digest = Digest::of(b"");
+        plan.tagged_artifacts = tagged;
+        plan.tagged_artifacts_deleted = deleted;
+        plan.actions = (0..deleted)
+            .map(|_| Action::Delete {
+                digest: digest.clone(),
+                tags: Vec::new(),
+                media_type: None,
+                size: None,
+                children: vec![Dependent {
+                    digest: digest.clone(),
+                    tags: Vec::new(),
+                    media_type: None,
+                    size: None,
+                }],
+                attachments: Vec::new(),
+                undo: Undo::until_collection(),
+                reasons: Vec::new(),
+            })
+            .collect();
+        plan.actions.extend((0..untagged).map(|_| Action::Untag {
+            tag: "a".parse().unwrap(),
+            digest: digest.clone(),
+            reasons: Vec::new(),
+        }));
+        plan
+    }
+
+    fn limits(deletions: Option<u64>, percent: Option<u8>, least: u64) -> Limits {
+        Limits {
+            max_deletions: deletions,
+            max_percent_per_repository: percent,
+            keep_at_least: least,
+        }
+    }
+
+    #[test]
+    fn manifests_and_untags_count_towards_the_run() {
+        for (allowed, refuses) in [(Some(7), false), (Some(6), true), (None, false)] {
+            let limits = limits(allowed, None, 0);
+            let mut guards = Guards::new(&limits);
+            assert!(guards.add(&plan("a", 9, 2, 1), &limits).is_none());
+            assert!(guards.add(&plan("b", 9, 1, 0), &limits).is_none());
+            let reports = guards.finish();
+            assert_eq!(
+                reports.iter().any(|report| report.refuses),
+                refuses,
+                "{allowed:?}"
+            );
+            assert_eq!(
+                reports.iter().map(|report| report.wanted).collect::<Vec<_>>(),
+                allowed.map_or(vec![], |_| vec![7])
+            );
+        }
+    }
+
+    #[test]
+    fn a_repository_that_is_held_back_is_no_part_of_the_run() {
+        let limits = limits(Some(2), None, 1);
+        let mut guards = Guards::new(&limits);
+        let held = guards.add(&plan("a", 5, 5, 3), &limits).cloned().unwrap();
+        assert_eq!(
+            (held.limit, held.allowed, held.wanted),
+            (Guard::KeepAtLeast, 1, 0)
+        );
+        assert!(guards.add(&plan("b", 5, 1, 0), &limits).is_none());
+        let reports = guards.finish();
+        assert_eq!(reports.len(), 2);
+        assert_eq!(
+            (reports[1].limit, reports[1].wanted, reports[1].refuses),
+            (Guard::MaxDeletions, 2, false)
+        );
+    }
+
+    #[test]
+    fn a_share_is_of_tagged_artifacts_and_shown_above_its_limit() {
+        let limits = limits(None, Some(33), 0);
+        let mut guards = Guards::new(&limits);
+        assert!(guards.add(&plan("a", 100, 33, 0), &limits).is_none());
+        let held = guards.add(&plan("b", 3, 1, 0), &limits).cloned().unwrap();
+        assert_eq!(
+            (held.limit, held.allowed, held.wanted),
+            (Guard::MaxPercentPerRepository, 33, 34)
+        );
+    }
+
+    #[test]
+    fn every_limit_that_refuses_is_listed_and_what_deletes_nothing_is_never_held_back() {
+        let limits = limits(Some(0), Some(1), 5);
+        let mut guards = Guards::new(&limits);
+        assert!(guards.add(&plan("a", 1, 0, 0), &limits).is_none());
+        assert!(guards.add(&plan("b", 4, 2, 0), &limits).is_some());
+        assert!(guards.add(&plan("c", 4, 0, 1), &limits).is_none());
+        let reports = guards.finish();
+        let refused: Vec<Guard> = reports
+            .iter()
+            .filter(|report| report.refuses)
+            .map(|report| report.limit)
+            .collect();
+        assert_eq!(
+            refused,
+            [
+                Guard::KeepAtLeast,
+                Guard::MaxPercentPerRepository,
+                Guard::MaxDeletions
+            ]
+        );
+    }
+}

@@ -1,0 +1,36 @@
+//! What is kept and what is deleted, and why: pure functions of values, `now` among them.
+//!
+//! A policy names repositories and has rules. Each rule *selects* tags, *keeps* some of them, and makes the rest
+//! its *candidates*. A tag is deleted only if at least one rule makes it a candidate and nothing keeps it.
+//!
+//! [`decide`](decide::decide) takes what is known of one repository. It answers with decisions, or with the
+//! facts that it still needs: nothing is fetched that no decision depends on.
+
+pub mod age;
+mod clocks;
+pub mod decide;
+pub mod document;
+pub mod guard;
+pub mod needs;
+pub mod pattern;
+pub mod plan;
+mod rank;
+pub mod reason;
+mod relations;
+pub mod select;
+mod steps;
+pub mod version;
+mod votes;
+
+pub use age::Age;
+pub use decide::{Context, Decision, Decisions, Depth, Step, Verdict, decide};
+pub use document::{
+    Clock, Keep, KeepLine, Limits, Mode, Order, Per, Policy, PolicyName, PolicySet, Protection,
+    ProtectionPattern, RepositoryPolicies, Rule, Select,
+};
+pub use guard::{Guard, GuardReport, Guards};
+pub use needs::Needs;
+pub use pattern::{RepositoryPattern, TagPattern, TagRegex};
+pub use plan::{Action, Dependent, Kept, RepositoryPlan, Totals, Undo};
+pub use reason::Reason;
+pub use version::{Channel, TagReading, VersionRequirement, VersionTable};

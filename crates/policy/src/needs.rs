@@ -1,0 +1,27 @@
+//! What a decision still needs to know. A request to the registry is the unit of cost, so facts are asked for one
+//! kind after the other, and only where a tag could otherwise be deleted.
+
+use std::collections::BTreeSet;
+
+use lagan_model::Digest;
+
+/// Facts that are not in the snapshot yet. Never empty where it is handed out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// The digest and manifest of every tag.
+    pub tags: bool,
+    /// Manifests that no tag is on, by digest.
+    pub manifests: BTreeSet<Digest>,
+    /// What these configuration blobs say of when their images were created.
+    pub config_created: BTreeSet<Digest>,
+    /// The referrers of these digests.
+    pub referrers: BTreeSet<Digest>,
+}
+
+impl Needs {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.tags && self.manifests.is_empty() && self.config_created.is_empty() && self.referrers.is_empty()
+    }
+}

@@ -1,0 +1,249 @@
+//! Globs and regular expressions over names, compiled once and shown as they were written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use globset::{GlobBuilder, GlobMatcher};
+use lagan_model::{RepositoryName, Tag};
+use regex::Regex;
+use serde::{Serialize, Serializer};
+use thiserror::Error;
+
+/// Why a pattern was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatternError {
+    /// The pattern is empty, and so matches nothing.
+    #[error("the pattern is empty")]
+    Empty,
+    /// Not a glob.
+    #[error("not a glob: {0}")]
+    Glob(String),
+    /// Not a regular expression.
+    #[error("not a regular expression: {0}")]
+    Regex(String),
+}
+
+fn compile(glob: &str) -> Result<GlobMatcher, PatternError> {
+    if glob.is_empty() {
+        return Err(PatternError::Empty);
+    }
+    // Without the literal separator, `team/*` would match `team/a/b`.
+    let glob = GlobBuilder::new(glob)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build();
+    glob.map(|glob| glob.compile_matcher())
+        .map_err(|error| PatternError::Glob(error.kind().to_string()))
+}
+
+macro_rules! glob_pattern {
+    ($(#[$doc:meta])* $name:ident over $over:ty) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name {
+            text: String,
+            matcher: GlobMatcher,
+        }
+
+        impl $name {
+            /// Whether the whole name matches.
+            #[must_use]
+            pub fn matches(&self, name: &$over) -> bool {
+                self.matcher.is_match(name.as_str())
+            }
+
+            /// The pattern as it was written.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.text
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = PatternError;
+
+            fn from_str(text: &str) -> Result<Self, PatternError> {
+                Ok(Self { text: text.to_owned(), matcher: compile(text)? })
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.text.fmt(f)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.text)
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.text == other.text
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.text)
+            }
+        }
+    };
+}
+
+glob_pattern! {
+    /// A glob over tags, anchored at both ends: `*`, `?`, `[a-z]`, `{a,b}`. Case counts.
+    TagPattern over Tag
+}
+
+glob_pattern! {
+    /// A glob over repository names, anchored at both ends. `*` stays within one path segment, `**` does not.
+    RepositoryPattern over RepositoryName
+}
+
+/// A regular expression that must match the whole tag.
+#[derive(Clone)]
+pub struct TagRegex {
+    text: String,
+    regex: Regex,
+}
+
+impl TagRegex {
+    /// Whether the whole tag matches.
+    #[must_use]
+    pub fn matches(&self, tag: &Tag) -> bool {
+        self.regex.is_match(tag.as_str())
+    }
+
+    /// What a named group captured; `None` where the tag does not match or the group took no part.
+    #[must_use]
+    pub fn capture<'t>(&self, tag: &'t Tag, group: &str) -> Option<&'t str> {
+        Some(self.regex.captures(tag.as_str())?.name(group)?.as_str())
+    }
+
+    /// Whether there is a group of this name.
+    #[must_use]
+    pub fn has_group(&self, group: &str) -> bool {
+        self.regex.capture_names().flatten().any(|name| name == group)
+    }
+
+    /// The expression as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl FromStr for TagRegex {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        if text.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        // A parser's message draws the expression over several lines; the last one says what is wrong.
+        let why = |error: regex::Error| {
+            let text = error.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            PatternError::Regex(last.trim_start_matches("error: ").to_owned())
+        };
+        // Alone first: `a)|(b` would close and reopen the group that anchors it.
+        Regex::new(text).map_err(why)?;
+        // Anchors around an ungrouped alternation would bind to its ends only.
+        let regex = Regex::new(&format!(r"\A(?:{text})\z")).map_err(why)?;
+        Ok(Self {
+            text: text.to_owned(),
+            regex,
+        })
+    }
+}
+
+impl fmt::Debug for TagRegex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl fmt::Display for TagRegex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl PartialEq for TagRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for TagRegex {}
+
+impl Serialize for TagRegex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(text: &str) -> Tag {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_star_stays_within_one_path_segment() {
+        let one: RepositoryPattern = "team/*".parse().unwrap();
+        let deep: RepositoryPattern = "team/**".parse().unwrap();
+        let name = |text: &str| text.parse::<RepositoryName>().unwrap();
+        assert!(one.matches(&name("team/a")));
+        assert!(!one.matches(&name("team/a/b")));
+        assert!(deep.matches(&name("team/a/b")));
+        assert!(!one.matches(&name("my-team/a")), "a glob is anchored");
+    }
+
+    #[test]
+    fn tag_globs_are_anchored_and_mind_case() {
+        let glob: TagPattern = "*-rc.*".parse().unwrap();
+        assert!(glob.matches(&tag("1.0.0-rc.1")));
+        assert!(!glob.matches(&tag("1.0.0-RC.1")));
+        assert!(!"rc".parse::<TagPattern>().unwrap().matches(&tag("rc.1")));
+        assert!(
+            "{dev,test}-*"
+                .parse::<TagPattern>()
+                .unwrap()
+                .matches(&tag("test-1"))
+        );
+    }
+
+    #[test]
+    fn an_alternation_is_anchored_as_a_whole() {
+        let regex: TagRegex = "dev|test".parse().unwrap();
+        assert!(regex.matches(&tag("dev")) && regex.matches(&tag("test")));
+        assert!(!regex.matches(&tag("dev-prod")) && !regex.matches(&tag("my-test")));
+        assert!(r"^pr-\d+$".parse::<TagRegex>().unwrap().matches(&tag("pr-12")));
+    }
+
+    #[test]
+    fn an_expression_cannot_break_out_of_its_anchors() {
+        assert!("a)|(b".parse::<TagRegex>().is_err());
+        // The comment would swallow the closing bracket: refused, not half anchored.
+        assert!("(?x)a #".parse::<TagRegex>().is_err());
+        let regex: TagRegex = "(?m)^a$".parse().unwrap();
+        assert!(!regex.matches(&tag("ab")));
+    }
+
+    #[test]
+    fn bad_patterns_are_refused_with_one_line() {
+        for bad in ["", "[", "{a", "a{b,{c}"] {
+            assert!(bad.parse::<TagPattern>().is_err(), "{bad:?}");
+        }
+        let error = "(".parse::<TagRegex>().unwrap_err().to_string();
+        assert_eq!(error, "not a regular expression: unclosed group");
+    }
+}

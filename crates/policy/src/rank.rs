@@ -1,0 +1,219 @@
+//! `last`: places, and who has them.
+//!
+//! What takes a place is a distinct artifact of a group: tags on one digest share a place, and a tagged child
+//! shares its index's. An artifact ranks by its best tag. Attachments never take a place. What cannot be ranked
+//! takes none either, and is kept.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use lagan_model::{Digest, NodeId, Tag, Time};
+
+use crate::document::{Order, Per, Select};
+use crate::version::{TagReading, Version, natural};
+
+/// What a tag is ordered by. Only keys of one kind are ever compared.
+#[derive(Debug, Clone)]
+pub(crate) enum Key<'a> {
+    Version(&'a Version),
+    Semver(semver::Version),
+    Name,
+    Time(Time),
+}
+
+impl<'a> Key<'a> {
+    /// The key by name alone; `None` for tags without one, and for clocks.
+    pub(crate) fn of_name(by: Order, tag: &Tag, reading: &'a TagReading) -> Option<Self> {
+        match by {
+            Order::Version => reading.version.as_ref().map(Self::Version),
+            Order::Semver => {
+                let text = tag.as_str();
+                // A tag cannot hold the plus sign of a build; `_` stands for it.
+                let text = text.strip_prefix('v').unwrap_or(text).replacen('_', "+", 1);
+                semver::Version::parse(&text).ok().map(Self::Semver)
+            }
+            Order::Name => Some(Self::Name),
+            Order::Clock(_) => None,
+        }
+    }
+
+    fn compare(&self, other: &Self, tags: (&Tag, &Tag)) -> Ordering {
+        match (self, other) {
+            (Self::Version(a), Self::Version(b)) => a.cmp(b),
+            (Self::Semver(a), Self::Semver(b)) => a.cmp_precedence(b),
+            (Self::Time(a), Self::Time(b)) => a.cmp(b),
+            _ => natural(tags.0.as_str(), tags.1.as_str()),
+        }
+    }
+}
+
+/// The group that a tag competes in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Group {
+    Whole,
+    Named(Arc<str>),
+}
+
+impl Group {
+    /// The group of a tag; `None` where the tag has nothing to be grouped by.
+    pub(crate) fn of(per: &Per, select: &Select, tag: &Tag, reading: &TagReading) -> Option<Self> {
+        let numbers = || reading.version.as_ref().map(|version| version.numbers);
+        Some(match per {
+            Per::Repository => Self::Whole,
+            Per::Channel => Self::Named(reading.channel.as_str().into()),
+            Per::Major => Self::Named(numbers()?[0].to_string().into()),
+            Per::Minor => {
+                let [major, minor, _] = numbers()?;
+                Self::Named(format!("{major}.{minor}").into())
+            }
+            Per::Variant => match &reading.variant {
+                None => Self::Whole,
+                Some(variant) => Self::Named(variant.as_ref().into()),
+            },
+            Per::Capture(group) => Self::Named(select.regex.as_ref()?.capture(tag, group)?.into()),
+        })
+    }
+
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Whole => None,
+            Self::Named(name) => Some(name.clone()),
+        }
+    }
+}
+
+/// A tag that takes part in a group, with what it is ordered by.
+#[derive(Debug)]
+pub(crate) struct Contender<'a> {
+    /// By which the caller knows it.
+    pub slot: usize,
+    pub tag: &'a Tag,
+    pub digest: Option<&'a Digest>,
+    /// The artifact; `None` while digests are not known, when every tag counts for itself.
+    pub node: Option<NodeId>,
+    pub key: Key<'a>,
+    /// Whether its artifact takes a place: attachments do not.
+    pub counts: bool,
+}
+
+impl Contender<'_> {
+    /// Total: the key, then the tag's bytes, then the digest.
+    fn compare(&self, other: &Self) -> Ordering {
+        self.key
+            .compare(&other.key, (self.tag, other.tag))
+            .then_with(|| self.tag.cmp(other.tag))
+            .then_with(|| self.digest.cmp(&other.digest))
+    }
+}
+
+/// Where a contender stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rank {
+    /// By which the caller knows the contender.
+    pub slot: usize,
+    /// 1 is the newest.
+    pub rank: u32,
+    /// How many places there are.
+    pub of: u32,
+}
+
+/// How many places the contenders would take.
+pub(crate) fn places(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> usize {
+    let leaders = leaders(contenders, ancestors);
+    let mut seen: Vec<usize> = contenders
+        .iter()
+        .zip(&leaders)
+        .filter(|(contender, _)| contender.counts)
+        .map(|(_, l)| *l)
+        .collect();
+    seen.sort_unstable();
+    seen.dedup();
+    seen.len()
+}
+
+/// Ranks the contenders of one group. `ancestors` are the indexes that list a node, near and far.
+pub(crate) fn rank(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> Vec<Rank> {
+    let leaders = leaders(contenders, ancestors);
+    // The best tag of each place, and whether the place counts.
+    let mut best: Vec<Option<(usize, bool)>> = vec![None; contenders.len()];
+    for (index, leader) in leaders.iter().enumerate() {
+        let place = &mut best[*leader];
+        let contender = &contenders[index];
+        *place = Some(match *place {
+            None => (index, contender.counts),
+            Some((known, counts)) => {
+                let better = contender.compare(&contenders[known]).is_gt();
+                (if better { index } else { known }, counts || contender.counts)
+            }
+        });
+    }
+    let mut places: Vec<(usize, usize, bool)> = best
+        .iter()
+        .enumerate()
+        .filter_map(|(leader, best)| best.map(|(tag, counts)| (leader, tag, counts)))
+        .collect();
+    places.sort_unstable_by(|a, b| contenders[b.1].compare(&contenders[a.1]));
+    let of = clamp(places.iter().filter(|(_, _, counts)| *counts).count());
+    let mut ranks = vec![0u32; contenders.len()];
+    let mut taken = 0;
+    for (leader, _, counts) in places {
+        // What takes no place stands beside the next one that does.
+        ranks[leader] = clamp(taken + 1);
+        taken += usize::from(counts);
+    }
+    contenders
+        .iter()
+        .zip(leaders)
+        .map(|(contender, leader)| Rank {
+            slot: contender.slot,
+            rank: ranks[leader],
+            of,
+        })
+        .collect()
+}
+
+fn clamp(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// For each contender the index of the contender that stands for its place.
+fn leaders(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> Vec<usize> {
+    // The best contender of each artifact.
+    let mut of_node: HashMap<NodeId, usize> = HashMap::with_capacity(contenders.len());
+    for (index, contender) in contenders.iter().enumerate() {
+        if let Some(node) = contender.node {
+            of_node
+                .entry(node)
+                .and_modify(|known| {
+                    if contender.compare(&contenders[*known]).is_gt() {
+                        *known = index;
+                    }
+                })
+                .or_insert(index);
+        }
+    }
+    let mut place_of_node: HashMap<NodeId, usize> = HashMap::new();
+    contenders
+        .iter()
+        .enumerate()
+        .map(|(index, contender)| {
+            let Some(node) = contender.node else { return index };
+            *place_of_node.entry(node).or_insert_with(|| {
+                // A child stands with the best of the indexes of this group that list it; of those, with one
+                // that is itself no child here.
+                let above: Vec<NodeId> = ancestors(node)
+                    .into_iter()
+                    .filter(|above| of_node.contains_key(above))
+                    .collect();
+                let tops = above
+                    .iter()
+                    .filter(|top| ancestors(**top).iter().all(|a| !of_node.contains_key(a)));
+                tops.filter_map(|top| of_node.get(top).copied())
+                    .max_by(|a, b| contenders[*a].compare(&contenders[*b]))
+                    .or_else(|| of_node.get(&node).copied())
+                    .unwrap_or(index)
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,208 @@
+//! Why a tag is kept or deleted, as values. Text, JSON and audit trails only render these, so they cannot disagree.
+
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+use lagan_model::{Digest, Tag, Time, Unknown};
+use serde::{Deserialize, Serialize};
+
+use crate::age::Age;
+use crate::document::{Clock, Order, PolicyName};
+
+/// The rule that a reason comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RuleName {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The rule in it.
+    pub rule: Arc<str>,
+}
+
+/// One reason. The kinds are an enumerated list: `kind` in JSON, in snake case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Reason {
+    /// Keeps: no rule selects the tag.
+    NotSelected,
+    /// Keeps: the rule keeps all that it selects.
+    KeepAll {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+    },
+    /// Keeps: among the newest that the rule keeps.
+    Rank {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The place of the tag's artifact, 1 being the newest.
+        rank: u32,
+        /// How many places there are in the group.
+        of: u32,
+        /// How many of them the rule keeps.
+        last: u32,
+        /// What newest means.
+        by: Order,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Keeps: the group has no more tags than the rule keeps artifacts, so that nobody had to rank them.
+    Fits {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// How many tags there are in the group.
+        tags: u32,
+        /// How many artifacts the rule keeps.
+        last: u32,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Keeps: newer than the rule's age.
+    Within {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The clock.
+        clock: Clock,
+        /// What the clock says.
+        at: Time,
+        /// The age.
+        age: Age,
+    },
+    /// Keeps: the rule needs a time that is not known.
+    ClockUnknown {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The clock.
+        clock: Clock,
+        /// Why it is not known.
+        why: Unknown,
+    },
+    /// Keeps: the rule orders by versions, and the tag has none.
+    VersionUnknown {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The order.
+        by: Order,
+    },
+    /// Keeps: the rule groups by something that the tag does not have.
+    GroupUnknown {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// What it groups by.
+        per: String,
+    },
+    /// Keeps: a policy protects the tag.
+    Protected {
+        /// The policy.
+        policy: PolicyName,
+        /// The pattern that matched.
+        pattern: String,
+        /// The last day on which it holds.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        until: Option<NaiveDate>,
+        /// What the policy says why.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        why: Option<Arc<str>>,
+    },
+    /// Keeps: the digest has a tag that is kept, and this registry is not known to delete single tags.
+    SharesDigest {
+        /// A kept tag on the same digest.
+        with: Tag,
+    },
+    /// Keeps: listed by an index that is kept.
+    ChildOf {
+        /// The index.
+        index: Digest,
+        /// A tag of it, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tag: Option<Tag>,
+    },
+    /// Keeps: attached to an artifact that is kept.
+    AttachedTo {
+        /// The artifact.
+        subject: Digest,
+        /// A tag of it, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tag: Option<Tag>,
+    },
+    /// Keeps: something that is kept is attached to it.
+    SubjectOf {
+        /// What is attached.
+        attachment: Digest,
+        /// A tag of it, where it has one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        tag: Option<Tag>,
+    },
+    /// Keeps: attached to something that was not seen in this repository, and may be there untagged.
+    SubjectUnseen {
+        /// What it is attached to.
+        subject: Digest,
+    },
+    /// Deletes: behind the newest that the rule keeps.
+    BeyondLast {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The place of the tag's artifact, 1 being the newest.
+        rank: u32,
+        /// How many places there are in the group.
+        of: u32,
+        /// How many of them the rule keeps.
+        last: u32,
+        /// What newest means.
+        by: Order,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Deletes: older than the rule's age.
+    OlderThan {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The clock.
+        clock: Clock,
+        /// What the clock says.
+        at: Time,
+        /// The age.
+        age: Age,
+    },
+    /// Deletes: the rule keeps nothing of what it selects.
+    KeepNone {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+    },
+    /// Deletes: every index that lists it is deleted.
+    DeletedWithIndex {
+        /// The last of them.
+        index: Digest,
+    },
+    /// Deletes: what it is attached to is deleted.
+    DeletedWithSubject {
+        /// What it is attached to.
+        subject: Digest,
+    },
+}
+
+impl Reason {
+    /// Whether this reason alone keeps a tag. Keep beats delete.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        !matches!(
+            self,
+            Self::BeyondLast { .. }
+                | Self::OlderThan { .. }
+                | Self::KeepNone { .. }
+                | Self::DeletedWithIndex { .. }
+                | Self::DeletedWithSubject { .. }
+        )
+    }
+}

@@ -1,0 +1,191 @@
+//! Arbitrary registries: shared digests, indexes in indexes, children with tags, attachments of every form, and
+//! manifests that are not there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use lagan_model::{Artifact, Blob, Child, Digest, Fact, MediaType, Time, Unknown};
+use proptest::prelude::*;
+
+use crate::names::POOL;
+use crate::oracle::named_subject;
+use crate::rules::tag;
+use crate::world::{World, now};
+
+const MANIFESTS: usize = 9;
+
+pub(crate) fn digest(number: usize) -> Digest {
+    Digest::from_sha256([u8::try_from(number).unwrap(); 32])
+}
+
+#[derive(Debug, Clone)]
+struct Seed {
+    children: Vec<usize>,
+    subject: Option<usize>,
+    annotation: Option<usize>,
+    config: Option<usize>,
+}
+
+#[derive(Debug, Clone)]
+enum TagSeed {
+    Name(usize),
+    Attachment(usize, &'static str),
+}
+
+/// Known, at the edge of known, and unknown.
+fn time(seed: usize) -> Fact<Time> {
+    match seed {
+        0 => Fact::Known("1970-01-01T00:00:00Z".parse().unwrap()),
+        1 => Fact::Known(now() + TimeDelta::days(40)),
+        2 => Fact::Unknown(Unknown::Missing),
+        3 => Fact::Unknown(Unknown::Unreadable),
+        days => Fact::Known(now() - TimeDelta::days(3 * i64::try_from(days).unwrap() - 12)),
+    }
+}
+
+/// What an attachment or an index names: mostly manifests of the repository, sometimes one that is nowhere.
+fn target() -> impl Strategy<Value = usize> {
+    prop_oneof![9 => 0..MANIFESTS, 1 => 100..102usize]
+}
+
+fn manifest() -> impl Strategy<Value = Seed> {
+    let children = prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(target(), 1..4)];
+    let subject = prop_oneof![4 => Just(None), 1 => target().prop_map(Some)];
+    let annotation = prop_oneof![3 => Just(None), 1 => (0..24usize).prop_map(Some)];
+    let config = prop_oneof![1 => Just(None), 5 => (0..24usize).prop_map(Some)];
+    (children, subject, annotation, config).prop_map(|(children, subject, annotation, config)| Seed {
+        children,
+        subject,
+        annotation,
+        config,
+    })
+}
+
+fn tag_seed() -> impl Strategy<Value = TagSeed> {
+    let form = prop_oneof![Just(""), Just(".sig"), Just(".att"), Just(".sbom")];
+    prop_oneof![
+        5 => (0..POOL.len()).prop_map(TagSeed::Name),
+        1 => (target(), form).prop_map(|(target, form)| TagSeed::Attachment(target, form)),
+    ]
+}
+
+pub(crate) fn attachment_tag(subject: &Digest, form: &str) -> lagan_model::Tag {
+    tag(&format!("sha256-{}{form}", subject.encoded()))
+}
+
+pub(crate) fn world() -> impl Strategy<Value = World> {
+    let manifests = prop::collection::vec(manifest(), 1..=MANIFESTS);
+    let tags = prop::collection::vec((tag_seed(), 0..MANIFESTS), 0..14);
+    (manifests, tags, any::<bool>(), any::<bool>())
+        .prop_map(|(manifests, tags, api, delete_tag)| build(&manifests, &tags, api, delete_tag))
+}
+
+fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_tag: bool) -> World {
+    let tags: BTreeMap<_, _> = tags
+        .iter()
+        .map(|(seed, on)| {
+            let tag = match seed {
+                TagSeed::Name(name) => tag(POOL[*name].tag),
+                TagSeed::Attachment(target, form) => attachment_tag(&digest(*target), form),
+            };
+            (tag, on % seeds.len())
+        })
+        .collect();
+    let tagged: BTreeSet<usize> = tags.values().copied().collect();
+    let mut world = World {
+        tags: tags.into_iter().map(|(tag, on)| (tag, digest(on))).collect(),
+        manifests: BTreeMap::new(),
+        created: BTreeMap::new(),
+        referrers_api,
+        delete_tag,
+    };
+    let mut depth = vec![0usize; seeds.len()];
+    for (number, seed) in seeds.iter().enumerate() {
+        // What a digest names was there before it, so that there are no rings; and indexes are not nested deeper
+        // than times are followed.
+        let before = |one: &usize| *one < number || *one >= MANIFESTS;
+        let mut children: Vec<usize> = seed.children.iter().copied().filter(before).collect();
+        children.retain(|child| depth.get(*child).is_none_or(|depth| *depth < 3));
+        if seed.subject.is_some() && !tagged.contains(&number) {
+            // Nothing tells of an untagged index that is attached to what stays.
+            children.clear();
+        }
+        depth[number] = children
+            .iter()
+            .filter_map(|child| depth.get(*child))
+            .max()
+            .map_or(0, |depth| depth + 1);
+        let is_index = !children.is_empty();
+        let config = seed.config.filter(|_| !is_index).map(|time_seed| {
+            let config = digest(150 + number);
+            world.created.insert(config.clone(), time(time_seed));
+            Blob {
+                digest: config,
+                size: 100,
+            }
+        });
+        let artifact = Artifact {
+            digest: digest(number),
+            media_type: if is_index {
+                MediaType::OCI_INDEX
+            } else {
+                MediaType::OCI_MANIFEST
+            },
+            artifact_type: None,
+            size: 500,
+            children: children.iter().map(|child| listed(*child, &world)).collect(),
+            subject: seed.subject.filter(before).map(digest),
+            blobs: config.iter().cloned().collect(),
+            image_config: config,
+            created_annotation: seed.annotation.map(time),
+        };
+        world.manifests.insert(artifact.digest.clone(), artifact);
+    }
+    if !referrers_api {
+        list_referrers(&mut world);
+    }
+    world
+}
+
+fn listed(child: usize, world: &World) -> Child {
+    let digest = digest(child);
+    let known = world.manifests.get(&digest);
+    let media_type = known.map_or(MediaType::OCI_MANIFEST, |artifact| artifact.media_type.clone());
+    Child {
+        digest,
+        media_type,
+        size: 500,
+    }
+}
+
+/// Without an API, who pushes a referrer lists it under the fallback tag of its subject.
+fn list_referrers(world: &mut World) {
+    let mut referrers: BTreeMap<Digest, Vec<Child>> = BTreeMap::new();
+    for artifact in world.manifests.values() {
+        if let Some(subject) = &artifact.subject {
+            referrers.entry(subject.clone()).or_default().push(Child {
+                digest: artifact.digest.clone(),
+                media_type: artifact.media_type.clone(),
+                size: artifact.size,
+            });
+        }
+    }
+    for (number, (subject, children)) in referrers.into_iter().enumerate() {
+        let index = digest(200 + number);
+        let artifact = Artifact {
+            digest: index.clone(),
+            media_type: MediaType::OCI_INDEX,
+            artifact_type: None,
+            size: 500,
+            children,
+            subject: None,
+            image_config: None,
+            blobs: Vec::new(),
+            created_annotation: None,
+        };
+        world.manifests.insert(index.clone(), artifact);
+        let tag = attachment_tag(&subject, "");
+        debug_assert_eq!(named_subject(&tag), Some(subject));
+        world.tags.insert(tag, index);
+    }
+}

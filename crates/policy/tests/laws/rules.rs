@@ -1,0 +1,304 @@
+//! Rules and protections whose meaning is written beside them, so that the oracle does not match by the code that it
+//! checks.
+
+use std::sync::LazyLock;
+
+use chrono::NaiveDate;
+use lagan_model::Tag;
+use lagan_policy::version::ChannelSet;
+use lagan_policy::{
+    Age, Clock, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, Protection, ProtectionPattern, Rule,
+    Select, VersionTable,
+};
+use proptest::prelude::*;
+
+use crate::names::Name;
+
+#[derive(Debug, Clone)]
+pub(crate) struct RuleSpec {
+    pub(crate) select: Select,
+    pub(crate) selects: fn(&Name) -> bool,
+    /// Whether its expression has the group `n`.
+    pub(crate) captures: bool,
+    pub(crate) lines: Vec<KeepLine>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct ProtectSpec {
+    pub(crate) entry: Protection,
+    pub(crate) matches: fn(&str, Option<&Name>) -> bool,
+    pub(crate) holds: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PolicySpec {
+    pub(crate) asked: bool,
+    pub(crate) rules: Vec<RuleSpec>,
+    pub(crate) protects: Vec<ProtectSpec>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Document {
+    pub(crate) policies: Vec<PolicySpec>,
+}
+
+fn channels(names: &[&str]) -> Option<ChannelSet> {
+    Some(
+        names
+            .iter()
+            .map(|name| name.parse::<ChannelSet>().unwrap())
+            .collect(),
+    )
+}
+
+fn globs(globs: &[&str]) -> Vec<lagan_policy::TagPattern> {
+    globs.iter().map(|glob| glob.parse().unwrap()).collect()
+}
+
+type Selection = (Select, fn(&Name) -> bool, bool);
+
+static SELECTIONS: LazyLock<Vec<Selection>> = LazyLock::new(|| {
+    let requirement = |text: &str| Some(text.parse().unwrap());
+    let none = Select::default;
+    vec![
+        (
+            Select {
+                tags: globs(&["*"]),
+                ..none()
+            },
+            |_| true,
+            false,
+        ),
+        (
+            Select {
+                tags: globs(&["1.*"]),
+                ..none()
+            },
+            |name| name.tag.starts_with("1."),
+            false,
+        ),
+        (
+            Select {
+                tags: globs(&["*-rc*", "pr-*"]),
+                exclude: globs(&["*-alpine", "pr-7"]),
+                ..none()
+            },
+            |name| {
+                (name.tag.contains("-rc") || name.tag.starts_with("pr-"))
+                    && !name.tag.ends_with("-alpine")
+                    && name.tag != "pr-7"
+            },
+            false,
+        ),
+        (
+            Select {
+                channel: channels(&["prerelease"]),
+                ..none()
+            },
+            Name::is_prerelease,
+            false,
+        ),
+        (
+            Select {
+                channel: channels(&["stable"]),
+                ..none()
+            },
+            |name| name.channel == "stable",
+            false,
+        ),
+        (
+            Select {
+                channel: channels(&["floating", "commit"]),
+                ..none()
+            },
+            |name| name.channel == "floating" || name.channel == "commit",
+            false,
+        ),
+        (
+            Select {
+                version: requirement(">=1.0.0, <2.0.0"),
+                ..none()
+            },
+            |name| name.channel != "unknown" && name.numbers.is_some_and(|numbers| numbers[0] == 1),
+            false,
+        ),
+        (
+            Select {
+                version: requirement("<2.0.0"),
+                channel: channels(&["rc", "stable"]),
+                ..none()
+            },
+            |name| {
+                ["rc", "stable"].contains(&name.channel) && name.numbers.is_some_and(|numbers| numbers[0] < 2)
+            },
+            false,
+        ),
+        (
+            Select {
+                regex: Some(r"pr-(?<n>\d)\d*".parse().unwrap()),
+                ..none()
+            },
+            |name| name.tag.starts_with("pr-"),
+            true,
+        ),
+        (
+            Select {
+                regex: Some("1|latest|main".parse().unwrap()),
+                ..none()
+            },
+            |name| ["1", "latest", "main"].contains(&name.tag),
+            false,
+        ),
+    ]
+});
+
+type Protecting = (ProtectionPattern, fn(&str, Option<&Name>) -> bool);
+
+static PROTECTIONS: LazyLock<Vec<Protecting>> = LazyLock::new(|| {
+    vec![
+        (ProtectionPattern::Tags(globs(&["latest", "2.*"])), |tag, _| {
+            tag == "latest" || tag.starts_with("2.")
+        }),
+        (
+            ProtectionPattern::Regex("(?:v?1\\.1\\.0|main).*".parse().unwrap()),
+            |tag, _| {
+                ["1.1.0", "v1.1.0", "main"]
+                    .iter()
+                    .any(|start| tag.starts_with(start))
+            },
+        ),
+        (
+            ProtectionPattern::Channel(channels(&["floating"]).unwrap()),
+            |_, name| name.is_some_and(|name| name.channel == "floating"),
+        ),
+        (ProtectionPattern::Tags(globs(&["*.sig"])), |tag, _| {
+            tag.ends_with(".sig")
+        }),
+    ]
+});
+
+fn line() -> impl Strategy<Value = KeepLine> {
+    let per = prop_oneof![
+        3 => Just("repository"),
+        2 => Just("variant"),
+        1 => Just("channel"),
+        1 => Just("major"),
+        1 => Just("minor"),
+        1 => Just("capture:n"),
+    ];
+    let by = prop_oneof![
+        4 => Just(Order::Version),
+        2 => Just(Order::Semver),
+        3 => Just(Order::Name),
+        3 => Just(Order::Clock(Clock::Created)),
+        1 => Just(Order::Clock(Clock::Pushed)),
+    ];
+    let last = (0u32..4, by, per).prop_map(|(count, by, per)| KeepLine::Last {
+        count,
+        by,
+        per: per.parse().unwrap(),
+    });
+    let clock = prop_oneof![9 => Just(Clock::Created), 1 => Just(Clock::Pulled)];
+    let within = (clock, 1u32..60).prop_map(|(clock, days)| KeepLine::Within {
+        clock,
+        age: age(days),
+    });
+    prop_oneof![8 => last, 3 => within, 1 => Just(KeepLine::All)]
+}
+
+pub(crate) fn age(days: u32) -> Age {
+    format!("{days}d").parse().unwrap()
+}
+
+fn rule() -> impl Strategy<Value = RuleSpec> {
+    let lines = prop_oneof![1 => Just(Vec::new()), 5 => prop::collection::vec(line(), 1..3)];
+    (0..SELECTIONS.len(), lines).prop_map(|(selection, lines)| {
+        let (select, selects, captures) = SELECTIONS[selection].clone();
+        RuleSpec {
+            select,
+            selects,
+            captures,
+            lines,
+        }
+    })
+}
+
+pub(crate) fn protection() -> impl Strategy<Value = ProtectSpec> {
+    let until = prop_oneof![
+        Just((None, true)),
+        Just((NaiveDate::from_ymd_opt(2026, 11, 19), false)),
+        Just((NaiveDate::from_ymd_opt(2026, 11, 20), true)),
+    ];
+    (0..PROTECTIONS.len(), until).prop_map(|(index, (until, holds))| {
+        let (pattern, matches) = PROTECTIONS[index].clone();
+        ProtectSpec {
+            entry: Protection {
+                pattern,
+                until,
+                why: None,
+            },
+            matches,
+            holds,
+        }
+    })
+}
+
+pub(crate) fn document() -> impl Strategy<Value = Document> {
+    let policy = (
+        prop::bool::weighted(0.8),
+        prop::collection::vec(rule(), 1..3),
+        prop::collection::vec(protection(), 0..2),
+    );
+    let policy = policy.prop_map(|(asked, rules, protects)| PolicySpec {
+        asked,
+        rules,
+        protects,
+    });
+    prop::collection::vec(policy, 1..4).prop_map(|mut policies| {
+        policies[0].asked = true;
+        Document { policies }
+    })
+}
+
+impl Document {
+    pub(crate) fn set(&self) -> PolicySet {
+        let policies = self.policies.iter().enumerate().map(|(number, policy)| {
+            let asked = if policy.asked { "asked" } else { "other" };
+            let rules = policy.rules.iter().enumerate().map(|(number, rule)| Rule {
+                name: format!("rule {number}").into(),
+                select: rule.select.clone(),
+                keep: Keep {
+                    lines: rule.lines.clone(),
+                },
+                allow_empty_repository: true,
+            });
+            Policy {
+                name: format!("{asked} {number}").as_str().into(),
+                repositories: vec!["**".parse().unwrap()],
+                exclude_repositories: Vec::new(),
+                mode: Mode::DryRun,
+                rules: rules.collect(),
+                protect: policy
+                    .protects
+                    .iter()
+                    .map(|protection| protection.entry.clone())
+                    .collect(),
+                limits: Limits::default(),
+            }
+        });
+        PolicySet {
+            policies: policies.collect(),
+            versions: VersionTable::default(),
+        }
+    }
+}
+
+/// Whether a policy made by [`Document::set`] is one that is asked for.
+pub(crate) fn asked(policy: &Policy) -> bool {
+    policy.name.0.starts_with("asked")
+}
+
+/// A tag of the pool or an attachment's.
+pub(crate) fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
