@@ -1,0 +1,12 @@
+//! What may stand in a document, one file for each kind of mapping.
+
+pub(crate) mod channels;
+pub(crate) mod config;
+pub(crate) mod keep;
+pub(crate) mod limits;
+pub(crate) mod policy;
+pub(crate) mod policy_file;
+pub(crate) mod protect;
+pub(crate) mod registry;
+pub(crate) mod rule;
+pub(crate) mod select;

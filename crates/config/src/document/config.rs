@@ -1,0 +1,140 @@
+//! The configuration.
+
+use std::path::PathBuf;
+
+use lagan_model::RegistryName;
+use lagan_policy::VersionTable;
+
+use super::registry::{RegistrySettings, path};
+use super::{channels, policy, registry};
+use crate::decode::{Fields, Schema, all};
+use crate::error::{ConfigErrors, Problems, Read};
+use crate::source::{Span, quoted};
+use crate::suggest::did_you_mean;
+use crate::tree::{Node, Value};
+use crate::yaml;
+
+/// All that a configuration says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The state directory, as it was written.
+    pub state_dir: Option<PathBuf>,
+    /// The registries in the order of the document, each with its policies. Their names differ.
+    pub registries: Vec<RegistrySettings>,
+    /// The table of channels and variants, for policies from elsewhere. Each registry's policies have it too.
+    pub versions: VersionTable,
+}
+
+const SCHEMA: Schema = Schema {
+    what: "a configuration",
+    keys: &["state_dir", "registries", "policies", "channels"],
+    later: &["freeze", "notice"],
+};
+
+impl Config {
+    /// Reads a configuration; `file` is what errors call it.
+    ///
+    /// A policy that names no registry is for the only one, if there is only one.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it: see [`ConfigErrors`].
+    pub fn read(file: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
+        let (source, unreadable) = yaml::source(file, text.as_ref());
+        let mut problems = Problems::new(&source);
+        let read = match unreadable {
+            Some((span, message)) => Err(problems.report(span, message, None)),
+            None => yaml::read(&mut problems, source.text()).and_then(|root| decode(&root, &mut problems)),
+        };
+        problems.settle(read)
+    }
+
+    /// A registry by name.
+    #[must_use]
+    pub fn registry(&self, name: &RegistryName) -> Option<&RegistrySettings> {
+        self.registries.iter().find(|registry| registry.name == *name)
+    }
+}
+
+fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
+    let fields = Fields::open(root, root.span, &SCHEMA, problems)?;
+    let state_dir = fields.optional("state_dir", |node| path(node, problems));
+    let registries = fields.optional("registries", |node| registry::decode_all(node, problems));
+    let (versions, words) = channels::decode(fields.entry("channels"), problems);
+    let policies = match fields.entry("policies") {
+        Some(entry) => policy::decode_all(entry, &versions, problems),
+        None => Ok(Vec::new()),
+    };
+    let names: Read<Vec<&str>> = match (fields.get("registries"), fields.misspelled("registries")) {
+        (Some(node), _) => match &node.value {
+            Value::Mapping { entries, .. } => Ok(entries.iter().map(|(key, _)| key.text.as_str()).collect()),
+            _ => registries
+                .as_ref()
+                .map(|_| Vec::new())
+                .map_err(|reported| *reported),
+        },
+        (None, Some(reported)) => Err(reported),
+        (None, None) => Ok(Vec::new()),
+    };
+    let policies = policies.and_then(|policies| {
+        all(policies, |decoded| {
+            let registry = decoded.registry.and_then(|registry| {
+                position(
+                    names.as_deref().map_err(|reported| *reported)?,
+                    registry.as_ref(),
+                    decoded.registry_place,
+                    problems,
+                )
+            });
+            Ok((registry?, decoded.policy?))
+        })
+    });
+    words?;
+    let mut config = Config {
+        state_dir: state_dir?,
+        registries: registries?.unwrap_or_default(),
+        versions,
+    };
+    for registry in &mut config.registries {
+        registry.policies.versions = config.versions.clone();
+    }
+    for (position, policy) in policies? {
+        config.registries[position].policies.policies.push(policy);
+    }
+    Ok(config)
+}
+
+/// The position of a policy's registry among those of the document.
+fn position(
+    names: &[&str],
+    registry: Option<&RegistryName>,
+    place: Span,
+    problems: &mut Problems<'_>,
+) -> Read<usize> {
+    let (message, hint) = match (registry, names) {
+        (None, [_]) => return Ok(0),
+        (_, []) => {
+            let hint = Some("add `registries: {NAME: {url: ...}}`".to_owned());
+            ("no registry is configured for this policy".to_owned(), hint)
+        }
+        (None, _) => {
+            let some = names.iter().take(10).copied().collect::<Vec<_>>().join(", ");
+            let hint = Some(format!("add `registry`, as one of {some}"));
+            (
+                "this policy does not say for which registry it is".to_owned(),
+                hint,
+            )
+        }
+        (Some(registry), _) => match names.iter().position(|name| *name == registry.as_str()) {
+            Some(position) => return Ok(position),
+            None => {
+                let hint = did_you_mean(registry.as_str(), names.iter().copied());
+                (
+                    format!("no registry is named {}", quoted(registry.as_str())),
+                    hint,
+                )
+            }
+        },
+    };
+    Err(problems.report(place, message, hint))
+}

@@ -1,0 +1,172 @@
+//! One policy, and all of a document.
+
+use lagan_model::RegistryName;
+use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
+
+use super::{limits, protect, rule};
+use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed};
+use crate::error::{Problems, Read};
+use crate::source::Span;
+use crate::tree::{Key, Node};
+
+/// A policy, and the registry that it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyEntry {
+    /// The registry by name; `None` where the policy names none.
+    pub registry: Option<RegistryName>,
+    /// The policy.
+    pub policy: Policy,
+}
+
+/// What could be read of a policy. The parts are apart, so that a wrong one does not hide the others' errors.
+pub(crate) struct Decoded {
+    pub(crate) registry: Read<Option<RegistryName>>,
+    /// Where the registry is named, or could be.
+    pub(crate) registry_place: Span,
+    pub(crate) policy: Read<Policy>,
+}
+
+impl Decoded {
+    /// A policy that may name any registry, or none.
+    pub(crate) fn entry(self) -> Read<PolicyEntry> {
+        Ok(PolicyEntry {
+            registry: self.registry?,
+            policy: self.policy?,
+        })
+    }
+}
+
+/// The keys of a policy.
+pub(crate) const SCHEMA: Schema = Schema {
+    what: "a policy",
+    keys: &[
+        "registry",
+        "repositories",
+        "exclude_repositories",
+        "mode",
+        "rules",
+        "protect",
+        "limits",
+    ],
+    later: &["schedule", "grace", "rollout", "freeze", "notice"],
+};
+
+/// The keys of a policy that is a whole file: `channels` may stand beside its own.
+pub(crate) const FILE_SCHEMA: Schema = Schema {
+    what: "a policy file",
+    keys: &[
+        "registry",
+        "repositories",
+        "exclude_repositories",
+        "mode",
+        "rules",
+        "protect",
+        "limits",
+        "channels",
+    ],
+    later: SCHEMA.later,
+};
+
+/// Reads `policies:`.
+pub(crate) fn decode_all(
+    entry: &(Key, Node),
+    versions: &VersionTable,
+    problems: &mut Problems<'_>,
+) -> Read<Vec<Decoded>> {
+    let (key, node) = entry;
+    let entries = mapping(node, "`policies`", problems)?;
+    if entries.is_empty() {
+        return Err(problems.report(key.span, "`policies` is empty", None));
+    }
+    let decoded = entries.iter().map(|(name, node)| {
+        let named = check_label(&name.text, name.span, "the name of a policy", problems);
+        let decoded = decode(&name.text, name.span, node, &SCHEMA, versions, problems);
+        Decoded {
+            policy: named.and(decoded.policy),
+            ..decoded
+        }
+    });
+    Ok(decoded.collect())
+}
+
+/// Reads the body of one policy.
+pub(crate) fn decode(
+    name: &str,
+    place: Span,
+    node: &Node,
+    schema: &Schema,
+    versions: &VersionTable,
+    problems: &mut Problems<'_>,
+) -> Decoded {
+    let opened =
+        not_the_dialect(node, schema, problems).and_then(|()| Fields::open(node, place, schema, problems));
+    match opened {
+        Ok(fields) => Decoded {
+            registry: fields.optional("registry", |node| {
+                parsed(node, "the name of a registry", problems)
+            }),
+            registry_place: fields.get("registry").map_or(place, |node| node.span),
+            policy: body(name, &fields, versions, problems),
+        },
+        Err(reported) => Decoded {
+            registry: Err(reported),
+            registry_place: place,
+            policy: Err(reported),
+        },
+    }
+}
+
+fn not_the_dialect(node: &Node, schema: &Schema, problems: &mut Problems<'_>) -> Read<()> {
+    let entries = mapping(node, schema.what, problems)?;
+    let rules = entries.iter().find(|(key, _)| key.text == "rules");
+    match rules.and_then(|(_, rules)| rule::dialect(rules)) {
+        Some(key) => {
+            let message = "the lifecycle-rule dialect is not supported by this version";
+            let hint = "write the policy with `repositories`, and rules with `select` and `keep`".to_owned();
+            Err(problems.report(key.span, message, Some(hint)))
+        }
+        None => Ok(()),
+    }
+}
+
+fn body(
+    name: &str,
+    fields: &Fields<'_>,
+    versions: &VersionTable,
+    problems: &mut Problems<'_>,
+) -> Read<Policy> {
+    let repositories = fields
+        .required(
+            "repositories",
+            Some("`repositories: [\"team/*\"]` names what is directly under team"),
+            problems,
+        )
+        .and_then(|(_, node)| patterns(node, problems));
+    let exclude = fields.optional("exclude_repositories", |node| patterns(node, problems));
+    let modes = [("dry-run", Mode::DryRun), ("enforce", Mode::Enforce)];
+    let mode = fields.optional("mode", |node| choice(node, "a mode", &modes, problems));
+    let rules = fields
+        .required("rules", None, problems)
+        .and_then(|(_, node)| rule::decode(node, versions, problems));
+    let protect = fields.optional("protect", |node| protect::decode(node, problems));
+    let limits = match fields.entry("limits") {
+        Some((key, node)) => limits::decode(node, key.span, problems),
+        None => Ok(Limits::default()),
+    };
+    Ok(Policy {
+        name: PolicyName::from(name),
+        repositories: repositories?,
+        exclude_repositories: exclude?.unwrap_or_default(),
+        mode: mode?.unwrap_or_default(),
+        rules: rules?,
+        protect: protect?.unwrap_or_default(),
+        limits: limits?,
+    })
+}
+
+/// Globs over repositories, or one.
+pub(crate) fn patterns(node: &Node, problems: &mut Problems<'_>) -> Read<Vec<RepositoryPattern>> {
+    one_or_more(node, "a list of globs", problems, |item, problems| {
+        parsed(item, "a glob", problems)
+    })
+}

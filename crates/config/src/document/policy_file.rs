@@ -1,0 +1,82 @@
+//! Policies in a file of their own.
+
+use lagan_model::RegistryName;
+use lagan_policy::{PolicySet, VersionTable};
+
+use super::channels;
+use super::policy::{self, Decoded, PolicyEntry};
+use crate::decode::{Fields, Schema, all, check_label, mapping};
+use crate::error::{ConfigErrors, Problems, Read};
+use crate::source::Span;
+use crate::tree::Node;
+use crate::yaml;
+
+/// The policies of a file.
+#[derive(Debug, Clone)]
+pub struct PolicyFile {
+    /// The policies, in the order of the document; at least one. Their names differ.
+    pub policies: Vec<PolicyEntry>,
+    /// The table of channels and variants that they read tags by.
+    pub versions: VersionTable,
+}
+
+const SCHEMA: Schema = Schema {
+    what: "a file of policies",
+    keys: &["policies", "channels"],
+    later: &[],
+};
+
+impl PolicyFile {
+    /// Reads a file: a mapping with `policies` and perhaps `channels`, or the body of one policy (and perhaps
+    /// `channels`), which is then named `name`. `file` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it: see [`ConfigErrors`].
+    pub fn read(file: &str, text: impl AsRef<[u8]>, name: &str) -> Result<Self, ConfigErrors> {
+        let (source, unreadable) = yaml::source(file, text.as_ref());
+        let mut problems = Problems::new(&source);
+        let read = match unreadable {
+            Some((span, message)) => Err(problems.report(span, message, None)),
+            None => {
+                yaml::read(&mut problems, source.text()).and_then(|root| decode(&root, name, &mut problems))
+            }
+        };
+        problems.settle(read)
+    }
+
+    /// The policies for a registry: those that name it, and those that name none.
+    #[must_use]
+    pub fn for_registry(&self, name: &RegistryName) -> PolicySet {
+        let ours = self
+            .policies
+            .iter()
+            .filter(|entry| entry.registry.as_ref().is_none_or(|named| named == name));
+        PolicySet {
+            policies: ours.map(|entry| entry.policy.clone()).collect(),
+            versions: self.versions.clone(),
+        }
+    }
+}
+
+fn decode(root: &Node, name: &str, problems: &mut Problems<'_>) -> Read<PolicyFile> {
+    let entries = mapping(root, "a policy file", problems)?;
+    let channels = entries.iter().find(|(key, _)| key.text == "channels");
+    let (versions, words) = channels::decode(channels, problems);
+    let policies = match entries.iter().find(|(key, _)| key.text == "policies") {
+        Some(entry) => {
+            let keys = Fields::open(root, root.span, &SCHEMA, problems).map(drop);
+            let policies = policy::decode_all(entry, &versions, problems);
+            keys.and(policies)
+                .and_then(|policies| all(policies, Decoded::entry))
+        }
+        None => {
+            let start = Span::new(root.span.start, root.span.start);
+            check_label(name, start, "the name of the policy", problems)?;
+            let policy = policy::decode(name, start, root, &policy::FILE_SCHEMA, &versions, problems);
+            policy.entry().map(|one| vec![one])
+        }
+    }?;
+    words?;
+    Ok(PolicyFile { policies, versions })
+}

@@ -1,0 +1,229 @@
+//! `registries:`: what it takes to reach a registry.
+
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use lagan_model::name::NameError;
+use lagan_model::{RegistryKind, RegistryName};
+use lagan_policy::PolicySet;
+use url::Url;
+
+use crate::decode::{Fields, Schema, all, choice, label, mapping, number, text};
+use crate::error::{Problems, Read};
+use crate::source::Span;
+use crate::tree::{Key, Node};
+
+/// A registry as the configuration describes it, and its policies.
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    /// Its name.
+    pub name: RegistryName,
+    /// Its base URL as it was written: http or https, a host, no credentials, no query, not ending in `/v2`.
+    pub url: String,
+    /// What it speaks; `None`: find out.
+    pub kind: Option<RegistryKind>,
+    /// Who we are there; `None`: nobody, or whom a docker configuration names.
+    pub credentials: Option<Credentials>,
+    /// Whom we trust there.
+    pub tls: TlsSettings,
+    /// The largest number of requests at a time, 1 to 256; `None`: the default.
+    pub max_concurrency: Option<NonZeroU16>,
+    /// The policies for it, in the order of the document.
+    pub policies: PolicySet,
+}
+
+/// A user name, and where its password is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Not empty, no colon (RFC 7617, section 2).
+    pub username: String,
+    /// Where the password is.
+    pub password: SecretSource,
+}
+
+/// Where a secret is. The secret itself is never in a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// In a file; the path as it was written.
+    File(PathBuf),
+    /// In a variable of the environment.
+    Environment(String),
+}
+
+/// Trust beyond that of the system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// A PEM file of further certificates; the path as it was written.
+    pub ca_file: Option<PathBuf>,
+}
+
+const SCHEMA: Schema = Schema {
+    what: "a registry",
+    keys: &["url", "kind", "credentials", "tls", "max_concurrency"],
+    later: &["aliases"],
+};
+
+/// `password` is known only to be refused with more than "unknown key".
+const CREDENTIALS: Schema = Schema {
+    what: "`credentials`",
+    keys: &["username", "password_file", "password_env", "password"],
+    later: &[],
+};
+
+const TLS: Schema = Schema {
+    what: "`tls`",
+    keys: &["ca_file"],
+    later: &["client_cert_file", "client_key_file"],
+};
+
+const MAX_CONCURRENCY: u16 = 256;
+
+/// Reads `registries:`. No registry has policies yet.
+pub(crate) fn decode_all(node: &Node, problems: &mut Problems<'_>) -> Read<Vec<RegistrySettings>> {
+    all(mapping(node, "`registries`", problems)?, |(key, node)| {
+        decode(key, node, problems)
+    })
+}
+
+fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistrySettings> {
+    let name = key
+        .text
+        .parse()
+        .map_err(|error: NameError| problems.report(key.span, error.to_string(), None));
+    let fields = Fields::open(node, key.span, &SCHEMA, problems)?;
+    let url = fields
+        .required("url", Some("`url: https://registry.example.com`"), problems)
+        .and_then(|(_, node)| url(node, problems));
+    let kind = fields.optional("kind", |node| kind(node, problems));
+    let credentials = match fields.entry("credentials") {
+        Some((key, node)) => credentials(node, key.span, problems).map(Some),
+        None => Ok(None),
+    };
+    let tls = match fields.entry("tls") {
+        Some((key, node)) => Fields::open(node, key.span, &TLS, problems)
+            .and_then(|fields| fields.optional("ca_file", |node| path(node, problems)))
+            .map(|ca_file| TlsSettings { ca_file }),
+        None => Ok(TlsSettings::default()),
+    };
+    let max_concurrency = fields.optional("max_concurrency", |node| concurrency(node, problems));
+    Ok(RegistrySettings {
+        name: name?,
+        url: url?,
+        kind: kind?.flatten(),
+        credentials: credentials?,
+        tls: tls?,
+        max_concurrency: max_concurrency?,
+        policies: PolicySet::default(),
+    })
+}
+
+fn url(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
+    let written = text(node, "a URL", problems)?;
+    // What stands before an `@` may be a password, wherever a parser would put it: the line is not shown then.
+    if written.contains('@') {
+        problems.hide(node.span);
+    }
+    let whole = "write https://registry.example.com, or http://localhost:5000 for plain HTTP";
+    let wrong = match Url::parse(written) {
+        Err(error) => Some((format!("the URL cannot be read: {error}"), whole)),
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            Some(("the URL is neither http nor https".to_owned(), whole))
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            let hint = "write `credentials: {username: ..., password_file: ...}`, and the URL without them";
+            Some(("the URL holds credentials".to_owned(), hint))
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            problems.hide(node.span);
+            Some((
+                "the URL has a query or a fragment".to_owned(),
+                "write it up to the host or the path prefix",
+            ))
+        }
+        Ok(url) if url.path().trim_end_matches('/').ends_with("/v2") => Some((
+            "the URL ends in /v2".to_owned(),
+            "leave /v2 away: it is added to every request",
+        )),
+        Ok(_) => None,
+    };
+    match wrong {
+        Some((message, hint)) => Err(problems.report(node.span, message, Some(hint.to_owned()))),
+        None => Ok(written.to_owned()),
+    }
+}
+
+fn kind(node: &Node, problems: &mut Problems<'_>) -> Read<Option<RegistryKind>> {
+    if text(node, "a kind of registry", problems)? == "harbor" {
+        let hint = "`oci` speaks to Harbor too, through OCI Distribution alone".to_owned();
+        return Err(problems.report(node.span, "`harbor` is not supported by this version", Some(hint)));
+    }
+    let kinds = [("auto", None), ("oci", Some(RegistryKind::Oci))];
+    choice(node, "a kind of registry", &kinds, problems)
+}
+
+fn credentials(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<Credentials> {
+    let fields = Fields::open(node, place, &CREDENTIALS, problems)?;
+    let hint = "give `password_file`, or `password_env` with the name of a variable".to_owned();
+    if let Some((key, value)) = fields.entry("password") {
+        problems.hide(value.span);
+        return Err(problems.report(key.span, "a configuration holds no secret", Some(hint)));
+    }
+    let username = fields.required("username", None, problems).and_then(|(_, node)| {
+        let name = label(node, "a user name", problems)?;
+        if name.contains(':') {
+            return Err(problems.report(node.span, "a user name holds no colon", None));
+        }
+        Ok(name.to_owned())
+    });
+    let file = fields.optional("password_file", |node| {
+        path(node, problems).map(SecretSource::File)
+    });
+    let variable = fields.optional("password_env", |node| {
+        variable(node, problems).map(SecretSource::Environment)
+    });
+    let password = match (file?, variable?) {
+        (Some(source), None) | (None, Some(source)) => source,
+        (None, None) => return Err(problems.report(place, "`credentials` has no password", Some(hint))),
+        (Some(_), Some(_)) => {
+            let message = "`credentials` has one of `password_file` and `password_env`, not both";
+            return Err(problems.report(place, message, None));
+        }
+    };
+    Ok(Credentials {
+        username: username?,
+        password,
+    })
+}
+
+fn variable(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
+    let name = label(node, "the name of a variable", problems)?;
+    let well_formed = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !well_formed || name.starts_with(|c: char| c.is_ascii_digit()) {
+        // Somebody may have put the password itself here.
+        problems.hide(node.span);
+        let hint = Some("a name has letters, digits and `_`, as in `HARBOR_PASSWORD`".to_owned());
+        return Err(problems.report(node.span, "this is no name of a variable", hint));
+    }
+    Ok(name.to_owned())
+}
+
+/// A path; it is not looked at.
+pub(crate) fn path(node: &Node, problems: &mut Problems<'_>) -> Read<PathBuf> {
+    let path = text(node, "a path", problems)?;
+    if path.is_empty() || path.contains('\0') {
+        return Err(problems.report(node.span, "a path is not empty and holds no NUL", None));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn concurrency(node: &Node, problems: &mut Problems<'_>) -> Read<NonZeroU16> {
+    let wanted = format!("a whole number from 1 to {MAX_CONCURRENCY}");
+    let requests = number(node, &wanted, problems)?;
+    u16::try_from(requests)
+        .ok()
+        .filter(|requests| *requests <= MAX_CONCURRENCY)
+        .and_then(NonZeroU16::new)
+        .ok_or_else(|| problems.report(node.span, format!("expected {wanted}, found {requests}"), None))
+}

@@ -1,0 +1,21 @@
+//! The documents and arguments that are accepted, those that are refused and how, and laws for all others.
+
+use crate::ConfigErrors;
+
+mod accepted;
+mod arguments;
+mod laws;
+mod refused;
+
+/// Every error in one line: place, message, hint.
+fn lines(errors: &ConfigErrors) -> Vec<String> {
+    let line = |error: &crate::ConfigError| {
+        let hint = error
+            .hint
+            .as_ref()
+            .map(|hint| format!(" [{hint}]"))
+            .unwrap_or_default();
+        format!("{}:{} {}{hint}", error.line, error.column, error.message)
+    };
+    errors.errors.iter().map(line).collect()
+}
