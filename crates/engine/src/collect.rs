@@ -1,0 +1,249 @@
+//! Collecting the facts about one repository: as many as the decision asks for, no more.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use lagan_model::{
+    Artifact, Descriptor, Digest, Fact, Failure, Incomplete, Observer, Reference, Referrers, RegistryError,
+    RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time, Unknown,
+};
+use lagan_policy::{Context, Depth, Needs, RepositoryPolicies, Step, decide};
+
+use crate::created::{MAX_CONFIG_BYTES, created};
+use crate::health::Health;
+use crate::inspect::Inspection;
+
+/// How many answers of one repository are waited for at the same time. The registry's adapter has the limit that
+/// counts; this one bounds what is held in memory.
+const ANSWERS_AT_ONCE: usize = 128;
+
+/// Rounds of facts after which something must be wrong: each round needs an answer of the one before, and the
+/// longest chain is as long as indexes and referrers are nested.
+const MAX_ROUNDS: usize = 64;
+
+/// What came of a repository.
+pub(crate) enum Collected {
+    /// Everything that was asked for was answered.
+    Decided(Box<Inspection>),
+    /// Nothing can be decided; so many tags were seen.
+    Incomplete(Incomplete, usize),
+    /// The registry knows no repository of this name.
+    NotFound,
+}
+
+pub(crate) struct Collector<'a, R, O> {
+    pub registry: &'a R,
+    pub observer: &'a O,
+    pub health: &'a Health,
+    pub now: Time,
+    pub depth: Depth,
+}
+
+impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
+    /// Looks at a repository until it is decided, or something cannot be read.
+    pub(crate) async fn collect(
+        &self,
+        policies: &RepositoryPolicies<'_>,
+        repository: &RepositoryName,
+    ) -> Collected {
+        if self.health.is_gone() {
+            let why = "not looked at: the registry had stopped answering".to_owned();
+            return Collected::Incomplete(Incomplete { why }, 0);
+        }
+        let tags = match self.registry.list_tags(repository).await {
+            Ok(tags) => tags,
+            Err(error) if error.failure() == Failure::NotFound => {
+                self.health.answered();
+                return Collected::NotFound;
+            }
+            Err(error) => return self.incomplete(&error, 0),
+        };
+        let mut snapshot = RepositorySnapshot::listed(repository.clone(), tags);
+        self.observer.tags_listed(repository, snapshot.tags().len());
+        for _ in 0..MAX_ROUNDS {
+            let context = Context {
+                now: self.now,
+                capabilities: self.registry.capabilities(),
+                depth: self.depth,
+            };
+            let step = match snapshot.complete() {
+                Ok(complete) => decide(policies, complete, &context),
+                Err(why) => return Collected::Incomplete(why.clone(), snapshot.tags().len()),
+            };
+            match step {
+                Step::Decided(decisions) => {
+                    self.health.answered();
+                    return Collected::Decided(Box::new(Inspection { snapshot, decisions }));
+                }
+                Step::Missing(needs) => {
+                    if let Err(error) = self.fetch(&mut snapshot, needs).await {
+                        return self.incomplete(&error, snapshot.tags().len());
+                    }
+                }
+            }
+        }
+        let why = format!("still not decided after {MAX_ROUNDS} rounds of questions to the registry");
+        Collected::Incomplete(Incomplete { why }, snapshot.tags().len())
+    }
+
+    fn incomplete(&self, error: &RegistryError, tags: usize) -> Collected {
+        self.health.failed(error);
+        Collected::Incomplete(
+            Incomplete {
+                why: error.to_string(),
+            },
+            tags,
+        )
+    }
+
+    async fn fetch(&self, snapshot: &mut RepositorySnapshot, needs: Needs) -> Result<(), RegistryError> {
+        if needs.tags {
+            self.resolve_tags(snapshot).await?;
+        }
+        self.fetch_manifests(snapshot, needs.manifests).await?;
+        self.fetch_created(snapshot, needs.config_created).await?;
+        self.fetch_referrers(snapshot, needs.referrers).await
+    }
+
+    /// One request a tag: the manifest tells digest, children, subject and sizes at once.
+    async fn resolve_tags(&self, snapshot: &mut RepositorySnapshot) -> Result<(), RegistryError> {
+        let repository = snapshot.repository().clone();
+        let unresolved: Vec<(usize, Tag)> = snapshot
+            .tags()
+            .iter()
+            .enumerate()
+            .filter(|(_, listed)| listed.digest.is_none())
+            .map(|(position, listed)| (position, listed.tag.clone()))
+            .collect();
+        let mut vanished = Vec::new();
+        {
+            let repository = &repository;
+            let mut answers = stream::iter(unresolved)
+                .map(|(position, tag)| async move {
+                    let reference = Reference::Tag(tag.clone());
+                    (
+                        position,
+                        tag,
+                        self.registry.manifest(repository, &reference).await,
+                    )
+                })
+                .buffer_unordered(ANSWERS_AT_ONCE);
+            while let Some((position, tag, answer)) = answers.next().await {
+                match answer {
+                    Ok(manifest) => snapshot.resolve(position, Artifact::from(&manifest)),
+                    Err(error) if error.failure() == Failure::NotFound => vanished.push((tag, error)),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        if vanished.is_empty() {
+            return Ok(());
+        }
+        // A tag may be deleted while its repository is read; then a new listing lacks it. One that is still
+        // listed cannot be read, and nothing can be decided next to it.
+        let listed = self.registry.list_tags(&repository).await?;
+        for (tag, error) in vanished {
+            if listed.contains(&tag) {
+                return Err(error);
+            }
+            snapshot.forget(&tag);
+        }
+        Ok(())
+    }
+
+    async fn fetch_manifests(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        wanted: impl IntoIterator<Item = Digest>,
+    ) -> Result<(), RegistryError> {
+        let repository = snapshot.repository().clone();
+        let repository = &repository;
+        let answers: Vec<(Digest, Option<Artifact>)> = stream::iter(wanted)
+            .map(|digest| async move {
+                match self
+                    .registry
+                    .manifest(repository, &Reference::Digest(digest.clone()))
+                    .await
+                {
+                    Ok(manifest) => Ok((digest, Some(Artifact::from(&manifest)))),
+                    Err(error) if error.failure() == Failure::NotFound => Ok((digest, None)),
+                    Err(error) => Err(error),
+                }
+            })
+            .buffer_unordered(ANSWERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (digest, artifact) in answers {
+            match artifact {
+                Some(artifact) => snapshot.insert_artifact(artifact),
+                None => snapshot.insert_absent(digest),
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_created(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        wanted: impl IntoIterator<Item = Digest>,
+    ) -> Result<(), RegistryError> {
+        let repository = snapshot.repository().clone();
+        let repository = &repository;
+        let answers: Vec<(Digest, Fact<Time>)> = stream::iter(wanted)
+            .map(|config| async move {
+                let fact = match self
+                    .registry
+                    .config_blob(repository, &config, MAX_CONFIG_BYTES)
+                    .await
+                {
+                    Ok(blob) => created(&blob),
+                    Err(error) => match error.failure() {
+                        // The image is broken, or its configuration is no such thing: unknown, and kept.
+                        Failure::NotFound => Fact::Unknown(Unknown::Missing),
+                        Failure::TooLarge => Fact::Unknown(Unknown::Unreadable),
+                        _ => return Err(error),
+                    },
+                };
+                Ok((config, fact))
+            })
+            .buffer_unordered(ANSWERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (config, fact) in answers {
+            snapshot.insert_config_created(config, fact);
+        }
+        Ok(())
+    }
+
+    async fn fetch_referrers(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        wanted: impl IntoIterator<Item = Digest>,
+    ) -> Result<(), RegistryError> {
+        let repository = snapshot.repository().clone();
+        let repository = &repository;
+        let ask = |subject: Digest| async move {
+            let referrers = match self.registry.referrers(repository, &subject).await? {
+                Referrers::Listed(referrers) => referrers,
+                // The tag that lists them instead stands in the tag listing, and is in the graph already.
+                Referrers::NoApi => Vec::new(),
+            };
+            Ok::<(Digest, Vec<Descriptor>), RegistryError>((subject, referrers))
+        };
+        let mut wanted = wanted.into_iter();
+        // The first answer tells whether there is a referrers API at all.
+        let Some(first) = wanted.next() else { return Ok(()) };
+        let (subject, referrers) = ask(first).await?;
+        snapshot.insert_referrers(subject, referrers);
+        if self.registry.capabilities().referrers == lagan_model::Capability::NotOffered {
+            return Ok(());
+        }
+        let answers: Vec<_> = stream::iter(wanted)
+            .map(ask)
+            .buffer_unordered(ANSWERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (subject, referrers) in answers {
+            snapshot.insert_referrers(subject, referrers);
+        }
+        Ok(())
+    }
+}

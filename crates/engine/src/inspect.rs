@@ -1,0 +1,71 @@
+//! Looking at one repository closely, to explain a decision.
+
+use lagan_model::{Incomplete, Observer, RegistryRead, RepositoryName, RepositorySnapshot, Time};
+use lagan_policy::{Decisions, Depth, Policy, PolicySet};
+use thiserror::Error;
+
+use crate::collect::{Collected, Collector};
+use crate::health::Health;
+
+/// A repository with every relation known, and what is decided about it.
+#[derive(Debug)]
+pub struct Inspection {
+    /// What was seen. It is complete.
+    pub snapshot: RepositorySnapshot,
+    /// What is decided.
+    pub decisions: Box<Decisions>,
+}
+
+/// Why a repository cannot be explained.
+#[derive(Debug, Error)]
+pub enum InspectError {
+    /// No policy names the repository.
+    #[error("no policy names {0}: everything in it is kept")]
+    NotNamed(RepositoryName),
+    /// The registry does not know it.
+    #[error("the registry knows no repository {0}")]
+    NotFound(RepositoryName),
+    /// Something in it could not be read, so that nothing is decided about it.
+    #[error("{repository} could not be read completely, so nothing in it would be deleted: {}", why.why)]
+    Incomplete {
+        /// The repository.
+        repository: RepositoryName,
+        /// What could not be read.
+        why: Incomplete,
+    },
+}
+
+/// Looks at a repository with all its relations. The policies that `asked` names make candidates, the others only
+/// keep.
+///
+/// # Errors
+///
+/// When no policy names it, or it cannot be read.
+pub async fn inspect<R: RegistryRead, O: Observer>(
+    registry: &R,
+    observer: &O,
+    policies: &PolicySet,
+    asked: &(dyn Fn(&Policy) -> bool + Sync),
+    repository: &RepositoryName,
+    now: Time,
+) -> Result<Box<Inspection>, InspectError> {
+    let Some(of_repository) = policies.of_repository(repository, &|policy| asked(policy)) else {
+        return Err(InspectError::NotNamed(repository.clone()));
+    };
+    let health = Health::default();
+    let collector = Collector {
+        registry,
+        observer,
+        health: &health,
+        now,
+        depth: Depth::Everything,
+    };
+    match collector.collect(&of_repository, repository).await {
+        Collected::Decided(inspection) => Ok(inspection),
+        Collected::NotFound => Err(InspectError::NotFound(repository.clone())),
+        Collected::Incomplete(why, _) => Err(InspectError::Incomplete {
+            repository: repository.clone(),
+            why,
+        }),
+    }
+}

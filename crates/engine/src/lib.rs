@@ -1,0 +1,18 @@
+//! The choreography of a run: which repositories, which facts, in which order. It knows ports only.
+//!
+//! Repositories stream through collect, decide and plan, a bounded number at a time, and are handed on in the
+//! order of their names: nothing here holds the whole registry.
+
+mod collect;
+mod created;
+mod health;
+mod inspect;
+mod plan;
+mod scope;
+
+pub use inspect::{InspectError, Inspection, inspect};
+pub use plan::{Outcome, PlanError, PlanRequest, plan};
+pub use scope::{Scope, ScopeError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! A dry run: every repository in scope, decided and handed on in the order of names.
+
+use futures_util::{StreamExt, stream};
+use lagan_model::{Incomplete, Observer, RegistryRead, RepositoryName, Time};
+use lagan_policy::{Depth, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
+use thiserror::Error;
+
+use crate::collect::{Collected, Collector};
+use crate::health::Health;
+use crate::scope::{Scope, ScopeError};
+
+/// What is to be planned.
+pub struct PlanRequest<'a> {
+    /// All policies of the registry.
+    pub policies: &'a PolicySet,
+    /// Those that make candidates. The others keep, as all do.
+    pub asked: &'a (dyn Fn(&Policy) -> bool + Sync),
+    /// The repositories.
+    pub scope: &'a Scope,
+    /// The clock of all decisions.
+    pub now: Time,
+    /// How much is looked at.
+    pub depth: Depth,
+    /// How many repositories are looked at at the same time; at least 1. This bounds memory.
+    pub repositories_at_once: usize,
+}
+
+/// What there is to say of a plan when all its repositories have been handed on.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Sums.
+    pub totals: Totals,
+    /// What the limits say.
+    pub guards: Vec<GuardReport>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum PlanError<E> {
+    /// There is nothing to look at.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
+    /// The plan could not be handed on.
+    #[error("failed to write the plan")]
+    Sink(#[source] E),
+}
+
+/// Plans. Each repository is handed to `sink` in the order of names, one after the other.
+///
+/// # Errors
+///
+/// When there is no repository to look at, or `sink` fails. What cannot be read of a repository is no error: the
+/// repository is handed on as incomplete.
+pub async fn plan<R, O, E>(
+    registry: &R,
+    observer: &O,
+    request: &PlanRequest<'_>,
+    mut sink: impl FnMut(&RepositoryPlan) -> Result<(), E>,
+) -> Result<Outcome, PlanError<E>>
+where
+    R: RegistryRead,
+    O: Observer,
+{
+    let repositories = request
+        .scope
+        .repositories(registry, request.policies, request.asked)
+        .await?;
+    observer.repositories_found(repositories.names.len());
+    let health = Health::default();
+    let collector = Collector {
+        registry,
+        observer,
+        health: &health,
+        now: request.now,
+        depth: request.depth,
+    };
+    let from_catalog = repositories.from_catalog;
+    let mut plans = stream::iter(repositories.names)
+        .map(|name| plan_repository(&collector, request, name, from_catalog))
+        .buffered(request.repositories_at_once.max(1));
+
+    let asked = request
+        .policies
+        .policies
+        .iter()
+        .filter(|policy| (request.asked)(policy));
+    let limits = asked
+        .map(|policy| policy.limits.clone())
+        .reduce(Limits::strictest)
+        .unwrap_or_default();
+    let mut guards = Guards::new(&limits);
+    let mut totals = Totals::new(request.depth == Depth::Bytes);
+    while let Some(planned) = plans.next().await {
+        let (plan, limits) = planned?;
+        guards.add(&plan, &limits);
+        totals.add(&plan);
+        observer.repository_done(&plan.name, plan.complete);
+        sink(&plan).map_err(PlanError::Sink)?;
+    }
+    Ok(Outcome {
+        totals,
+        guards: guards.finish(),
+    })
+}
+
+async fn plan_repository<R: RegistryRead, O: Observer>(
+    collector: &Collector<'_, R, O>,
+    request: &PlanRequest<'_>,
+    name: RepositoryName,
+    from_catalog: bool,
+) -> Result<(RepositoryPlan, Limits), ScopeError> {
+    let asked = |policy: &Policy| (request.asked)(policy);
+    let Some(policies) = request.policies.of_repository(&name, &asked) else {
+        return Err(ScopeError::NothingNamed);
+    };
+    let names: Vec<_> = policies
+        .policies()
+        .iter()
+        .map(|(policy, _)| policy.name.clone())
+        .collect();
+    let incomplete =
+        |name, names, tags: usize, why| RepositoryPlan::incomplete(name, names, tags as u64, why);
+    let plan = match collector.collect(&policies, &name).await {
+        Collected::Decided(seen) => match seen.snapshot.complete() {
+            Ok(complete) => RepositoryPlan::new(names, complete, &seen.decisions, request.depth),
+            Err(why) => incomplete(name, names, seen.snapshot.tags().len(), why.clone()),
+        },
+        Collected::Incomplete(why, tags) => incomplete(name, names, tags, why),
+        // In the catalog without tags: uploads that were never finished leave such repositories behind. There is
+        // no tag to delete, whatever the reason.
+        Collected::NotFound if from_catalog => RepositoryPlan::untagged(name, names),
+        Collected::NotFound if !request.scope.only.is_empty() => {
+            return Err(ScopeError::NoMatch(name.to_string()));
+        }
+        Collected::NotFound => {
+            let why = "the registry knows no repository of this name".to_owned();
+            incomplete(name, names, 0, Incomplete { why })
+        }
+    };
+    Ok((plan, policies.limits()))
+}

@@ -1,0 +1,85 @@
+//! Which repositories a run looks at.
+
+use lagan_model::{RegistryError, RegistryRead, RepositoryName};
+use lagan_policy::{Policy, PolicySet, RepositoryPattern};
+use thiserror::Error;
+
+/// The repositories that are asked for, on top of what the policies name.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Globs, one of which a repository's name matches; none means all that the policies name.
+    pub only: Vec<RepositoryPattern>,
+}
+
+/// Why there is nothing to look at.
+#[derive(Debug, Error)]
+pub enum ScopeError {
+    /// The catalog could not be read.
+    #[error("failed to list the repositories")]
+    Registry(#[from] RegistryError),
+    /// A pattern that was asked for matches no repository that a policy names.
+    #[error("no repository matches {0:?}, or no policy names one that does: nothing deleted")]
+    NoMatch(String),
+    /// The policies name no repository that exists.
+    #[error("no policy names a repository of this registry: nothing deleted")]
+    NothingNamed,
+}
+
+/// Repositories to look at, sorted by the bytes of their names.
+pub(crate) struct Repositories {
+    pub names: Vec<RepositoryName>,
+    /// Whether the catalog said that they exist; otherwise documents and arguments name them.
+    pub from_catalog: bool,
+}
+
+impl Scope {
+    fn admits(&self, repository: &RepositoryName) -> bool {
+        self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(repository))
+    }
+
+    /// Finds the repositories: in the catalog, unless every pattern is a plain name. Then the catalog is not asked
+    /// for, which some registries do not have, and which a least-privileged account may not read.
+    pub(crate) async fn repositories<R: RegistryRead>(
+        &self,
+        registry: &R,
+        policies: &PolicySet,
+        asked: &(dyn Fn(&Policy) -> bool + Sync),
+    ) -> Result<Repositories, ScopeError> {
+        let named: Option<Vec<RepositoryName>> = if self.only.is_empty() {
+            let patterns = policies
+                .policies
+                .iter()
+                .filter(|policy| asked(policy))
+                .flat_map(|p| &p.repositories);
+            patterns.map(plain_name).collect()
+        } else {
+            self.only.iter().map(plain_name).collect()
+        };
+        let from_catalog = named.is_none();
+        let mut names = match named {
+            Some(names) => names,
+            None => registry.list_repositories().await?,
+        };
+        names.retain(|name| {
+            self.admits(name) && policies.of_repository(name, &|policy| asked(policy)).is_some()
+        });
+        names.sort_unstable();
+        names.dedup();
+        let unmatched = self
+            .only
+            .iter()
+            .find(|pattern| !names.iter().any(|name| pattern.matches(name)));
+        if let Some(pattern) = unmatched {
+            return Err(ScopeError::NoMatch(pattern.as_str().to_owned()));
+        }
+        if names.is_empty() {
+            return Err(ScopeError::NothingNamed);
+        }
+        Ok(Repositories { names, from_catalog })
+    }
+}
+
+/// The name that a pattern is, if it is one: names hold no character that means anything to a glob.
+fn plain_name(pattern: &RepositoryPattern) -> Option<RepositoryName> {
+    pattern.as_str().parse().ok()
+}

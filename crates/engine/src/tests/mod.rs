@@ -1,0 +1,314 @@
+//! Runs over a registry in memory: what is asked, and what is made of the answers.
+
+mod fake;
+
+use lagan_model::{Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Time};
+use lagan_policy::{
+    Action, Clock, Depth, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, RepositoryPlan, Rule,
+    Select,
+};
+
+use self::fake::Fake;
+use crate::{Outcome, PlanError, PlanRequest, Scope, ScopeError, plan};
+
+fn now() -> Time {
+    "2026-11-20T12:00:00Z".parse().unwrap()
+}
+
+fn last(count: u32, by: Order) -> KeepLine {
+    KeepLine::Last {
+        count,
+        by,
+        per: by.default_per(),
+    }
+}
+
+fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
+    let rule = Rule {
+        name: "rule".into(),
+        select: Select {
+            tags: vec!["*".parse().unwrap()],
+            ..Select::default()
+        },
+        keep: Keep { lines: vec![keep] },
+        allow_empty_repository: false,
+    };
+    let policy = Policy {
+        name: "policy".into(),
+        repositories: repositories
+            .iter()
+            .map(|pattern| pattern.parse().unwrap())
+            .collect(),
+        exclude_repositories: Vec::new(),
+        mode: Mode::DryRun,
+        rules: vec![rule],
+        protect: Vec::new(),
+        limits: Limits::default(),
+    };
+    PolicySet {
+        policies: vec![policy],
+        ..PolicySet::default()
+    }
+}
+
+type Planned = Result<(Vec<RepositoryPlan>, Outcome), PlanError<std::convert::Infallible>>;
+
+async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: &impl Observer) -> Planned {
+    let request = PlanRequest {
+        policies,
+        asked: &|_| true,
+        scope,
+        now: now(),
+        depth: Depth::Enough,
+        repositories_at_once: 4,
+    };
+    let mut plans = Vec::new();
+    let outcome = plan(fake, observer, &request, |plan| {
+        plans.push(plan.clone());
+        Ok(())
+    })
+    .await?;
+    Ok((plans, outcome))
+}
+
+async fn run(fake: &Fake, policies: &PolicySet) -> (Vec<RepositoryPlan>, Outcome) {
+    run_scoped(fake, policies, &Scope::default(), &()).await.unwrap()
+}
+
+fn deleted(plan: &RepositoryPlan) -> Vec<String> {
+    let tags = plan.actions.iter().flat_map(|action| match action {
+        Action::Delete { tags, .. } => tags.clone(),
+        Action::Untag { tag, .. } => vec![tag.clone()],
+    });
+    tags.map(|tag| tag.to_string()).collect()
+}
+
+#[tokio::test]
+async fn where_no_rule_can_delete_a_repository_costs_its_tag_pages_alone() {
+    let mut fake = Fake::default();
+    for name in ["a", "b"] {
+        for version in 0..3 {
+            fake.repository(name).image(&[&format!("1.0.{version}")], 1);
+        }
+    }
+    for by in [
+        Order::Version,
+        Order::Semver,
+        Order::Name,
+        Order::Clock(Clock::Created),
+    ] {
+        let before = fake.requests();
+        let (plans, _) = run(&fake, &policies(&["**"], last(3, by))).await;
+        assert_eq!(
+            fake.requests().of(RequestKind::Tags) - before.of(RequestKind::Tags),
+            2,
+            "{by}"
+        );
+        assert_eq!(
+            fake.requests().total - before.total,
+            3,
+            "{by}: the catalog and two pages"
+        );
+        assert!(plans.iter().all(|plan| plan.kept.len() == 3));
+    }
+}
+
+#[tokio::test]
+async fn by_version_one_manifest_a_tag_is_read_only_where_the_population_exceeds_what_is_kept() {
+    let mut fake = Fake::default();
+    for version in 0..5 {
+        fake.repository("large").image(&[&format!("1.0.{version}")], 1);
+    }
+    fake.repository("small").image(&["1.0.0"], 1);
+    let (plans, outcome) = run(&fake, &policies(&["**"], last(2, Order::Version))).await;
+    assert_eq!(fake.requests().of(RequestKind::Manifest), 5);
+    assert_eq!(fake.requests().of(RequestKind::ConfigBlob), 0);
+    assert_eq!(
+        fake.requests().of(RequestKind::Referrers),
+        1,
+        "one answer tells that there is no such API"
+    );
+    assert_eq!(deleted(&plans[0]), ["1.0.0", "1.0.1", "1.0.2"]);
+    assert_eq!(
+        (
+            outcome.totals.tags,
+            outcome.totals.delete_tags,
+            outcome.totals.kept_tags
+        ),
+        (6, 3, 3)
+    );
+}
+
+#[tokio::test]
+async fn by_created_one_configuration_is_read_for_each_digest_and_none_for_attachments() {
+    let mut fake = Fake::default();
+    let repository = fake.repository("app");
+    for day in 1..=4 {
+        let alias = format!("alias-{day}");
+        let digest = repository.image(&[&format!("build-{day}"), &alias], day);
+        let signature = format!(
+            r#"{{"config":{{"mediaType":"{}","digest":"{digest}","size":9}}}}"#,
+            MediaType::OCI_CONFIG
+        );
+        repository.manifest(
+            &[&format!("{}.sig", digest.referrers_tag())],
+            MediaType::OCI_MANIFEST,
+            &signature,
+        );
+    }
+    let (plans, _) = run(&fake, &policies(&["app"], last(3, Order::Clock(Clock::Created)))).await;
+    assert_eq!(fake.requests().of(RequestKind::Manifest), 12);
+    assert_eq!(fake.requests().of(RequestKind::ConfigBlob), 4);
+    assert_eq!(
+        fake.requests().of(RequestKind::Catalog),
+        0,
+        "a plain name needs no catalog"
+    );
+    assert_eq!(deleted(&plans[0]), ["alias-1", "build-1"]);
+    assert!(matches!(&plans[0].actions[0], Action::Delete { attachments, .. } if attachments.len() == 1));
+}
+
+#[tokio::test]
+async fn repositories_are_handed_on_in_the_order_of_their_names() {
+    let mut fake = Fake::default();
+    for name in ["z", "a/b", "a", "m-1", "m"] {
+        fake.repository(name).image(&["1"], 1);
+    }
+    let (plans, _) = run(&fake, &policies(&["**"], last(1, Order::Name))).await;
+    let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    assert_eq!(names, ["a", "a/b", "m", "m-1", "z"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_makes_its_own_repository_incomplete_and_no_other() {
+    let mut fake = Fake::default();
+    for name in ["bad-listing", "bad-manifest", "good"] {
+        for version in 0..3 {
+            fake.repository(name).image(&[&format!("1.0.{version}")], 1);
+        }
+    }
+    fake.fail.insert("bad-listing".to_owned(), Failure::Malformed);
+    fake.fail.insert("bad-manifest:1.0.2".to_owned(), Failure::Server);
+    let (plans, outcome) = run(&fake, &policies(&["**"], last(1, Order::Version))).await;
+    assert!(!plans[0].complete && plans[0].actions.is_empty() && plans[0].tags_total == 0);
+    assert!(!plans[1].complete && plans[1].actions.is_empty() && plans[1].tags_total == 3);
+    assert_eq!(
+        plans[1].incomplete.as_ref().unwrap().why,
+        "GET bad-manifest:1.0.2: it was told to fail"
+    );
+    assert_eq!(deleted(&plans[2]), ["1.0.0", "1.0.1"]);
+    assert_eq!(outcome.totals.incomplete_repositories, 2);
+    assert_eq!(outcome.totals.kept_tags, 3 + 1);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_gone_from_a_second_listing_is_no_obstacle() {
+    let mut fake = Fake::default();
+    for version in 0..3 {
+        fake.repository("app").image(&[&format!("1.0.{version}")], 1);
+    }
+    fake.fail.insert("app:1.0.2".to_owned(), Failure::NotFound);
+    fake.vanishing.insert("1.0.2".parse().unwrap());
+    let (plans, _) = run(&fake, &policies(&["app"], last(1, Order::Version))).await;
+    assert_eq!((plans[0].complete, plans[0].tags_total), (true, 2));
+    assert_eq!(deleted(&plans[0]), ["1.0.0"]);
+}
+
+#[tokio::test]
+async fn a_tag_that_is_listed_and_cannot_be_found_makes_its_repository_incomplete() {
+    let mut fake = Fake::default();
+    for version in 0..3 {
+        fake.repository("app").image(&[&format!("1.0.{version}")], 1);
+    }
+    fake.fail.insert("app:1.0.2".to_owned(), Failure::NotFound);
+    let (plans, _) = run(&fake, &policies(&["app"], last(1, Order::Version))).await;
+    assert!(!plans[0].complete && plans[0].actions.is_empty());
+}
+
+#[tokio::test]
+async fn a_pattern_that_matches_nothing_is_an_error_and_so_is_a_name_that_nobody_knows() {
+    let mut fake = Fake::default();
+    fake.repository("app").image(&["1"], 1);
+    let all = policies(&["**"], last(1, Order::Name));
+    for pattern in ["other/*", "missing"] {
+        let scope = Scope {
+            only: vec![pattern.parse().unwrap()],
+        };
+        let error = run_scoped(&fake, &all, &scope, &()).await.unwrap_err();
+        assert!(matches!(error, PlanError::Scope(ScopeError::NoMatch(named)) if named == pattern));
+    }
+    let named = policies(&["none/*"], last(1, Order::Name));
+    let error = run_scoped(&fake, &named, &Scope::default(), &())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, PlanError::Scope(ScopeError::NothingNamed)));
+}
+
+#[tokio::test]
+async fn without_a_catalog_names_have_to_be_given() {
+    let mut fake = Fake {
+        no_catalog: true,
+        ..Fake::default()
+    };
+    fake.repository("app").image(&["1"], 1);
+    assert_eq!(
+        run(&fake, &policies(&["app"], last(1, Order::Name)))
+            .await
+            .0
+            .len(),
+        1
+    );
+    let all = policies(&["**"], last(1, Order::Name));
+    let error = run_scoped(&fake, &all, &Scope::default(), &()).await.unwrap_err();
+    assert!(
+        matches!(error, PlanError::Scope(ScopeError::Registry(error)) if error.failure() == Failure::Unsupported)
+    );
+}
+
+#[tokio::test]
+async fn a_registry_that_stopped_answering_is_not_asked_for_every_repository() {
+    let mut fake = Fake::default();
+    for number in 0..100 {
+        let name = format!("app-{number:03}");
+        fake.repository(&name).image(&["1"], 1);
+        fake.fail.insert(name, Failure::Unreachable);
+    }
+    let (plans, outcome) = run(&fake, &policies(&["**"], last(1, Order::Name))).await;
+    assert_eq!((plans.len(), outcome.totals.incomplete_repositories), (100, 100));
+    assert!(
+        fake.requests().of(RequestKind::Tags) <= 16,
+        "{:?}",
+        fake.requests()
+    );
+}
+
+#[derive(Default)]
+struct Progress(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Progress {
+    fn repositories_found(&self, count: usize) {
+        self.0.lock().unwrap().push(format!("found {count}"));
+    }
+
+    fn repository_done(&self, repository: &RepositoryName, complete: bool) {
+        self.0.lock().unwrap().push(format!("{repository} {complete}"));
+    }
+}
+
+#[tokio::test]
+async fn an_observer_hears_of_every_repository() {
+    let mut fake = Fake::default();
+    fake.repository("a").image(&["1"], 1);
+    fake.repository("b").image(&["1"], 1);
+    fake.fail.insert("b".to_owned(), Failure::Denied);
+    let progress = Progress::default();
+    run_scoped(
+        &fake,
+        &policies(&["**"], last(1, Order::Name)),
+        &Scope::default(),
+        &progress,
+    )
+    .await
+    .unwrap();
+    assert_eq!(*progress.0.lock().unwrap(), ["found 2", "a true", "b false"]);
+}
