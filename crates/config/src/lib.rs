@@ -32,7 +32,9 @@ mod yaml;
 pub use document::config::Config;
 pub use document::policy::PolicyEntry;
 pub use document::policy_file::PolicyFile;
-pub use document::registry::{Credentials, RegistrySettings, SecretSource, TlsSettings};
+pub use document::registry::{
+    ClientCertificateFiles, Credentials, RegistrySettings, SecretSource, TlsSettings,
+};
 pub use error::{ConfigError, ConfigErrors};
 pub use one_liner::{OneLiner, one_liner};
 pub use source::MAX_DOCUMENT;

@@ -7,9 +7,10 @@ use lagan_model::{Failure, RegistryError};
 use url::Url;
 
 use crate::challenge::Challenge;
+use crate::credentials::{CredentialError, Login, Logins};
 use crate::origin;
 use crate::problem;
-use crate::settings::Credentials;
+use crate::settings::Settings;
 use crate::token::{Scope, Token, TokenService};
 use crate::transport::{Request, Transport};
 
@@ -18,7 +19,7 @@ enum Scheme {
     /// Not at all.
     Open,
     /// The password with each request.
-    Basic(HeaderValue),
+    Basic,
     /// A token for each scope.
     Bearer(TokenService),
 }
@@ -26,7 +27,7 @@ enum Scheme {
 /// What one request was sent with.
 pub(crate) enum Grant {
     Nothing,
-    Password(HeaderValue),
+    Password(HeaderValue, Arc<Login>),
     Token(Token),
 }
 
@@ -34,39 +35,52 @@ impl Grant {
     pub(crate) fn header(&self) -> Option<&HeaderValue> {
         match self {
             Self::Nothing => None,
-            Self::Password(header) => Some(header),
+            Self::Password(header, _) => Some(header),
             Self::Token(token) => Some(&token.header),
         }
     }
 }
 
 pub(crate) struct Authenticator {
-    credentials: Option<Credentials>,
+    logins: Option<Logins>,
     scheme: RwLock<Arc<Scheme>>,
 }
 
 impl Authenticator {
-    pub(crate) fn new(credentials: Option<Credentials>) -> Self {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let source = settings.credentials.clone();
         Self {
-            credentials,
+            logins: source.map(|source| Logins::new(source, settings.url.clone())),
             scheme: RwLock::new(Arc::new(Scheme::Open)),
         }
     }
 
     pub(crate) fn has_credentials(&self) -> bool {
-        self.credentials.is_some()
+        self.logins.is_some()
+    }
+
+    /// Reads the credentials, where there are some to read.
+    pub(crate) async fn read(&self) -> Result<Option<Arc<Login>>, CredentialError> {
+        match &self.logins {
+            Some(logins) => logins.current().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// What to send with a request for `scope`.
-    pub(crate) async fn grant(&self, transport: &Transport, scope: &Scope) -> Result<Grant, RegistryError> {
+    pub(crate) async fn grant(
+        &self,
+        transport: &Transport,
+        request: &Request,
+        scope: &Scope,
+    ) -> Result<Grant, RegistryError> {
         match &*self.scheme() {
             Scheme::Open => Ok(Grant::Nothing),
-            Scheme::Basic(header) => Ok(Grant::Password(header.clone())),
-            Scheme::Bearer(tokens) => {
-                let credentials = self.credentials.as_ref();
-                let token = tokens.token(transport, credentials, scope, None).await?;
-                Ok(Grant::Token(token))
+            Scheme::Basic => {
+                let login = self.read().await.map_err(|error| unread(request, &error))?;
+                Ok(login.and_then(password).unwrap_or(Grant::Nothing))
             }
+            Scheme::Bearer(tokens) => self.token(tokens, transport, request, scope, None).await,
         }
     }
 
@@ -81,23 +95,29 @@ impl Authenticator {
     ) -> Result<Option<Grant>, RegistryError> {
         let learnt = match (grant, &*self.scheme()) {
             (Grant::Token(token), Scheme::Bearer(tokens)) if !token.fresh => {
-                let credentials = self.credentials.as_ref();
                 let refused = Some(token.serial);
-                let token = tokens.token(transport, credentials, scope, refused).await?;
-                return Ok(Some(Grant::Token(token)));
+                return self
+                    .token(tokens, transport, request, scope, refused)
+                    .await
+                    .map(Some);
+            }
+            // The password may have been changed since it was read.
+            (Grant::Password(_, refused), Scheme::Basic)
+                if !matches!(challenge, Some(Challenge::Bearer { .. })) =>
+            {
+                return Ok(self.other_login(request, refused).await?.and_then(password));
             }
             (Grant::Token(_), _) => false,
             // Somebody else learnt in the meantime what is wanted here.
-            (Grant::Nothing, Scheme::Basic(_) | Scheme::Bearer(_))
-            | (Grant::Password(_), Scheme::Bearer(_)) => true,
-            (Grant::Nothing | Grant::Password(_), _) => match challenge {
-                Some(Challenge::Basic) if matches!(grant, Grant::Password(_)) => false,
-                Some(challenge) => self.learn(request, transport.registry(), challenge)?,
+            (Grant::Nothing, Scheme::Basic | Scheme::Bearer(_))
+            | (Grant::Password(..), Scheme::Bearer(_)) => true,
+            (Grant::Nothing | Grant::Password(..), _) => match challenge {
+                Some(challenge) => self.learn(request, transport.registry(), challenge).await?,
                 None => false,
             },
         };
         if learnt {
-            self.grant(transport, scope).await.map(Some)
+            self.grant(transport, request, scope).await.map(Some)
         } else {
             Ok(None)
         }
@@ -106,14 +126,14 @@ impl Authenticator {
     /// Adopts what a challenge asks for; `false` where that takes credentials and there are none.
     ///
     /// Fails where the challenge sends for a token to a place that gets no credentials of ours.
-    pub(crate) fn learn(
+    pub(crate) async fn learn(
         &self,
         request: &Request,
         registry: &Url,
         challenge: Challenge,
     ) -> Result<bool, RegistryError> {
         let scheme = match challenge {
-            Challenge::Basic => return Ok(self.offer_password()),
+            Challenge::Basic => return self.offer_password(request).await,
             Challenge::Bearer { realm, service } => {
                 let refused = |failure, detail: String| {
                     RegistryError::new(failure, request.line(), detail).with_hint(
@@ -137,13 +157,49 @@ impl Authenticator {
     }
 
     /// Sends the password with each request from now on; `false` where there is none.
-    pub(crate) fn offer_password(&self) -> bool {
-        match self.credentials.as_ref().and_then(Credentials::basic) {
-            Some(header) => {
-                self.adopt(Scheme::Basic(header));
-                true
+    pub(crate) async fn offer_password(&self, request: &Request) -> Result<bool, RegistryError> {
+        let login = self.read().await.map_err(|error| unread(request, &error))?;
+        let offered = login.and_then(password).is_some();
+        if offered {
+            self.adopt(Scheme::Basic);
+        }
+        Ok(offered)
+    }
+
+    /// A token; where the token service refuses what was read earlier, with what is to be read now.
+    async fn token(
+        &self,
+        tokens: &TokenService,
+        transport: &Transport,
+        request: &Request,
+        scope: &Scope,
+        refused: Option<u64>,
+    ) -> Result<Grant, RegistryError> {
+        let login = self.read().await.map_err(|error| unread(request, &error))?;
+        let outcome = tokens.token(transport, login.as_deref(), scope, refused).await;
+        let token = match (outcome, login) {
+            (Err(error), Some(login)) if error.failure() == Failure::Unauthorized => {
+                let Some(other) = self.other_login(request, &login).await? else {
+                    return Err(error);
+                };
+                tokens.token(transport, Some(&other), scope, refused).await?
             }
-            None => false,
+            (outcome, _) => outcome?,
+        };
+        Ok(Grant::Token(token))
+    }
+
+    async fn other_login(
+        &self,
+        request: &Request,
+        refused: &Login,
+    ) -> Result<Option<Arc<Login>>, RegistryError> {
+        match &self.logins {
+            Some(logins) => logins
+                .instead_of(refused)
+                .await
+                .map_err(|error| unread(request, &error)),
+            None => Ok(None),
         }
     }
 
@@ -154,4 +210,18 @@ impl Authenticator {
     fn scheme(&self) -> Arc<Scheme> {
         Arc::clone(&self.scheme.read().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The password, where the login is one.
+fn password(login: Arc<Login>) -> Option<Grant> {
+    let header = match &*login {
+        Login::Password(credentials) => credentials.basic()?,
+        Login::IdentityToken(_) => return None,
+    };
+    Some(Grant::Password(header, login))
+}
+
+/// Credentials that could be read when the run began, and now cannot: nobody goes on as somebody else.
+fn unread(request: &Request, error: &CredentialError) -> RegistryError {
+    RegistryError::new(Failure::Unauthorized, request.line(), error.to_string())
 }

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use lagan_model::{Failure, RegistryError};
+use tokio::sync::Semaphore;
 
 use crate::auth::Authenticator;
 use crate::challenge;
@@ -13,13 +14,16 @@ use crate::transport::{Answer, Request, Transport};
 pub(crate) struct RegistryClient {
     transport: Transport,
     auth: Authenticator,
+    /// As many requests as may ever be under way; the others wait here, before they take a token.
+    turns: Semaphore,
 }
 
 impl RegistryClient {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         Ok(Self {
             transport: Transport::new(settings)?,
-            auth: Authenticator::new(settings.credentials.clone()),
+            auth: Authenticator::new(settings),
+            turns: Semaphore::new(settings.max_concurrency.get()),
         })
     }
 
@@ -34,7 +38,10 @@ impl RegistryClient {
     /// Sends a request with what authenticates it for `scope`. A 401 is answered by one other attempt at most;
     /// the second is an answer.
     pub(crate) async fn get(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {
-        let grant = self.auth.grant(&self.transport, scope).await?;
+        // A token is taken when the request is about to be sent: one that waits behind thousands of others would
+        // outlive it. The semaphore is never closed.
+        let _turn = self.turns.acquire().await.ok();
+        let grant = self.auth.grant(&self.transport, request, scope).await?;
         let answer = self.transport.send(request, grant.header()).await?;
         if answer.status != StatusCode::UNAUTHORIZED || answer.foreign {
             return Ok(answer);

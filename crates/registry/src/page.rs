@@ -201,6 +201,7 @@ impl Listing<'_> {
             accept: HeaderValue::from_static("application/json"),
             limit: MAX_PAGE_BYTES,
             redirects: Redirects::SameOrigin,
+            form: None,
         }
     }
 

@@ -9,12 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use lagan_model::RegistryName;
 use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 use crate::address::RegistryUrl;
+use crate::credentials::{CredentialError, CredentialSource};
 
 /// Settings that cannot be used. Nothing has been contacted.
 #[derive(Debug, Error)]
@@ -51,6 +52,12 @@ pub enum SettingsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A client certificate, or its key, that cannot be used.
+    #[error("the client certificate cannot be used: {0}")]
+    ClientCertificate(String),
+    /// The credentials cannot be had.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
     /// The HTTP client could not be made.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(reqwest::Error),
@@ -73,7 +80,13 @@ impl SettingsError {
             Self::CaBundleEmpty | Self::CaBundleInvalid { .. } => {
                 Some("give a PEM file with one or more `-----BEGIN CERTIFICATE-----` blocks")
             }
-            Self::Username | Self::Client(_) => None,
+            Self::Credentials(CredentialError::NoneFor { .. }) => Some(
+                "its `auths`, `credHelpers` and `credsStore` are looked at; log in with docker, or name another file",
+            ),
+            Self::ClientCertificate(_) => Some(
+                "give a PEM file with the certificate, and those between it and its authority, and one with its key",
+            ),
+            Self::Username | Self::Credentials(_) | Self::Client(_) => None,
         }
     }
 }
@@ -97,6 +110,10 @@ impl Credentials {
             return Err(SettingsError::Username);
         }
         Ok(Self { username, password })
+    }
+
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.username == other.username && self.password.expose_secret() == other.password.expose_secret()
     }
 
     /// The `Authorization` header, marked so that nothing downstream prints it.
@@ -158,6 +175,52 @@ impl CaBundle {
     }
 }
 
+/// What proves who we are on the TLS layer. `Debug` does not show the key.
+#[derive(Clone)]
+pub struct ClientCertificate {
+    /// Key and certificates, as the HTTP client wants them.
+    pem: SecretString,
+}
+
+impl ClientCertificate {
+    /// Reads the content of two PEM files: the certificate, with those that lead to its authority, and its key.
+    ///
+    /// # Errors
+    ///
+    /// When there is no certificate, or no key, or one that cannot be read, or the key is another certificate's.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, SettingsError> {
+        let wrong = SettingsError::ClientCertificate;
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(certificates).collect();
+        let chain = chain.map_err(|error| wrong(format!("the certificate is no PEM: {error}")))?;
+        if chain.is_empty() {
+            return Err(wrong("there is no certificate in the file".to_owned()));
+        }
+        let parsed = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|_| wrong("there is no private key in the file of the key".to_owned()))?;
+        let provider = rustls::crypto::ring::default_provider();
+        rustls::sign::CertifiedKey::from_der(chain, parsed, &provider)
+            .map_err(|error| wrong(error.to_string()))?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec());
+        match (text(key), text(certificates)) {
+            (Ok(key), Ok(certificates)) => Ok(Self {
+                pem: SecretString::from(format!("{key}\n{certificates}")),
+            }),
+            _ => Err(wrong("the files are not text".to_owned())),
+        }
+    }
+
+    pub(crate) fn identity(&self) -> Result<reqwest::Identity, SettingsError> {
+        let identity = reqwest::Identity::from_pem(self.pem.expose_secret().as_bytes());
+        identity.map_err(|_| SettingsError::ClientCertificate("the TLS stack does not take it".to_owned()))
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificate").finish_non_exhaustive()
+    }
+}
+
 /// How long a request may take.
 #[derive(Debug, Clone)]
 pub struct Timeouts {
@@ -211,11 +274,13 @@ pub struct Settings {
     /// Its base URL.
     pub url: RegistryUrl,
     /// Who asks; `None` asks as anybody.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<CredentialSource>,
     /// Certificates to trust besides the system's.
     pub ca: Option<CaBundle>,
-    /// Requests under way at once, all repositories together. Beyond about 8 a registry on the same network
-    /// gets slower.
+    /// What proves who we are where the registry wants a certificate; `None` offers none.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The most requests under way at once, all repositories together. How many there really are is measured: a
+    /// registry on the same machine is fastest at about 8, one at 20 ms takes all 64 of the default.
     pub max_concurrency: NonZeroUsize,
     /// Deadlines.
     pub timeouts: Timeouts,
@@ -224,7 +289,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Anonymous access to the registry at `url`, named by host and port; 8 requests at once.
+    /// Anonymous access to the registry at `url`, named by host and port; at most 64 requests at once.
     #[must_use]
     pub fn new(url: RegistryUrl) -> Self {
         Self {
@@ -232,7 +297,8 @@ impl Settings {
             url,
             credentials: None,
             ca: None,
-            max_concurrency: NonZeroUsize::MIN.saturating_add(7),
+            client_certificate: None,
+            max_concurrency: NonZeroUsize::MIN.saturating_add(63),
             timeouts: Timeouts::default(),
             retry: Retry::default(),
         }
@@ -254,7 +320,7 @@ mod tests {
             "{shown}"
         );
         let mut settings = Settings::new("http://host".parse().unwrap());
-        settings.credentials = Some(credentials);
+        settings.credentials = Some(credentials.into());
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
             .map(|der| Certificate::from_der(der).map_err(SettingsError::Client))
             .collect()
     };
-    match base(settings).tls_certs_merge(extra()?).build() {
+    match base(settings)?.tls_certs_merge(extra()?).build() {
         Ok(client) => Ok(client),
         Err(error) => {
             tracing::debug!(%error, "the system's certificates cannot be used; trusting the compiled-in ones");
@@ -43,7 +43,7 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
             for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
                 trusted.push(Certificate::from_der(der).map_err(SettingsError::Client)?);
             }
-            base(settings)
+            base(settings)?
                 .tls_certs_only(trusted)
                 .build()
                 .map_err(SettingsError::Client)
@@ -51,8 +51,8 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
     }
 }
 
-fn base(settings: &Settings) -> ClientBuilder {
-    let builder = Client::builder()
+fn base(settings: &Settings) -> Result<ClientBuilder, SettingsError> {
+    let mut builder = Client::builder()
         .user_agent(concat!("lagan/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
@@ -61,9 +61,12 @@ fn base(settings: &Settings) -> ClientBuilder {
         .connect_timeout(settings.timeouts.connect)
         .timeout(settings.timeouts.request)
         .pool_max_idle_per_host(settings.max_concurrency.get());
-    if origin::is_loopback(settings.url.url()) {
+    if let Some(certificate) = &settings.client_certificate {
+        builder = builder.identity(certificate.identity()?);
+    }
+    Ok(if origin::is_loopback(settings.url.url()) {
         builder.no_proxy()
     } else {
         builder
-    }
+    })
 }

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::credentials::Login;
 use crate::problem;
-use crate::settings::{Credentials, secret_header};
+use crate::settings::secret_header;
 use crate::transport::{Redirects, Request, Transport};
 
 /// The longest answer of a token service, in bytes.
@@ -105,7 +106,7 @@ impl TokenService {
     pub(crate) async fn token(
         &self,
         transport: &Transport,
-        credentials: Option<&Credentials>,
+        login: Option<&Login>,
         scope: &Scope,
         refused: Option<u64>,
     ) -> Result<Token, RegistryError> {
@@ -121,7 +122,7 @@ impl TokenService {
         }
         // Counted from before the request: the service's clock started after that.
         let asked = Instant::now();
-        let (header, lifetime) = self.fetch(transport, credentials, scope).await?;
+        let (header, lifetime) = self.fetch(transport, login, scope).await?;
         slot.serial += 1;
         let token = Token {
             header,
@@ -155,27 +156,42 @@ impl TokenService {
     async fn fetch(
         &self,
         transport: &Transport,
-        credentials: Option<&Credentials>,
+        login: Option<&Login>,
         scope: &Scope,
     ) -> Result<(HeaderValue, Duration), RegistryError> {
         let mut url = self.realm.clone();
-        {
-            let mut query = url.query_pairs_mut();
-            if let Some(service) = &self.service {
-                query.append_pair("service", service);
+        let service = self.service.as_deref().map(|service| ("service", service));
+        let scope_text = scope.text();
+        let wanted = service
+            .into_iter()
+            .chain(scope_text.as_deref().map(|scope| ("scope", scope)));
+        let (form, basic) = match login {
+            Some(Login::IdentityToken(token)) => {
+                // The distribution project's token specification, "Authenticating using OAuth 2".
+                let mut form = url::form_urlencoded::Serializer::new(String::new());
+                form.append_pair("grant_type", "refresh_token");
+                form.append_pair("client_id", "lagan");
+                form.append_pair("refresh_token", token.expose_secret());
+                form.extend_pairs(wanted);
+                (Some(SecretString::from(form.finish())), None)
             }
-            if let Some(scope) = scope.text() {
-                query.append_pair("scope", &scope);
+            Some(Login::Password(credentials)) => {
+                url.query_pairs_mut().extend_pairs(wanted);
+                (None, credentials.basic())
             }
-        }
+            None => {
+                url.query_pairs_mut().extend_pairs(wanted);
+                (None, None)
+            }
+        };
         let request = Request {
             kind: RequestKind::Token,
             url,
             accept: HeaderValue::from_static("application/json"),
             limit: MAX_TOKEN_BYTES,
             redirects: Redirects::Never,
+            form,
         };
-        let basic = credentials.and_then(Credentials::basic);
         let answer = transport.send(&request, basic.as_ref()).await?;
         let status = answer.status.as_u16();
         if status != 200 {
@@ -183,12 +199,12 @@ impl TokenService {
             let failure = match status {
                 429 | 500.. => refused.failure(),
                 // Without credentials it is this repository that is not public; with them, it is the credentials.
-                401 if credentials.is_some() || *scope == Scope::Nothing => Failure::Unauthorized,
+                401 if login.is_some() || *scope == Scope::Nothing => Failure::Unauthorized,
                 400..500 => Failure::Denied,
                 _ => Failure::Malformed,
             };
             let error = RegistryError::new(failure, request.line(), problem::describe(&answer));
-            return Err(match (failure, credentials.is_some()) {
+            return Err(match (failure, login.is_some()) {
                 (Failure::Unauthorized, true) => error.with_hint("check the user name and the password"),
                 (Failure::Unauthorized | Failure::Denied, false) => {
                     error.with_hint("give credentials: this is not public")

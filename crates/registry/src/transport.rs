@@ -1,20 +1,18 @@
-//! Sending a request until it is answered: one limit on requests under way, retries, redirects, bounded bodies.
-//!
-//! A request keeps its place among those under way while it pauses before a retry: a registry that is overloaded
-//! is then asked less, instead of being asked by somebody else.
+//! Sending a request until it is answered: one window of requests under way, retries, redirects, bounded bodies.
 
 use std::error::Error as StdError;
 use std::io;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderName, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
-use tokio::sync::Semaphore;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::count::Counters;
+use crate::gate::Gate;
 use crate::settings::{Retry, Settings, SettingsError};
 use crate::{origin, problem, retry, tls};
 
@@ -47,9 +45,19 @@ pub(crate) struct Request {
     /// The longest body of a 200, in bytes, after decompression.
     pub(crate) limit: usize,
     pub(crate) redirects: Redirects,
+    /// A form to post; nothing is got then. It holds a secret.
+    pub(crate) form: Option<SecretString>,
 }
 
 impl Request {
+    fn method(&self) -> Method {
+        if self.form.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        }
+    }
+
     /// Method and URL, for a message. A token service's query is left out.
     pub(crate) fn line(&self) -> String {
         let url = match self.kind {
@@ -57,8 +65,8 @@ impl Request {
             _ => self.url.as_str(),
         };
         match url.char_indices().nth(MAX_SHOWN_URL) {
-            Some((end, _)) => format!("GET {}…", &url[..end]),
-            None => format!("GET {url}"),
+            Some((end, _)) => format!("{} {}…", self.method(), &url[..end]),
+            None => format!("{} {url}", self.method()),
         }
     }
 }
@@ -96,7 +104,7 @@ impl From<RegistryError> for Broken {
 pub(crate) struct Transport {
     http: Client,
     registry: Url,
-    under_way: Semaphore,
+    gate: Gate,
     counters: Counters,
     retry: Retry,
 }
@@ -106,7 +114,7 @@ impl Transport {
         Ok(Self {
             http: tls::client(settings)?,
             registry: settings.url.url().clone(),
-            under_way: Semaphore::new(settings.max_concurrency.get().min(Semaphore::MAX_PERMITS)),
+            gate: Gate::new(settings.max_concurrency.get()),
             counters: Counters::default(),
             retry: settings.retry.clone(),
         })
@@ -126,19 +134,29 @@ impl Transport {
         request: &Request,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, RegistryError> {
-        let _place =
-            self.under_way.acquire().await.map_err(|_| {
-                RegistryError::new(Failure::Unreachable, request.line(), "the client was closed")
-            })?;
         let mut pauses = None;
         loop {
+            let place = self.gate.enter().await;
             let outcome = self.attempt(request, authorization).await;
             let asked = match &outcome {
-                Ok(answer) if !retry::passes(answer.status) => return outcome.map_err(|broken| broken.error),
                 Ok(answer) => retry::asked(&answer.headers, self.retry.longest_asked),
-                Err(broken) if !broken.passes => return outcome.map_err(|broken| broken.error),
                 Err(_) => None,
             };
+            // A request that pauses gives its place away: that a busy registry is asked less is the window's affair.
+            if let Some(place) = place {
+                if is_overload(&outcome) {
+                    place.refused(asked);
+                } else {
+                    place.answered(is_measured(request, &outcome));
+                }
+            }
+            let again = match &outcome {
+                Ok(answer) => retry::passes(answer.status),
+                Err(broken) => broken.passes,
+            };
+            if !again {
+                return outcome.map_err(|broken| broken.error);
+            }
             let pauses = pauses.get_or_insert_with(|| retry::pauses(&self.retry));
             let Some(pause) = pauses.next() else {
                 return outcome.map_err(|broken| broken.error);
@@ -162,8 +180,13 @@ impl Transport {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             self.counters.add(request.kind);
-            let mut sent = reqwest::Request::new(Method::GET, url.clone());
+            let mut sent = reqwest::Request::new(request.method(), url.clone());
             sent.headers_mut().insert(ACCEPT, request.accept.clone());
+            if let Some(form) = &request.form {
+                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                sent.headers_mut().insert(CONTENT_TYPE, kind);
+                *sent.body_mut() = Some(form.expose_secret().to_owned().into());
+            }
             if let Some(authorization) = authorization {
                 sent.headers_mut().insert(AUTHORIZATION, authorization.clone());
             }
@@ -213,6 +236,20 @@ impl Transport {
             Redirects::Never | Redirects::Anywhere => error,
         })
     }
+}
+
+/// Whether an attempt shows that the registry has too much to do.
+fn is_overload(outcome: &Result<Answer, Broken>) -> bool {
+    match outcome {
+        Ok(answer) => !answer.foreign && matches!(answer.status.as_u16(), 429 | 503 | 504),
+        Err(broken) => broken.error.failure() == Failure::Timeout,
+    }
+}
+
+/// Whether the time of an attempt is that of the registry's own work.
+fn is_measured(request: &Request, outcome: &Result<Answer, Broken>) -> bool {
+    !matches!(request.kind, RequestKind::Ping | RequestKind::Token)
+        && matches!(outcome, Ok(answer) if !answer.foreign && answer.status.as_u16() < 500)
 }
 
 /// Where a response redirects to.

@@ -22,7 +22,7 @@ pub struct RegistrySettings {
     pub url: String,
     /// What it speaks; `None`: find out.
     pub kind: Option<RegistryKind>,
-    /// Who we are there; `None`: nobody, or whom a docker configuration names.
+    /// Who we are there; `None`: nobody.
     pub credentials: Option<Credentials>,
     /// Whom we trust there.
     pub tls: TlsSettings,
@@ -32,13 +32,18 @@ pub struct RegistrySettings {
     pub policies: PolicySet,
 }
 
-/// A user name, and where its password is.
+/// Where to find who we are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// Not empty, no colon (RFC 7617, section 2).
-    pub username: String,
-    /// Where the password is.
-    pub password: SecretSource,
+pub enum Credentials {
+    /// A user name, and where its password is.
+    Password {
+        /// Not empty, no colon (RFC 7617, section 2).
+        username: String,
+        /// Where the password is.
+        password: SecretSource,
+    },
+    /// A docker configuration, or a folder that holds one; the path as it was written.
+    DockerConfig(PathBuf),
 }
 
 /// Where a secret is. The secret itself is never in a configuration.
@@ -50,11 +55,22 @@ pub enum SecretSource {
     Environment(String),
 }
 
-/// Trust beyond that of the system.
+/// Trust beyond that of the system, and what proves who we are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     /// A PEM file of further certificates; the path as it was written.
     pub ca_file: Option<PathBuf>,
+    /// What the registry gets to see of us.
+    pub client: Option<ClientCertificateFiles>,
+}
+
+/// PEM files; the paths as they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificateFiles {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 const SCHEMA: Schema = Schema {
@@ -66,14 +82,20 @@ const SCHEMA: Schema = Schema {
 /// `password` is known only to be refused with more than "unknown key".
 const CREDENTIALS: Schema = Schema {
     what: "`credentials`",
-    keys: &["username", "password_file", "password_env", "password"],
+    keys: &[
+        "username",
+        "password_file",
+        "password_env",
+        "docker_config",
+        "password",
+    ],
     later: &[],
 };
 
 const TLS: Schema = Schema {
     what: "`tls`",
-    keys: &["ca_file"],
-    later: &["client_cert_file", "client_key_file"],
+    keys: &["ca_file", "client_cert_file", "client_key_file"],
+    later: &[],
 };
 
 const MAX_CONCURRENCY: u16 = 256;
@@ -100,9 +122,7 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         None => Ok(None),
     };
     let tls = match fields.entry("tls") {
-        Some((key, node)) => Fields::open(node, key.span, &TLS, problems)
-            .and_then(|fields| fields.optional("ca_file", |node| path(node, problems)))
-            .map(|ca_file| TlsSettings { ca_file }),
+        Some((key, node)) => tls(node, key.span, problems),
         None => Ok(TlsSettings::default()),
     };
     let max_concurrency = fields.optional("max_concurrency", |node| concurrency(node, problems));
@@ -161,12 +181,39 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Read<Option<RegistryKind>> 
     choice(node, "a kind of registry", &kinds, problems)
 }
 
+fn tls(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<TlsSettings> {
+    let fields = Fields::open(node, place, &TLS, problems)?;
+    let ca_file = fields.optional("ca_file", |node| path(node, problems));
+    let certificate = fields.optional("client_cert_file", |node| path(node, problems));
+    let key = fields.optional("client_key_file", |node| path(node, problems));
+    let client = match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some(ClientCertificateFiles { certificate, key }),
+        (None, None) => None,
+        _ => {
+            let message = "`tls` has `client_cert_file` and `client_key_file`, or neither";
+            return Err(problems.report(place, message, None));
+        }
+    };
+    Ok(TlsSettings {
+        ca_file: ca_file?,
+        client,
+    })
+}
+
 fn credentials(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<Credentials> {
     let fields = Fields::open(node, place, &CREDENTIALS, problems)?;
     let hint = "give `password_file`, or `password_env` with the name of a variable".to_owned();
     if let Some((key, value)) = fields.entry("password") {
         problems.hide(value.span);
         return Err(problems.report(key.span, "a configuration holds no secret", Some(hint)));
+    }
+    if let Some((key, node)) = fields.entry("docker_config") {
+        let others = ["username", "password_file", "password_env"];
+        if others.iter().any(|other| fields.entry(other).is_some()) {
+            let message = "`docker_config` stands alone: it has the user names and the passwords";
+            return Err(problems.report(key.span, message, None));
+        }
+        return path(node, problems).map(Credentials::DockerConfig);
     }
     let username = fields.required("username", None, problems).and_then(|(_, node)| {
         let name = label(node, "a user name", problems)?;
@@ -189,7 +236,7 @@ fn credentials(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<Cr
             return Err(problems.report(place, message, None));
         }
     };
-    Ok(Credentials {
+    Ok(Credentials::Password {
         username: username?,
         password,
     })

@@ -54,7 +54,7 @@ policies:
     assert_eq!(registry.kind, None);
     assert_eq!(
         registry.credentials,
-        Some(Credentials {
+        Some(Credentials::Password {
             username: "robot$lagan".to_owned(),
             password: SecretSource::File("/run/secrets/harbor".into()),
         })
@@ -323,7 +323,40 @@ fn policies_go_to_their_registries_in_the_order_of_the_document() {
         (vec!["b".to_owned()], vec!["z".to_owned(), "a".to_owned()])
     );
     let credentials = config.registries[1].credentials.clone().unwrap();
-    assert_eq!(credentials.password, SecretSource::Environment("P_1".to_owned()));
+    let variable = SecretSource::Environment("P_1".to_owned());
+    assert!(matches!(credentials, Credentials::Password { password, .. } if password == variable));
+}
+
+#[test]
+fn a_docker_configuration_stands_for_user_name_and_password() {
+    let read = |credentials: &str| {
+        let text = format!("registries:\n  r:\n    url: https://h\n    credentials: {credentials}\n");
+        Config::read("lagan.yaml", text.into_bytes())
+    };
+    let config = read("{docker_config: /run/secrets/docker}").unwrap();
+    assert_eq!(
+        config.registries[0].credentials,
+        Some(Credentials::DockerConfig("/run/secrets/docker".into()))
+    );
+    for refused in [
+        "{docker_config: ''}",
+        "{docker_config: a, username: b}",
+        "{docker_config: a, password_file: b}",
+        "{docker_config: a, password_env: B}",
+        "{docker_config: a, password: hunter2}",
+    ] {
+        let error = read(refused).unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_client_certificate_is_two_files() {
+    let text =
+        "registries:\n  r:\n    url: https://h\n    tls: {client_cert_file: c.pem, client_key_file: k.pem}\n";
+    let config = Config::read("lagan.yaml", text.as_bytes()).unwrap();
+    let client = config.registries[0].tls.client.clone().unwrap();
+    assert_eq!((client.certificate, client.key), ("c.pem".into(), "k.pem".into()));
 }
 
 #[test]

@@ -180,18 +180,24 @@ fn registries_and_what_refers_to_them() {
                 ],
             ),
             (
-                "registries:\n  a:\n    url: http://h\n    kind: harbor\n    tls: {client_cert_file: x, ca_fil: y}\n\
+                "registries:\n  a:\n    url: http://h\n    kind: harbor\n    tls: {client_cert_file: x}\n\
              \x20   credentials: {username: 'a:b'}\n    max_concurrency: 0\n    aliases: [x]\n",
                 &[
                     "4:11 `harbor` is not supported by this version \
                  [`oci` speaks to Harbor too, through OCI Distribution alone]",
-                    "5:11 `client_cert_file` is not supported by this version",
-                    "5:32 unknown key `ca_fil` in `tls` [did you mean `ca_file`?]",
+                    "5:5 `tls` has `client_cert_file` and `client_key_file`, or neither",
                     "6:5 `credentials` has no password \
                  [give `password_file`, or `password_env` with the name of a variable]",
                     "6:29 a user name holds no colon",
                     "7:22 expected a whole number from 1 to 256, found 0",
                     "8:5 `aliases` is not supported by this version",
+                ],
+            ),
+            (
+                "registries: {a: {url: http://h, tls: {client_key_file: x, ca_fil: y}}}\n",
+                &[
+                    "1:33 `tls` has `client_cert_file` and `client_key_file`, or neither",
+                    "1:59 unknown key `ca_fil` in `tls` [did you mean `ca_file`?]",
                 ],
             ),
             (

@@ -54,6 +54,7 @@ impl OciRegistry {
     /// can come to. Every one of them concerns the registry as a whole.
     pub async fn connect(settings: Settings) -> Result<Self, ConnectError> {
         let client = RegistryClient::new(&settings)?;
+        client.auth().read().await.map_err(SettingsError::from)?;
         let base = settings.url.as_str().to_owned();
         let request = Request {
             kind: RequestKind::Ping,
@@ -61,6 +62,7 @@ impl OciRegistry {
             accept: HeaderValue::from_static("application/json, */*"),
             limit: MAX_PING_BYTES,
             redirects: Redirects::SameOrigin,
+            form: None,
         };
         let answer = client.transport().send(&request, None).await;
         let answer = answer.map_err(|error| as_ping(&request, error))?;
@@ -68,9 +70,14 @@ impl OciRegistry {
             StatusCode::OK if !speaks_registry(&answer) => {
                 return Err(not_a_registry(&request, &answer).into());
             }
-            StatusCode::OK => client.auth().offer_password(),
+            StatusCode::OK => client.auth().offer_password(&request).await?,
             StatusCode::UNAUTHORIZED => match challenge::read(&answer.headers) {
-                Some(challenge) => client.auth().learn(&request, settings.url.url(), challenge)?,
+                Some(challenge) => {
+                    client
+                        .auth()
+                        .learn(&request, settings.url.url(), challenge)
+                        .await?
+                }
                 None => false,
             },
             _ => return Err(unexpected(&request, &answer).into()),

@@ -53,6 +53,7 @@ impl OciRegistry {
             accept: HeaderValue::from_static(accept),
             limit,
             redirects: Redirects::SameOrigin,
+            form: None,
         })
     }
 }

@@ -61,7 +61,7 @@ fn tokens_asked(server: &Server) -> Vec<Seen> {
 async fn refusal(server: &Server, credentials: Option<(&str, &str)>) -> RegistryError {
     let mut settings = server.settings();
     settings.credentials =
-        credentials.map(|(name, password)| Credentials::new(name, password.into()).unwrap());
+        credentials.map(|(name, password)| Credentials::new(name, password.into()).unwrap().into());
     match OciRegistry::connect(settings).await {
         Err(ConnectError::Registry(error)) => error,
         other => panic!("{other:?}"),

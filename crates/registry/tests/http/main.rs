@@ -9,8 +9,10 @@
 mod authentication;
 mod connecting;
 mod content;
+mod credentials;
 mod listings;
 mod referrers;
 mod retries;
 mod secrets;
 mod support;
+mod tls;

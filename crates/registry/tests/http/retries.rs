@@ -165,3 +165,41 @@ async fn no_more_requests_are_under_way_than_allowed() {
     }
     assert_eq!(most.load(Ordering::SeqCst), 2);
 }
+
+/// A registry that refuses what is beyond eight at a time, and an answer that takes until others had their turn.
+#[tokio::test]
+async fn a_registry_that_refuses_more_than_eight_at_once_answers_every_request_in_the_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let now = Arc::new(AtomicUsize::new(0));
+    let refusals = Arc::new(AtomicUsize::new(0));
+    let (current, refused_there) = (Arc::clone(&now), Arc::clone(&refusals));
+    let app_router = axum::Router::new().fallback(move |uri: axum::http::Uri| {
+        let (current, refused_there) = (Arc::clone(&current), Arc::clone(&refused_there));
+        async move {
+            if uri.path() == "/v2/" {
+                return json(200, "{}");
+            }
+            let accepted = current.fetch_add(1, Ordering::SeqCst) < 8;
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            current.fetch_sub(1, Ordering::SeqCst);
+            if accepted {
+                return json(200, TAGS);
+            }
+            refused_there.fetch_add(1, Ordering::SeqCst);
+            refused(429, "TOOMANYREQUESTS")
+        }
+    });
+    tokio::spawn(async move { axum::serve(listener, app_router).await.unwrap() });
+    let registry = OciRegistry::connect(settings(&url)).await.unwrap();
+    let repository = app();
+    let asked = (0..1_000).map(|_| registry.list_tags(&repository));
+    for tags in futures_util::future::join_all(asked).await {
+        tags.unwrap();
+    }
+    let refused = u64::try_from(refusals.load(Ordering::SeqCst)).unwrap();
+    assert_eq!(registry.requests().of(RequestKind::Tags), 1_000 + refused);
+    assert!(refused <= 100, "{refused} refusals");
+}

@@ -59,7 +59,7 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
     })
     .await;
     let mut named = settings(&server.url);
-    named.credentials = Some(Credentials::new("ci", "s3cret-pass".into()).unwrap());
+    named.credentials = Some(Credentials::new("ci", "s3cret-pass".into()).unwrap().into());
     let shown = format!("{named:?}");
     assert_no_secret("Debug of the settings", &shown);
 
@@ -78,7 +78,7 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
     }
 
     let mut refused_there = settings(&server.url.replace("127.0.0.1", "localhost"));
-    refused_there.credentials = Some(Credentials::new("ci", "s3cret-pass".into()).unwrap());
+    refused_there.credentials = Some(Credentials::new("ci", "s3cret-pass".into()).unwrap().into());
     let _ = OciRegistry::connect(refused_there).await;
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -19,6 +19,7 @@ pub(crate) struct Seen {
     /// The query, decoded.
     pub(crate) query: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
     /// How many requests for the same path and query came before.
     pub(crate) before: usize,
     /// The server's own URL.
@@ -47,7 +48,7 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::<Seen>::new()));
         let (kept, server, answer) = (Arc::clone(&log), url.clone(), Arc::new(answer));
-        let app = axum::Router::new().fallback(move |uri: Uri, headers: HeaderMap| {
+        let app = axum::Router::new().fallback(move |uri: Uri, headers: HeaderMap, body: String| {
             let (kept, server, answer) = (Arc::clone(&kept), server.clone(), Arc::clone(&answer));
             async move {
                 let parsed: url::Url = format!("{server}{uri}").parse().unwrap();
@@ -55,6 +56,7 @@ impl Server {
                     path: uri.path().to_owned(),
                     query: parsed.query_pairs().into_owned().collect(),
                     headers,
+                    body,
                     before: 0,
                     server,
                 };
@@ -101,7 +103,7 @@ impl Server {
 
     pub(crate) async fn connect_as(&self, username: &str, password: &str) -> OciRegistry {
         let mut settings = self.settings();
-        settings.credentials = Some(Credentials::new(username, password.into()).unwrap());
+        settings.credentials = Some(Credentials::new(username, password.into()).unwrap().into());
         OciRegistry::connect(settings).await.unwrap()
     }
 }

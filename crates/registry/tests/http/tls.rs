@@ -1,0 +1,165 @@
+//! TLS with an authority of our own, and a server that wants to know who asks.
+
+use std::sync::Arc;
+
+use lagan_model::{Failure, RegistryRead as _};
+use lagan_registry::{CaBundle, ClientCertificate, ConnectError, OciRegistry, Settings};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::RootCertStore;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::support::{app, settings};
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: Certificate,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            certificate,
+        }
+    }
+
+    fn issue(&self, name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    fn client(&self) -> ClientCertificate {
+        let (certificate, key) = self.issue("lagan");
+        ClientCertificate::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
+    }
+
+    fn bundle(&self) -> CaBundle {
+        CaBundle::from_pem(self.certificate.pem().as_bytes()).unwrap()
+    }
+}
+
+/// A registry behind TLS that answers only those with a certificate of the authority; its URL.
+async fn start(authority: &Authority) -> String {
+    lagan_registry::install_crypto_provider();
+    let (certificate, key) = authority.issue("127.0.0.1");
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate.der().clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = rustls::ServerConfig::builder()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    match stream.read_u8().await {
+                        Ok(byte) => request.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                let body = r#"{"tags":["a"]}"#;
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                     Content-Length: {length}\r\n\r\n{body}"
+                );
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    url
+}
+
+fn with(url: &str, ca: Option<CaBundle>, client: Option<ClientCertificate>) -> Settings {
+    let mut settings = settings(url);
+    settings.ca = ca;
+    settings.client_certificate = client;
+    settings
+}
+
+async fn failure(settings: Settings) -> lagan_model::RegistryError {
+    match OciRegistry::connect(settings).await {
+        Err(ConnectError::Registry(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_certificate_gets_the_one_that_was_given() {
+    let authority = Authority::new();
+    let url = start(&authority).await;
+    let settings = with(&url, Some(authority.bundle()), Some(authority.client()));
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_certificate_or_with_a_stranger_s_the_registry_is_not_reached() {
+    let authority = Authority::new();
+    let url = start(&authority).await;
+    for client in [None, Some(Authority::new().client())] {
+        let error = failure(with(&url, Some(authority.bundle()), client)).await;
+        assert_eq!(error.failure(), Failure::Unreachable, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_authority_that_nobody_trusts_is_told_with_a_hint() {
+    let authority = Authority::new();
+    let url = start(&authority).await;
+    for ca in [None, Some(Authority::new().bundle())] {
+        let error = failure(with(&url, ca, Some(authority.client()))).await;
+        assert_eq!(error.failure(), Failure::Unreachable);
+        assert!(error.to_string().contains("TLS failed"), "{error}");
+        assert!(error.hint().unwrap().contains("CA file"), "{:?}", error.hint());
+    }
+}
+
+#[test]
+fn a_certificate_without_its_own_key_is_refused_and_the_key_is_never_shown() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue("lagan");
+    let (_, other) = authority.issue("lagan");
+    let (certificate, key) = (certificate.pem(), key.serialize_pem());
+    for (certificate, key) in [
+        ("", key.as_str()),
+        ("garbage", key.as_str()),
+        (key.as_str(), key.as_str()),
+        (certificate.as_str(), ""),
+        (certificate.as_str(), "garbage"),
+        (certificate.as_str(), certificate.as_str()),
+        (certificate.as_str(), other.serialize_pem().as_str()),
+    ] {
+        let error = ClientCertificate::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap_err();
+        assert!(error.hint().is_some(), "{error}");
+    }
+    let shown = format!(
+        "{:?}",
+        ClientCertificate::from_pem(certificate.as_bytes(), key.as_bytes()).unwrap()
+    );
+    assert!(
+        !shown.contains("PRIVATE") && !shown.contains(key.lines().nth(1).unwrap()),
+        "{shown}"
+    );
+}
