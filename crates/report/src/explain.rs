@@ -1,0 +1,107 @@
+//! Why one tag is kept or deleted: everything that the decision knew.
+
+use std::io::{self, Write};
+
+use lagan_model::{Digest, Incomplete, RegistryIdentity, RepositoryName, Tag, Time};
+use lagan_policy::{PolicyName, Reason, TagReading};
+use serde::Serialize;
+
+mod json;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+/// All that is to be said of one tag.
+#[derive(Debug, Clone)]
+pub struct Explanation {
+    /// The registry.
+    pub registry: RegistryIdentity,
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The tag.
+    pub tag: Tag,
+    /// What it is on; `None` where nobody had to ask.
+    pub digest: Option<Digest>,
+    /// The time that the decision used.
+    pub now: Time,
+    /// How the tag's name reads.
+    pub reading: TagReading,
+    /// Every rule of every policy that names the repository, in the order of the document.
+    pub selections: Vec<Selection>,
+    /// What would become of the tag.
+    pub verdict: Verdict,
+    /// Why: those that keep first.
+    pub reasons: Vec<Reason>,
+    /// What its artifact hangs together with.
+    pub relations: Relations,
+    /// Why nothing is decided in the repository, if so; the tag is then kept.
+    pub incomplete: Option<Incomplete>,
+}
+
+/// Whether a rule selects the tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Selection {
+    /// The policy.
+    pub policy: PolicyName,
+    /// The rule in it.
+    pub rule: String,
+    /// Whether it selects the tag.
+    pub selected: bool,
+    /// By which conditions, or by which it does not.
+    pub why: String,
+}
+
+/// What would become of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It stays.
+    Kept,
+    /// It goes with its artifact.
+    Deleted,
+    /// It is taken off an artifact that stays.
+    Untagged,
+}
+
+/// The relations of an artifact to others in its repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Relations {
+    /// What it lists, if it is an index.
+    pub children: Vec<Related>,
+    /// The indexes that list it.
+    pub parents: Vec<Related>,
+    /// What is attached to it.
+    pub attachments: Vec<Related>,
+    /// What it is attached to.
+    pub subjects: Vec<Related>,
+}
+
+/// Another artifact of the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// The artifact.
+    pub digest: Digest,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+}
+
+impl Explanation {
+    /// Writes it for people.
+    ///
+    /// # Errors
+    ///
+    /// Where the writer fails.
+    pub fn write_text(&self, out: &mut dyn Write, colour: bool) -> io::Result<()> {
+        text::write(out, crate::paint::Paint { colour }, self)
+    }
+
+    /// Writes it as one line of JSON, `lagan.explain/v1`.
+    ///
+    /// # Errors
+    ///
+    /// Where the writer fails.
+    pub fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        json::write(out, self)
+    }
+}

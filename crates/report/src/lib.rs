@@ -1,0 +1,21 @@
+//! Views of a plan: the same decisions as text for people and as JSON for programs.
+//!
+//! Nothing is decided here. A view reads the typed reasons of a plan and writes them to an [`std::io::Write`],
+//! which is the only input or output there is. Plans are written as a stream, one repository after another, so
+//! that memory does not grow with the registry: see [`PlanWriter`].
+//!
+//! Text that came from outside (a registry's error message, a name in a policy) passes through [`sanitize`] on
+//! its way out, whatever the view.
+
+pub mod explain;
+pub mod number;
+pub mod plan;
+pub mod sanitize;
+pub mod wording;
+
+mod json;
+mod layout;
+mod paint;
+
+pub use explain::{Explanation, Related, Relations, Selection, Verdict};
+pub use plan::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote};
