@@ -1,0 +1,103 @@
+//! Figures in rows that can be pasted into a document.
+
+use crate::jobs::{Job, Report};
+
+/// One run of one client.
+pub(crate) struct Line {
+    /// Of the bare client; the binary chooses for itself.
+    pub(crate) connections: usize,
+    /// Seconds.
+    pub(crate) wall: f64,
+    /// The client's own time, user and system, in seconds.
+    pub(crate) cpu: f64,
+    /// The registry's time during the run, in seconds.
+    pub(crate) registry_cpu: f64,
+    /// The peak, where the client is a process of its own.
+    pub(crate) resident_mb: Option<f64>,
+}
+
+/// Everything that was measured of one job.
+pub(crate) struct Lines {
+    pub(crate) report: Report,
+    pub(crate) ours: Vec<Line>,
+    /// At the best number of connections of the sweep.
+    pub(crate) bare: Vec<Line>,
+    /// Once at each number of connections.
+    pub(crate) sweep: Vec<Line>,
+    /// The binary's time over the bare client's, of medians.
+    pub(crate) ratio: f64,
+}
+
+/// The middle of some figures, the upper one of two.
+pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+pub(crate) fn print(job: &Job, lines: &Lines) {
+    let requests: u64 = lines.report.by_kind.values().sum();
+    let by_kind: Vec<String> = lines
+        .report
+        .by_kind
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    println!("## {}: `{}`\n", job.title, job.policy());
+    println!(
+        "{requests} requests ({}) for {} repositories, {} tags\n",
+        by_kind.join(", "),
+        lines.report.repositories,
+        lines.report.tags
+    );
+    println!("| client | wall s | CPU s | MB | registry CPU s | requests/s | tags/s |");
+    println!("|---|---|---|---|---|---|---|");
+    let connections = lines.bare.first().map_or(0, |line| line.connections);
+    row("lagan", &lines.ours, requests, lines.report.tags);
+    row(
+        &format!("bare, {connections} connections"),
+        &lines.bare,
+        requests,
+        lines.report.tags,
+    );
+    let sweep: Vec<String> = lines
+        .sweep
+        .iter()
+        .map(|line| format!("{} {:.2}", line.connections, line.wall))
+        .collect();
+    println!(
+        "\nlagan / bare: **{:.2}** (bare, s at connections: {})\n",
+        lines.ratio,
+        sweep.join(", ")
+    );
+}
+
+fn row(client: &str, lines: &[Line], requests: u64, tags: u64) {
+    let of = |figure: fn(&Line) -> f64| median(lines.iter().map(figure));
+    let wall = of(|line| line.wall);
+    let (least, most) = lines.iter().fold((f64::MAX, f64::MIN), |(least, most), line| {
+        (least.min(line.wall), most.max(line.wall))
+    });
+    let resident = lines.iter().filter_map(|line| line.resident_mb);
+    let resident = match median(resident) {
+        megabytes if megabytes.is_nan() => "–".to_owned(),
+        megabytes => format!("{megabytes:.1}"),
+    };
+    println!(
+        "| {client} | {wall:.2} ({least:.2} to {most:.2}) | {:.2} | {resident} | {:.2} | {} | {} |",
+        of(|line| line.cpu),
+        of(|line| line.registry_cpu),
+        a_second(requests, wall),
+        a_second(tags, wall),
+    );
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a few digits of a rate"
+)]
+fn a_second(count: u64, seconds: f64) -> u64 {
+    (count as f64 / seconds) as u64
+}

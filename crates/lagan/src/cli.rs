@@ -1,0 +1,189 @@
+//! The command line. Others script against it.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Registry retention that shows why.
+///
+/// Lagan reads a container registry and a policy, and reports which tags the policy would delete, which it keeps,
+/// and why. This version deletes nothing: it sends GET and HEAD requests only.
+#[derive(Debug, Parser)]
+#[command(name = "lagan", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// The configuration; else ./lagan.yaml, /etc/lagan/lagan.yaml
+    #[arg(long, global = true, value_name = "FILE", env = "LAGAN_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// Whether output is coloured; NO_COLOR and pipes are honoured by `auto`
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Colour,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Colour {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Report what a policy would delete, what it keeps, and why. Deletes nothing
+    Plan(PlanArgs),
+    /// Tell why one tag is kept or deleted: every rule, rank, clock and relation
+    Explain(ExplainArgs),
+    /// Check a configuration and its policies, without a network
+    Check(CheckArgs),
+    /// The whole story on a registry of our own: no set-up, no network
+    Demo(DemoArgs),
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which registry, and which policies.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SourceArgs {
+    /// A registry of the configuration by name, or any by URL (http://localhost:5000)
+    #[arg(long, value_name = "NAME|URL", env = "LAGAN_REGISTRY")]
+    pub registry: Option<String>,
+
+    /// Policies of the configuration that make candidates; the others only keep. Repeatable
+    #[arg(long, value_name = "NAME")]
+    pub policy: Vec<String>,
+
+    /// A policy in a file of its own; the configuration's policies only keep then
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["policy", "select"], env = "LAGAN_POLICY_FILE")]
+    pub policy_file: Option<PathBuf>,
+
+    /// One condition of a policy in one line: channel=prerelease, tags=*-rc.*, exclude=GLOB, regex=RE,
+    /// version=>=1.0.0. Repeatable, all must hold
+    #[arg(long, value_name = "KEY=VALUE", requires = "keep", conflicts_with = "policy")]
+    pub select: Vec<String>,
+
+    /// What that policy keeps: last=10,by=version[,per=variant], within=created:30d, all, none. Repeatable, any
+    /// keeps
+    #[arg(long, value_name = "WHAT", requires = "select")]
+    pub keep: Vec<String>,
+
+    /// What that policy protects: a glob over tags, or regex=RE, channel=NAME. Repeatable
+    #[arg(long, value_name = "PATTERN", requires = "select")]
+    pub protect: Vec<String>,
+
+    /// Let that policy's rule keep nothing
+    #[arg(long, requires = "select")]
+    pub allow_empty_repository: bool,
+
+    /// Who asks the registry; goes before the credentials of the configuration
+    #[arg(long, value_name = "NAME", env = "LAGAN_USERNAME", requires = "password_file")]
+    pub username: Option<String>,
+
+    /// The file that holds the password
+    #[arg(long, value_name = "FILE", env = "LAGAN_PASSWORD_FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+
+    /// A PEM file of certificates to trust besides the system's; goes before that of the configuration
+    #[arg(long, value_name = "FILE", env = "LAGAN_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Decide as of another time (RFC 3339), such as 2026-11-20T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub now: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// Only repositories that one of these globs matches: `*` stays within a path segment, `**` does not
+    #[arg(value_name = "REPOSITORY_GLOB")]
+    pub repositories: Vec<String>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write the report there instead of to stdout, at once and whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+
+    /// Report the tags that stay as well, with their reasons
+    #[arg(long)]
+    pub all: bool,
+
+    /// Count what collecting the garbage would free; reads the manifests of children too
+    #[arg(long)]
+    pub bytes: bool,
+
+    /// Exit with 5 where there is something to delete
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+    Ndjson,
+    Markdown,
+    Csv,
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    /// The tag, as in team/app:1.4.0-rc.2
+    #[arg(value_name = "REPOSITORY:TAG")]
+    pub tag: String,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// The form of the answer
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: ExplainFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// The configuration; else as for every command
+    #[arg(value_name = "CONFIG")]
+    pub file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Leave the registry up until Ctrl-C, to try other commands on it
+    #[arg(long)]
+    pub keep_running: bool,
+}
+
+fn time(text: &str) -> Result<DateTime<Utc>, String> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.with_timezone(&Utc))
+        .map_err(|error| format!("{error}; a time reads 2026-11-20T12:00:00Z"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

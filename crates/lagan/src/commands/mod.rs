@@ -1,0 +1,32 @@
+//! The commands, one file each.
+
+mod check;
+mod completions;
+mod demo;
+mod explain;
+mod plan;
+
+use std::future::Future;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
+    let (config, colour) = (cli.config.as_deref(), cli.color);
+    match cli.command {
+        Command::Plan(arguments) => plan::run(config, colour, &arguments),
+        Command::Explain(arguments) => explain::run(config, colour, &arguments),
+        Command::Check(arguments) => check::run(config, &arguments),
+        Command::Demo(arguments) => demo::run(colour, &arguments),
+        Command::Completions { shell } => completions::run(shell),
+    }
+}
+
+/// Runs what talks to a registry. On one thread: a registry answers more slowly than one core reads, and handing
+/// answers between threads would cost half as much CPU again.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}

@@ -1,0 +1,151 @@
+//! `lagan plan`: the dry run.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use chrono::SubsecRound as _;
+use lagan_engine::{Outcome, PlanRequest, Scope, plan};
+use lagan_model::{RegistryRead as _, RequestCounts};
+use lagan_policy::{Clock, Depth, Guard, KeepLine, Order, PolicySet};
+use lagan_registry::OciRegistry;
+use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
+
+use crate::cli::{Colour, Format, PlanArgs};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Spool, is_coloured};
+use crate::progress::Progress;
+use crate::sources::{Source, globs};
+
+/// How many repositories are read at the same time. Each holds its tags in memory; the client's own bound, not
+/// this one, is what the registry feels.
+const REPOSITORIES_AT_ONCE: usize = 16;
+
+pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &PlanArgs) -> Result<Exit, Failure> {
+    let scope = Scope {
+        only: globs(&arguments.repositories)?,
+    };
+    let source = Source::read(config, &arguments.source, &arguments.repositories)?;
+    super::block_on(run_source(source, scope, colour, arguments))
+}
+
+pub(super) async fn run_source(
+    source: Source,
+    scope: Scope,
+    colour: Colour,
+    arguments: &PlanArgs,
+) -> Result<Exit, Failure> {
+    let options = PlanOptions {
+        all: arguments.all,
+        colour: is_coloured(colour, arguments.out.as_deref()),
+    };
+    let mut writer = format(arguments.format).writer(options);
+    // Before anything is read: a report that cannot be written is not worth the registry's time.
+    let mut out = Output::open(arguments.out.as_deref())?;
+    let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let request = PlanRequest {
+        policies: &source.policies,
+        asked: &|policy| source.asks(policy),
+        scope: &scope,
+        now: source.now,
+        depth: if arguments.bytes {
+            Depth::Bytes
+        } else {
+            Depth::Enough
+        },
+        repositories_at_once: REPOSITORIES_AT_ONCE,
+    };
+    let progress = Progress::new();
+    let mut body = Spool::new();
+    let outcome = plan(&registry, &progress, &request, |plan| {
+        writer.repository(&mut body, plan)
+    })
+    .await;
+    progress.finish();
+    let outcome = outcome?;
+
+    let head = PlanHead {
+        id: ulid::Ulid::new().to_string(),
+        created: chrono::Utc::now().trunc_subsecs(0),
+        now: source.now,
+        registry: registry.identity().clone(),
+        policies: policy_notes(&source.policies),
+        clocks: clock_notes(&source.policies),
+        guards: outcome.guards.clone(),
+    };
+    let requests: RequestCounts = registry.requests();
+    let exit = exit_code(&outcome, arguments.detailed_exitcode);
+    let foot = PlanFoot {
+        totals: outcome.totals,
+        requests,
+    };
+    writer.head(&mut out, &head, &foot)?;
+    body.copy_to(&mut out)?;
+    writer.foot(&mut out, &head, &foot)?;
+    out.finish()?;
+    Ok(exit)
+}
+
+fn format(format: Format) -> PlanFormat {
+    match format {
+        Format::Text => PlanFormat::Text,
+        Format::Json => PlanFormat::Json,
+        Format::Ndjson => PlanFormat::Ndjson,
+        Format::Markdown => PlanFormat::Markdown,
+        Format::Csv => PlanFormat::Csv,
+        Format::Html => PlanFormat::Html,
+    }
+}
+
+/// 3 before 4 before 5 before 0, where several hold.
+fn exit_code(outcome: &Outcome, detailed: bool) -> Exit {
+    let refusing = || outcome.guards.iter().filter(|guard| guard.refuses);
+    if refusing().any(|guard| guard.limit == Guard::MaxDeletions) {
+        Exit::Refused
+    } else if outcome.totals.incomplete_repositories > 0 || refusing().next().is_some() {
+        Exit::Partial
+    } else if detailed && (outcome.totals.delete_artifacts > 0 || outcome.totals.untag > 0) {
+        Exit::Changes
+    } else {
+        Exit::Done
+    }
+}
+
+fn policy_notes(policies: &PolicySet) -> Vec<PolicyNote> {
+    let note = |policy: &lagan_policy::Policy| PolicyNote {
+        name: policy.name.clone(),
+        sha256: policy.sha256(&policies.versions),
+        mode: policy.mode,
+    };
+    policies.policies.iter().map(note).collect()
+}
+
+/// The clocks that rules read. What a clock does not know is kept, which nobody should have to find out by
+/// waiting for deletions.
+pub(super) fn clock_notes(policies: &PolicySet) -> Vec<ClockNote> {
+    let lines = policies
+        .policies
+        .iter()
+        .flat_map(|policy| &policy.rules)
+        .flat_map(|rule| &rule.keep.lines);
+    let clocks: BTreeSet<Clock> = lines
+        .filter_map(|line| match line {
+            KeepLine::Last {
+                by: Order::Clock(clock),
+                ..
+            }
+            | KeepLine::Within { clock, .. } => Some(*clock),
+            KeepLine::All | KeepLine::Last { .. } => None,
+        })
+        .collect();
+    clocks
+        .into_iter()
+        .map(|clock| {
+            let why = clock.unrecorded();
+            ClockNote {
+                clock,
+                known: why.is_none(),
+                why: why.map(str::to_owned),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,142 @@
+//! Where reports go.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Read, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, SpooledTempFile};
+
+use crate::cli::Colour;
+use crate::exit::{Exit, Failure};
+
+/// The part of a report that waits for its head: in memory while it is small, in an unnamed file beyond.
+pub(crate) struct Spool(SpooledTempFile);
+
+const SPOOL_IN_MEMORY: usize = 1024 * 1024;
+
+impl Spool {
+    pub(crate) fn new() -> Self {
+        Self(SpooledTempFile::new(SPOOL_IN_MEMORY))
+    }
+
+    /// Copies all that was written to `out`.
+    pub(crate) fn copy_to(mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.0.seek(SeekFrom::Start(0))?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = self.0.read(&mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            out.write_all(&buffer[..read])?;
+        }
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Standard output, or a file that appears when it is whole.
+pub(crate) enum Output {
+    Stdout(BufWriter<io::Stdout>),
+    File {
+        writer: BufWriter<NamedTempFile>,
+        path: PathBuf,
+    },
+    /// A pipe or a device, which has a name of its own that must not be taken from it.
+    Stream(BufWriter<File>),
+}
+
+impl Output {
+    pub(crate) fn stdout() -> Self {
+        Self::Stdout(BufWriter::new(io::stdout()))
+    }
+
+    /// Standard output, or the file at `path`.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self::stdout());
+        };
+        Self::file(path).map_err(|error| {
+            let context = format!("failed to open {} for the report", path.display());
+            Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
+        })
+    }
+
+    fn file(path: &Path) -> io::Result<Self> {
+        // A link stays one: what it leads to is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        match path.metadata() {
+            Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(there) if !there.is_file() => {
+                return Ok(Self::Stream(BufWriter::new(
+                    File::options().write(true).open(path)?,
+                )));
+            }
+            _ => {}
+        }
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        // A report is no secret: as readable as any file that this user makes, the umask taken away.
+        let mut file = tempfile::Builder::new();
+        #[cfg(unix)]
+        file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let writer = BufWriter::new(file.tempfile_in(folder)?);
+        Ok(Self::File { writer, path })
+    }
+
+    /// Makes sure that all is written, and lets a file appear under its name.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Stdout(mut writer) => writer.flush(),
+            Self::Stream(mut writer) => writer.flush(),
+            Self::File { writer, path } => {
+                let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.as_file().sync_all()?;
+                let kept: File = file.persist(path).map_err(|error| error.error)?;
+                drop(kept);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Stdout(writer) => writer.write(bytes),
+            Self::Stream(writer) => writer.write(bytes),
+            Self::File { writer, .. } => writer.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(writer) => writer.flush(),
+            Self::Stream(writer) => writer.flush(),
+            Self::File { writer, .. } => writer.flush(),
+        }
+    }
+}
+
+/// Whether text that goes to `path`, or else to stdout, is coloured.
+pub(crate) fn is_coloured(colour: Colour, path: Option<&Path>) -> bool {
+    match colour {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+                || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            path.is_none() && !refused && io::stdout().is_terminal()
+        }
+    }
+}

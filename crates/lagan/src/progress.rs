@@ -1,0 +1,81 @@
+//! How a run gets on: a bar on a terminal, a log line now and then elsewhere.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lagan_model::{Observer, RepositoryName};
+
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    found: AtomicU64,
+    done: AtomicU64,
+    tags: AtomicU64,
+    last_line: Mutex<Instant>,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        let bar = io::stderr().is_terminal().then(|| {
+            let style =
+                ProgressStyle::with_template("{bar:30} {pos}/{len} repositories, {msg} tags, {eta} left");
+            let bar = ProgressBar::new(0);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        Self {
+            bar,
+            found: AtomicU64::new(0),
+            done: AtomicU64::new(0),
+            tags: AtomicU64::new(0),
+            last_line: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Takes the bar away, so that a report can follow.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn repositories_found(&self, count: usize) {
+        self.found.store(count as u64, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            bar.set_length(count as u64);
+        }
+    }
+
+    fn tags_listed(&self, _repository: &RepositoryName, count: usize) {
+        let tags = self.tags.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
+        if let Some(bar) = &self.bar {
+            bar.set_message(lagan_report::number::grouped(tags));
+        }
+    }
+
+    fn repository_done(&self, _repository: &RepositoryName, _complete: bool) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+            return;
+        }
+        let Ok(mut last_line) = self.last_line.lock() else {
+            return;
+        };
+        if last_line.elapsed() >= BETWEEN_LINES {
+            *last_line = Instant::now();
+            let (found, tags) = (
+                self.found.load(Ordering::Relaxed),
+                self.tags.load(Ordering::Relaxed),
+            );
+            tracing::info!("{done} of {found} repositories read, {tags} tags seen");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! From configuration and arguments to what a registry's client needs. The only place where secrets are read.
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use lagan_config::{Config, Credentials as Configured, RegistrySettings, SecretSource};
+use lagan_registry::{
+    CaBundle, ClientCertificate, CredentialSource, Credentials, DockerConfig, RegistryUrl, Settings,
+};
+use secrecy::SecretString;
+
+use crate::cli::SourceArgs;
+use crate::exit::{Exit, Failure};
+
+/// Where a configuration is looked for when nobody says.
+const PLACES: [&str; 2] = ["lagan.yaml", "/etc/lagan/lagan.yaml"];
+
+/// The configuration that was named, or the one in the usual places; `None` where there is none.
+pub(crate) fn config_path(named: Option<&Path>) -> Option<PathBuf> {
+    // A configuration that is there and cannot be reached is an error when it is read: its protections count.
+    let missing = |path: &PathBuf| matches!(path.try_exists(), Ok(false));
+    match named {
+        Some(path) => Some(path.to_owned()),
+        None => PLACES.iter().map(PathBuf::from).find(|path| !missing(path)),
+    }
+}
+
+/// Reads the configuration that was named, or the one in the usual places; `None` where there is none.
+pub(crate) fn find_config(named: Option<&Path>) -> Result<Option<(PathBuf, Config)>, Failure> {
+    let Some(path) = config_path(named) else {
+        return Ok(None);
+    };
+    let text = read(&path, "the configuration")?;
+    let config = Config::read(&path.display().to_string(), text)?;
+    Ok(Some((path, config)))
+}
+
+/// What a policy is called that is alone in its file.
+pub(crate) fn policy_name(path: &Path) -> &str {
+    path.file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or("policy")
+}
+
+/// Reads a file that the user named.
+pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        let context = anyhow::Error::new(error).context(format!("failed to read {what} {}", path.display()));
+        Failure::new(Exit::Usage, context)
+    })
+}
+
+/// What it takes to reach a registry of the configuration. What the arguments say of it goes before what the
+/// configuration says.
+pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &SourceArgs) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(registry.url.parse::<RegistryUrl>()?);
+    settings.name = registry.name.clone();
+    if arguments.username.is_some() {
+        settings.credentials = credentials(arguments)?;
+    } else {
+        settings.credentials = registry.credentials.as_ref().map(configured).transpose()?;
+    }
+    let ca = arguments.ca_file.as_deref().or(registry.tls.ca_file.as_deref());
+    settings.ca = ca.map(ca_file).transpose()?;
+    if let Some(files) = &registry.tls.client {
+        let certificate = read(&files.certificate, "the client certificate")?;
+        let key = read(&files.key, "the key of the client certificate")?;
+        settings.client_certificate = Some(ClientCertificate::from_pem(&certificate, &key)?);
+    }
+    if let Some(most) = registry.max_concurrency {
+        settings.max_concurrency = NonZeroUsize::from(most);
+    }
+    Ok(settings)
+}
+
+/// What it takes to reach a registry that was given by URL.
+pub(crate) fn of_url(url: &str, arguments: &SourceArgs) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(url.parse::<RegistryUrl>()?);
+    settings.credentials = credentials(arguments)?;
+    settings.ca = arguments.ca_file.as_deref().map(ca_file).transpose()?;
+    Ok(settings)
+}
+
+fn credentials(arguments: &SourceArgs) -> Result<Option<CredentialSource>, Failure> {
+    match (&arguments.username, &arguments.password_file) {
+        (Some(username), Some(file)) => with_password_file(username, file).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn configured(credentials: &Configured) -> Result<CredentialSource, Failure> {
+    match credentials {
+        Configured::Password {
+            username,
+            password: SecretSource::File(path),
+        } => with_password_file(username, path),
+        Configured::Password {
+            username,
+            password: SecretSource::Environment(name),
+        } => Ok(Credentials::new(username.clone(), password_variable(name)?)?.into()),
+        Configured::DockerConfig(path) => {
+            // Without a search path no helper is found, which is told where one is needed.
+            let folders = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect());
+            let mut config = DockerConfig::new(path.clone(), folders.unwrap_or_default());
+            config.home = std::env::home_dir();
+            Ok(CredentialSource::Docker(config))
+        }
+    }
+}
+
+/// The file is read now, for errors before anything is contacted, and again whenever it changes.
+fn with_password_file(username: &str, path: &Path) -> Result<CredentialSource, Failure> {
+    Credentials::new(username, password_file(path)?)?;
+    Ok(CredentialSource::PasswordFile {
+        username: username.to_owned(),
+        path: path.to_owned(),
+    })
+}
+
+fn ca_file(path: &Path) -> Result<CaBundle, Failure> {
+    Ok(CaBundle::from_pem(&read(path, "the CA bundle")?)?)
+}
+
+/// A password file holds the password; a line break at its end, as editors leave it, is no part of it.
+fn password_file(path: &Path) -> Result<SecretString, Failure> {
+    let wrong = |what: &str| Failure::usage(format!("the password file {} {what}", path.display()));
+    let text = String::from_utf8(read(path, "the password file")?).map_err(|_| wrong("is not UTF-8"))?;
+    let password = text
+        .strip_suffix('\n')
+        .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    if password.is_empty() {
+        Err(wrong("is empty"))
+    } else {
+        Ok(password.into())
+    }
+}
+
+fn password_variable(name: &str) -> Result<SecretString, Failure> {
+    match std::env::var(name) {
+        Ok(password) if !password.is_empty() => Ok(password.into()),
+        _ => Err(Failure::usage(format!(
+            "the variable {name}, which should hold the password, is not set"
+        ))),
+    }
+}

@@ -1,0 +1,242 @@
+//! Which registry and which policies a command is about.
+
+use std::collections::HashSet;
+
+use chrono::SubsecRound as _;
+use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner};
+use lagan_model::{RegistryName, Time};
+use lagan_policy::{Policy, PolicyName, PolicySet, RepositoryPattern};
+use lagan_registry::{RegistryUrl, Settings};
+
+use crate::cli::SourceArgs;
+use crate::exit::{Exit, Failure};
+use crate::settings;
+
+/// A registry, all policies that keep there, and those of them that make candidates.
+pub(crate) struct Source {
+    pub registry: Settings,
+    pub policies: PolicySet,
+    asked: HashSet<PolicyName>,
+    pub now: Time,
+}
+
+impl Source {
+    /// Reads configuration, policies and credentials. Nothing is contacted.
+    ///
+    /// A policy from arguments names the repositories of `globs`, or all of them.
+    pub(crate) fn read(
+        config: Option<&std::path::Path>,
+        arguments: &SourceArgs,
+        globs: &[String],
+    ) -> Result<Self, Failure> {
+        let config = settings::find_config(config)?;
+        let config = config.as_ref().map(|(_, config)| config);
+        let (registry, configured) = registry(config, arguments)?;
+        let mut policies = configured.map_or_else(PolicySet::default, |registry| registry.policies.clone());
+        if configured.is_none()
+            && let Some(config) = config
+        {
+            policies.versions = config.versions.clone();
+        }
+        let asked = if let Some(file) = policy_file(arguments, &registry.name)? {
+            let asked = file.policies.iter().map(|policy| policy.name.clone()).collect();
+            add(&mut policies, file)?;
+            asked
+        } else if !arguments.select.is_empty() {
+            let everything = ["**".to_owned()];
+            let policy = one_liner(&OneLiner {
+                repositories: if globs.is_empty() { &everything } else { globs },
+                select: &arguments.select,
+                keep: &arguments.keep,
+                protect: &arguments.protect,
+                allow_empty_repository: arguments.allow_empty_repository,
+                versions: &policies.versions,
+            })?;
+            let asked = HashSet::from([policy.name.clone()]);
+            add(
+                &mut policies,
+                PolicySet {
+                    policies: vec![policy],
+                    ..PolicySet::default()
+                },
+            )?;
+            asked
+        } else {
+            of_config(&policies, arguments, configured)?
+        };
+        Ok(Self {
+            registry,
+            policies,
+            asked,
+            now: arguments
+                .now
+                .unwrap_or_else(|| chrono::Utc::now().trunc_subsecs(0)),
+        })
+    }
+
+    /// Whether a policy makes candidates; the others only keep.
+    pub(crate) fn asks(&self, policy: &Policy) -> bool {
+        self.asked.contains(&policy.name)
+    }
+}
+
+/// The globs of the command line.
+pub(crate) fn globs(texts: &[String]) -> Result<Vec<RepositoryPattern>, Failure> {
+    let parse = |text: &String| {
+        text.parse()
+            .map_err(|error| Failure::usage(format!("{text:?} is no glob over repositories: {error}")))
+    };
+    texts.iter().map(parse).collect()
+}
+
+fn registry<'c>(
+    config: Option<&'c Config>,
+    arguments: &SourceArgs,
+) -> Result<(Settings, Option<&'c RegistrySettings>), Failure> {
+    let configured = config.map_or(&[][..], |config| &config.registries);
+    let names = || {
+        configured
+            .iter()
+            .map(|registry| registry.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let found = match &arguments.registry {
+        Some(url) if url.contains("://") => {
+            // A registry of the configuration keeps its policies' protections, by whatever name it is called, and
+            // however its URL is spelled.
+            let wanted = url.parse::<RegistryUrl>()?;
+            let same = |registry: &&RegistrySettings| {
+                registry
+                    .url
+                    .parse::<RegistryUrl>()
+                    .is_ok_and(|known| known.as_str() == wanted.as_str())
+            };
+            match configured.iter().find(same) {
+                Some(registry) => Some(registry),
+                None => return Ok((settings::of_url(url, arguments)?, None)),
+            }
+        }
+        Some(name) => {
+            let known = name.parse::<RegistryName>().ok();
+            configured
+                .iter()
+                .find(|registry| Some(&registry.name) == known.as_ref())
+        }
+        None => match configured {
+            [registry] => Some(registry),
+            [] => {
+                return Err(
+                    Failure::usage("no registry is given, and no configuration was found")
+                        .with_hint("give --registry http://localhost:5000, or write ./lagan.yaml"),
+                );
+            }
+            _ => {
+                let failure = Failure::usage("the configuration has several registries");
+                return Err(failure.with_hint(format!("give --registry with one of {}", names())));
+            }
+        },
+    };
+    match found {
+        Some(registry) => Ok((settings::of_registry(registry, arguments)?, Some(registry))),
+        None => {
+            let name = arguments.registry.as_deref().unwrap_or_default();
+            let failure = Failure::usage(format!("no registry of the configuration is named {name:?}"));
+            Err(match configured {
+                [] => failure
+                    .with_hint("a registry that is not configured is given by URL, as http://localhost:5000"),
+                _ => failure.with_hint(format!("there is {}", names())),
+            })
+        }
+    }
+}
+
+fn policy_file(arguments: &SourceArgs, registry: &RegistryName) -> Result<Option<PolicySet>, Failure> {
+    let Some(path) = &arguments.policy_file else {
+        return Ok(None);
+    };
+    let text = settings::read(path, "the policy file")?;
+    let file = PolicyFile::read(&path.display().to_string(), text, settings::policy_name(path))?;
+    let policies = file.for_registry(registry);
+    if policies.policies.is_empty() {
+        let message = format!("no policy of {} is for the registry {registry}", path.display());
+        return Err(Failure::usage(message).with_hint("leave `registry` out of a policy that is for any"));
+    }
+    Ok(Some(policies))
+}
+
+/// Adds policies that are asked for to those that only keep.
+fn add(policies: &mut PolicySet, more: PolicySet) -> Result<(), Failure> {
+    let known: HashSet<_> = policies
+        .policies
+        .iter()
+        .map(|policy| policy.name.clone())
+        .collect();
+    if let Some(twice) = more.policies.iter().find(|policy| known.contains(&policy.name)) {
+        let message = format!(
+            "the configuration has a policy named {:?} already",
+            twice.name.to_string()
+        );
+        return Err(Failure::usage(message).with_hint("rename the file, or the policy in it"));
+    }
+    // Words are added and never taken away: what the configuration's policies keep, they keep by its words.
+    for (word, meaning) in more.versions.added() {
+        if policies
+            .versions
+            .added()
+            .get(word)
+            .is_some_and(|known| known != meaning)
+        {
+            let message =
+                format!("`channels` of the policy file and of the configuration disagree on {word:?}");
+            return Err(Failure::usage(message));
+        }
+        policies
+            .versions
+            .add(word, *meaning)
+            .map_err(|error| Failure::new(Exit::Usage, error))?;
+    }
+    policies.policies.extend(more.policies);
+    Ok(())
+}
+
+fn of_config(
+    policies: &PolicySet,
+    arguments: &SourceArgs,
+    configured: Option<&RegistrySettings>,
+) -> Result<HashSet<PolicyName>, Failure> {
+    let all: HashSet<PolicyName> = policies
+        .policies
+        .iter()
+        .map(|policy| policy.name.clone())
+        .collect();
+    if all.is_empty() {
+        let of = configured.map_or_else(
+            || "this registry".to_owned(),
+            |registry| registry.name.to_string(),
+        );
+        return Err(Failure::usage(format!("there is no policy for {of}"))
+            .with_hint("try --select channel=prerelease --keep last=10,by=version"));
+    }
+    if arguments.policy.is_empty() {
+        return Ok(all);
+    }
+    let named = arguments
+        .policy
+        .iter()
+        .map(|name| PolicyName::from(name.as_str()));
+    named
+        .map(|name| {
+            if all.contains(&name) {
+                return Ok(name);
+            }
+            let mut known: Vec<_> = all.iter().map(ToString::to_string).collect();
+            known.sort();
+            let failure = Failure::usage(format!(
+                "no policy for this registry is named {:?}",
+                name.to_string()
+            ));
+            Err(failure.with_hint(format!("there is {}", known.join(", "))))
+        })
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! `lagan demo`, as a newcomer runs it.
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::support::{Place, Run};
+
+fn tells_the_story(demo: &Run) {
+    for part in [
+        "A registry is up at http://127.0.0.1:",
+        "last: 3, by: version",
+        "In all",
+        "Nothing was deleted",
+    ] {
+        assert!(demo.stdout.contains(part), "{part}: {}", demo.stdout);
+    }
+    let next = demo.stdout.split("Nothing was deleted").nth(1).unwrap();
+    for command in ["lagan demo --keep-running", "lagan plan --registry"] {
+        assert!(next.contains(command), "{command}: {next}");
+    }
+    assert!(demo.stderr.is_empty(), "{}", demo.stderr);
+}
+
+#[tokio::test]
+async fn the_demo_runs_and_says_what_to_try_next() {
+    let demo = Place::new().run("demo").await.exits(0);
+    tells_the_story(&demo);
+    let sum = demo
+        .stdout
+        .lines()
+        .find(|line| line.trim_start().starts_with("delete  ") && line.contains("manifests"));
+    assert!(
+        sum.is_some_and(|line| !line.contains(" 0 tags")),
+        "{}",
+        demo.stdout
+    );
+}
+
+#[tokio::test]
+async fn the_demo_is_about_its_own_registry_whatever_the_environment_says() {
+    let place = Place::new();
+    place.file("lagan.yaml", "registries: {broken\n");
+    let variables = [
+        ("LAGAN_REGISTRY", "https://registry.example.com"),
+        ("LAGAN_POLICY_FILE", "missing.yaml"),
+        ("LAGAN_CA_FILE", "missing.pem"),
+        ("LAGAN_USERNAME", "somebody"),
+        ("LAGAN_PASSWORD_FILE", "missing"),
+        ("HTTP_PROXY", "http://127.0.0.1:1"),
+        ("http_proxy", "http://127.0.0.1:1"),
+    ];
+    tells_the_story(&place.run_with(&variables, "demo").await.exits(0));
+}
+
+#[tokio::test]
+async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
+    let place = Place::new();
+    let mut command = place.command("demo --keep-running");
+    command.env("TMPDIR", place.path());
+    let mut demo = command.spawn().unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let mut suggested = Vec::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        suggested.extend(line.strip_prefix("    lagan ").map(str::to_owned));
+        if line.ends_with(" check") {
+            break;
+        }
+    }
+    assert!(suggested.len() >= 3, "{suggested:?}");
+    for arguments in suggested {
+        let tried = place.run(&arguments).await;
+        assert_eq!(tried.code, 0, "{arguments}: {}", tried.stderr);
+    }
+    demo.kill().await.unwrap();
+}

@@ -1,0 +1,130 @@
+//! What scripts and people rely on: exit codes, errors, hints, files.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
+mod demo;
+mod environment;
+mod output;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
+
+use support::{Place, run};
+
+#[tokio::test]
+async fn help_says_what_it_is_and_that_nothing_is_deleted() {
+    let help = run("--help").await.exits(0);
+    assert!(help.stdout.contains("deletes nothing"), "{}", help.stdout);
+    assert!(help.stderr.is_empty());
+    for command in ["plan", "explain", "check", "demo", "completions"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
+        let of_command = run(&format!("{command} --help")).await.exits(0);
+        assert!(of_command.stdout.contains("Usage:"), "{command}");
+    }
+    assert!(run("plan --help").await.stdout.contains("Deletes nothing"));
+    assert!(run("--version").await.exits(0).stdout.starts_with("lagan "));
+}
+
+#[tokio::test]
+async fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&format!("completions {shell}")).await.exits(0).stdout;
+        assert!(
+            script.contains("lagan") && script.contains("explain"),
+            "{shell}: {script}"
+        );
+    }
+    run("completions tcl").await.exits(2);
+}
+
+#[tokio::test]
+async fn every_example_passes_check() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../config");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "yaml") {
+            seen += 1;
+            let checked = run(&format!("check '{}'", path.display())).await.exits(0);
+            assert!(checked.stdout.contains("no errors"), "{}", checked.stdout);
+            assert!(checked.stderr.is_empty(), "{}", checked.stderr);
+        }
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[tokio::test]
+async fn check_tells_what_a_policy_can_never_do() {
+    let place = Place::new();
+    place.file(
+        "lagan.yaml",
+        "registries: {one: {url: http://localhost:1}, idle: {url: http://localhost:2}}
+policies:
+  p: {registry: one, repositories: '**', rules: [{select: {tags: '*'}, keep: {last: 1, by: pushed}}]}
+",
+    );
+    let checked = place.run("check").await.exits(0);
+    assert!(
+        checked
+            .stdout
+            .contains("lagan.yaml: 2 registries and 1 policy, no errors"),
+        "{}",
+        checked.stdout
+    );
+    let warnings: Vec<_> = checked
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    assert_eq!(warnings.len(), 2, "{}", checked.stdout);
+    assert!(warnings[0].contains("`pushed`") && warnings[0].contains("kept"));
+    assert!(warnings[1].contains("idle"));
+}
+
+#[tokio::test]
+async fn a_configuration_is_looked_for_where_the_documentation_says() {
+    let place = Place::new();
+    let nothing = place.run("check").await.exits(2);
+    assert!(
+        nothing
+            .stderr
+            .starts_with("error: no configuration was found\nhint: "),
+        "{}",
+        nothing.stderr
+    );
+
+    for (file, registries) in [("lagan.yaml", 1), ("named.yaml", 2), ("variable.yaml", 3)] {
+        let each = |n| format!("  r{n}: {{url: \"http://localhost:{n}\"}}\n");
+        place.file(
+            file,
+            format!("registries:\n{}", (1..=registries).map(each).collect::<String>()),
+        );
+    }
+    let found = place.run("check").await.exits(0).stdout;
+    assert!(found.starts_with("lagan.yaml: 1 registry"), "{found}");
+    let variable = [("LAGAN_CONFIG", "variable.yaml")];
+    let found = place.run_with(&variable, "check").await.exits(0).stdout;
+    assert!(found.starts_with("variable.yaml: 3 registries"), "{found}");
+    for command in [
+        "check --config named.yaml",
+        "--config named.yaml check",
+        "check named.yaml",
+    ] {
+        let found = place.run_with(&variable, command).await.exits(0).stdout;
+        assert!(
+            found.starts_with("named.yaml: 2 registries"),
+            "{command}: {found}"
+        );
+    }
+    let missing = place.run("check missing.yaml").await.exits(2);
+    assert!(
+        missing.stderr.contains("missing.yaml") && missing.stderr.contains("caused by"),
+        "{}",
+        missing.stderr
+    );
+}

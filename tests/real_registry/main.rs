@@ -1,0 +1,20 @@
+//! Against docker-registry itself, started here on loopback with a storage of its own.
+//!
+//! The registry is Debian's package of that name. Without it these tests fail, unless `LAGAN_SKIP_REAL_REGISTRY=1`
+//! says that they are to be skipped.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a helper of a test fails as the test does, and says what it skips"
+)]
+
+mod independent;
+#[path = "../support/oracle.rs"]
+mod oracle;
+mod same_plan;
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
