@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Registry retention that shows why.
 ///
 /// Lagan reads a container registry and a policy, and reports which tags the policy would delete, which it keeps,
-/// and why. This version deletes nothing: it sends GET and HEAD requests only.
+/// and why. This version deletes nothing: a registry gets GET and HEAD requests only.
 #[derive(Debug, Parser)]
 #[command(name = "lagan", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
