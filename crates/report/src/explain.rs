@@ -64,9 +64,11 @@ pub enum Verdict {
     Untagged,
 }
 
-/// The relations of an artifact to others in its repository.
+/// What a tag hangs together with in its repository: other tags of its artifact, and other artifacts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Relations {
+    /// The other tags on the same digest.
+    pub same_digest: Vec<Tag>,
     /// What it lists, if it is an index.
     pub children: Vec<Related>,
     /// The indexes that list it.

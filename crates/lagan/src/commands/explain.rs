@@ -128,7 +128,13 @@ fn relations(inspection: &Inspection, position: usize) -> Relations {
             .map(|node| related(inspection, graph, *node))
             .collect()
     };
+    let other = |tag: &usize| *tag != position;
     Relations {
+        same_digest: graph
+            .tags(node)
+            .filter(other)
+            .map(|tag| inspection.snapshot.tags()[tag].tag.clone())
+            .collect(),
         children: related(graph.children(node)),
         parents: related(graph.parents(node)),
         attachments: related(graph.attachments(node)),

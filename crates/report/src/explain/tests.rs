@@ -54,6 +54,7 @@ fn explanation(tag: &str) -> Explanation {
             },
         ],
         relations: Relations {
+            same_digest: vec!["1.2.0".parse().unwrap(), "latest".parse().unwrap()],
             children: vec![related(0xc1, &[]), related(0xc2, &["1.2.0-amd64"])],
             ..Relations::default()
         },
@@ -85,6 +86,7 @@ fn an_explanation_says_the_verdict_first_and_then_everything_that_led_to_it() {
       not selected  prereleases/old builds: tags `build-*` do not match
 
     Relations
+      same digest   1.2.0, latest
       lists         sha256:c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1 untagged
                     sha256:c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2 1.2.0-amd64
     ");
@@ -107,7 +109,7 @@ fn json_says_the_same_in_a_stable_order() {
         r#""selections":[{"policy":"prereleases","rule":"keep two","selected":true,"#,
         r#""why":"channel rc is one of prerelease"},{"policy":"prereleases","rule":"old builds","#,
         r#""selected":false,"why":"tags `build-*` do not match"}],"#,
-        r#""relations":{"children":["#,
+        r#""relations":{"same_digest":["1.2.0","latest"],"children":["#,
         r#"{"digest":"sha256:c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1","tags":[]},"#,
         r#"{"digest":"sha256:c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2","#,
         r#""tags":["1.2.0-amd64"]}],"parents":[],"attachments":[],"subjects":[]},"incomplete":null}"#,

@@ -100,7 +100,11 @@ pub(super) fn write(out: &mut dyn Write, paint: Paint, explanation: &Explanation
         ("carries", &relations.attachments),
         ("attached to", &relations.subjects),
     ];
-    if kinds.iter().all(|(_, related)| related.is_empty()) {
+    if !relations.same_digest.is_empty() {
+        let tags = listed(relations.same_digest.iter().map(Tag::as_str));
+        labelled(out, paint, (FAINT, "same digest"), COLUMN, &tags)?;
+    }
+    if relations.same_digest.is_empty() && kinds.iter().all(|(_, related)| related.is_empty()) {
         labelled(
             out,
             paint,
