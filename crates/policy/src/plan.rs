@@ -171,7 +171,7 @@ impl Totals {
                 }
             }
         }
-        self.kept_tags += plan.tags_total - gone;
+        self.kept_tags += plan.tags_total.saturating_sub(gone);
         self.incomplete_repositories += u64::from(!plan.complete);
         self.bytes_reclaimable = match (self.bytes_reclaimable, plan.bytes_reclaimable) {
             (Some(sum), Some(bytes)) => Some(sum + bytes),
