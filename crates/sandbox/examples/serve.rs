@@ -49,6 +49,14 @@ enum Kind {
     Distribution28,
     Distribution3,
     Zot,
+    Harbor,
+    Ecr,
+    ArtifactRegistry,
+    Acr,
+    Ghcr,
+    GitLab,
+    Quay,
+    DockerHub,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -60,6 +68,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Kind::Distribution28 => Profile::Distribution28,
             Kind::Distribution3 => Profile::Distribution3,
             Kind::Zot => Profile::Zot,
+            Kind::Harbor => Profile::Harbor,
+            Kind::Ecr => Profile::Ecr,
+            Kind::ArtifactRegistry => Profile::ArtifactRegistry,
+            Kind::Acr => Profile::Acr,
+            Kind::Ghcr => Profile::Ghcr,
+            Kind::GitLab => Profile::GitLab,
+            Kind::Quay => Profile::Quay,
+            Kind::DockerHub => Profile::DockerHub,
         })
         .corpus(arguments.repositories, arguments.tags);
     options.corpus.seed = arguments.seed;

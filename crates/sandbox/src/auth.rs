@@ -132,8 +132,15 @@ pub struct Bearer {
     pub lifetime: u64,
     /// What the lifetime is counted in.
     pub clock: Clock,
-    /// The realm of challenges; the sandbox's own `/token` where `None`.
+    /// The realm of challenges; the sandbox's own, at [`Bearer::path`], where `None`.
     pub realm: Option<String>,
+    /// Where the sandbox gives tokens: `/token`.
+    pub path: String,
+    /// The realm names the sandbox by another host (`localhost` for `127.0.0.1`), as registries do that leave tokens
+    /// to another service.
+    pub on_another_host: bool,
+    /// Tokens are given in `access_token` alone.
+    pub access_token_only: bool,
     /// The service that challenges name, and that must be asked for.
     pub service: String,
 }
@@ -148,6 +155,9 @@ impl Bearer {
             lifetime: 300,
             clock: Clock::Requests,
             realm: None,
+            path: "/token".to_owned(),
+            on_another_host: false,
+            access_token_only: false,
             service: "sandbox".to_owned(),
         }
     }
@@ -250,7 +260,11 @@ impl Authority {
         requests: u64,
     ) -> Result<(), Refusal> {
         let challenge = |error: Option<&str>| {
-            let own = format!("{}/token", self.origin);
+            let origin = match bearer.on_another_host {
+                true => self.origin.replace("127.0.0.1", "localhost"),
+                false => self.origin.clone(),
+            };
+            let own = format!("{origin}{}", bearer.path);
             let realm = bearer.realm.as_deref().unwrap_or(&own);
             let mut text = format!("Bearer realm=\"{realm}\",service=\"{}\"", bearer.service);
             for (field, value) in [("scope", need.scope()), ("error", error.map(str::to_owned))] {
@@ -310,6 +324,16 @@ impl Authority {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.insert(token.clone(), Issued { grants, expires });
         Some((token, bearer.lifetime))
+    }
+
+    /// Whether tokens are given at this path.
+    pub(crate) fn gives_tokens_at(&self, path: &str) -> bool {
+        matches!(&self.auth, Auth::Bearer(bearer) if bearer.path == path)
+    }
+
+    /// Whether a token is given in `access_token` alone.
+    pub(crate) fn names_it_access_token(&self) -> bool {
+        matches!(&self.auth, Auth::Bearer(bearer) if bearer.access_token_only)
     }
 
     /// Every token is invalid from now on.

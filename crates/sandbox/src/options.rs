@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::auth::Auth;
 use crate::content::{CorpusOptions, ReferrersStyle};
 use crate::faults::Fault;
+use crate::profile::Profile;
 
 /// What `tags/list` does with `n` and `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,16 +24,64 @@ pub enum Deletion {
     ByTagToo,
     /// By digest; by tag 400 `DIGEST_INVALID` (docker-registry 2.8).
     ByDigestOnly,
+    /// By digest; by tag 405 `UNSUPPORTED`.
+    TagsUnsupported,
+    /// A digest only when no tag is left on it, refused otherwise with this status and code; single tags.
+    UntaggedOnly {
+        /// The status.
+        status: u16,
+        /// The code.
+        code: &'static str,
+    },
     /// Never: 405 `UNSUPPORTED`.
     Disabled,
+    /// Never: a router that knows no such path answers, 404 in plain text.
+    NoRoute,
+}
+
+/// What becomes of a question for the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatalogAnswer {
+    /// The repositories, to whoever is allowed.
+    Listed,
+    /// 401 `UNAUTHORIZED`, whoever asks.
+    Unauthorized,
+    /// 405 `UNSUPPORTED`.
+    Unsupported,
+    /// 404 in plain text.
+    NoRoute,
+}
+
+/// What becomes of an `n` beyond the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oversized {
+    /// 400 `PAGINATION_NUMBER_INVALID`.
+    Refused,
+    /// 405 `UNSUPPORTED`, and the limit in words.
+    RefusedInWords,
+    /// As many as the limit.
+    Capped,
+}
+
+/// What leads to the next page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Links {
+    /// A Link without scheme and host.
+    Relative,
+    /// A Link with scheme and host.
+    Absolute,
+    /// None: who wants more asks for what is behind the last name.
+    Missing,
 }
 
 /// What differs between registries that all speak OCI Distribution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Behaviour {
+    /// Whether there is a catalog.
+    pub catalog: CatalogAnswer,
     /// Names on a catalog page where `n` is not given.
     pub catalog_page: usize,
-    /// The largest `n` of the catalog; a larger one is 400 `PAGINATION_NUMBER_INVALID`.
+    /// The largest `n` of the catalog; what becomes of a larger one, [`Behaviour::oversized`] says.
     pub catalog_limit: usize,
     /// How tags are listed.
     pub tag_listing: TagListing,
@@ -40,10 +89,18 @@ pub struct Behaviour {
     pub tag_page: Option<usize>,
     /// The largest `n` of a tag list, as [`Behaviour::catalog_limit`]; no limit where `None`.
     pub tag_limit: Option<usize>,
+    /// What becomes of an `n` beyond a limit.
+    pub oversized: Oversized,
+    /// What leads to the next page.
+    pub links: Links,
+    /// Lists of tags have fields that the specification does not know.
+    pub foreign_fields: bool,
     /// A repository without tags lists `null` instead of an empty array.
     pub empty_tags_are_null: bool,
     /// What can be deleted.
     pub deletion: Deletion,
+    /// No tag can be deleted singly (405 `UNSUPPORTED`), whatever [`Behaviour::deletion`] says.
+    pub tags_are_not_deleted: bool,
     /// A manifest of a type that `Accept` does not name outright is 404, `*/*` or not; a Docker list is then
     /// replaced by its first `linux/amd64` child (docker-registry 2.8 and 3). What 2.8 does besides, a Docker manifest
     /// rewritten to schema 1 and signed anew for a client that accepts neither, is not imitated.
@@ -58,61 +115,34 @@ pub struct Behaviour {
     pub verify_references: bool,
     /// `Docker-Content-Digest` on manifests and blobs.
     pub digest_header: bool,
+    /// ... and not only in answers to HEAD.
+    pub digest_header_on_get: bool,
 }
 
-/// A registry by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
+impl Behaviour {
     /// Everything the specification offers, to the letter.
-    #[default]
-    Strict,
-    /// docker-registry 2.8.
-    Distribution28,
-    /// Distribution 3.
-    Distribution3,
-    /// zot 2.
-    Zot,
-}
-
-impl Profile {
-    /// How this registry behaves.
     #[must_use]
-    pub fn behaviour(self) -> Behaviour {
-        let strict = Behaviour {
+    pub fn strict() -> Self {
+        Self {
+            catalog: CatalogAnswer::Listed,
             catalog_page: 100,
             catalog_limit: 1_000,
             tag_listing: TagListing::Paged,
             tag_page: None,
             tag_limit: None,
+            oversized: Oversized::Refused,
+            links: Links::Relative,
+            foreign_fields: false,
             empty_tags_are_null: false,
             deletion: Deletion::ByTagToo,
+            tags_are_not_deleted: false,
             accept_must_name_the_type: false,
             referrers_api: true,
             referrers_filter: true,
             mount: true,
             verify_references: true,
             digest_header: true,
-        };
-        match self {
-            Self::Strict => strict,
-            Self::Distribution28 => Behaviour {
-                tag_listing: TagListing::WholeUnsorted,
-                empty_tags_are_null: true,
-                deletion: Deletion::ByDigestOnly,
-                accept_must_name_the_type: true,
-                referrers_api: false,
-                ..strict
-            },
-            Self::Distribution3 => Behaviour {
-                accept_must_name_the_type: true,
-                referrers_api: false,
-                ..strict
-            },
-            Self::Zot => Behaviour {
-                catalog_page: usize::MAX,
-                catalog_limit: usize::MAX,
-                ..strict
-            },
+            digest_header_on_get: true,
         }
     }
 }
@@ -146,7 +176,7 @@ impl Default for SandboxOptions {
                 referrers: ReferrersStyle::Api,
                 ..CorpusOptions::default()
             },
-            behaviour: Profile::Strict.behaviour(),
+            behaviour: Behaviour::strict(),
             auth: Auth::Anonymous,
             faults: Vec::new(),
             latency: Duration::ZERO,

@@ -70,8 +70,10 @@ fn range(text: &str, length: usize) -> Option<(usize, usize)> {
 }
 
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, Failure> {
-    if call.shared.behaviour.deletion == Deletion::Disabled {
-        return Err(Failure::UNSUPPORTED);
+    match call.shared.behaviour.deletion {
+        Deletion::Disabled => return Err(Failure::UNSUPPORTED),
+        Deletion::NoRoute => return Err(Failure::NOT_FOUND),
+        _ => {}
     }
     let digest: Digest = call
         .target

@@ -63,7 +63,10 @@ pub(super) async fn handle(
     } else {
         Cow::Borrowed(parts.uri.path())
     };
-    let target = Target::read(&parts.method, &path);
+    let target = match shared.authority.gives_tokens_at(&path) {
+        true => Target::token(),
+        false => Target::read(&parts.method, &path),
+    };
     shared.log.count(target.kind);
     let mut call = Call {
         shared: &shared,
@@ -241,6 +244,9 @@ fn token(call: &Call<'_>) -> Result<Response, Failure> {
         .authority
         .issue(service.as_deref(), &scopes, call.authorization(), call.number)
         .ok_or(Failure::UNAUTHORIZED)?;
-    let body = json!({ "token": token, "access_token": token, "expires_in": lifetime });
+    let body = match call.shared.authority.names_it_access_token() {
+        true => json!({ "access_token": token }),
+        false => json!({ "token": token, "access_token": token, "expires_in": lifetime }),
+    };
     Ok(json(StatusCode::OK, body.to_string()))
 }

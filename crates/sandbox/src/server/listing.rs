@@ -8,7 +8,7 @@ use serde_json::json;
 use super::Call;
 use super::reply::{Failure, json, set};
 use super::target::{encoded, field};
-use crate::options::TagListing;
+use crate::options::{CatalogAnswer, Links, Oversized, TagListing};
 
 /// What a page's query asks for.
 struct Page {
@@ -17,15 +17,22 @@ struct Page {
     size: Option<usize>,
 }
 
-fn page(query: &str, default: Option<usize>, limit: Option<usize>) -> Result<Page, Failure> {
+fn page(
+    query: &str,
+    default: Option<usize>,
+    limit: Option<usize>,
+    oversized: Oversized,
+) -> Result<Page, Failure> {
     let size = match field(query, "n").filter(|n| !n.is_empty()) {
         None => default.map(|size| limit.map_or(size, |limit| size.min(limit))),
         Some(n) => {
             let size = n.parse::<usize>().map_err(|_| Failure::PAGE_INVALID)?;
-            if limit.is_some_and(|limit| size > limit) {
-                return Err(Failure::PAGE_INVALID);
+            match (limit.filter(|limit| size > *limit), oversized) {
+                (None, _) => Some(size),
+                (Some(limit), Oversized::Capped) => Some(limit),
+                (Some(_), Oversized::Refused) => return Err(Failure::PAGE_INVALID),
+                (Some(_), Oversized::RefusedInWords) => return Err(Failure::PAGE_UNSUPPORTED),
             }
-            Some(size)
         }
     };
     Ok(Page {
@@ -34,9 +41,21 @@ fn page(query: &str, default: Option<usize>, limit: Option<usize>) -> Result<Pag
     })
 }
 
-fn linked(mut response: Response, path: &str, page: &Page, last: Option<&str>, more: bool) -> Response {
+fn linked(
+    call: &Call<'_>,
+    mut response: Response,
+    path: &str,
+    page: &Page,
+    last: Option<&str>,
+    more: bool,
+) -> Response {
+    let host = match call.shared.behaviour.links {
+        Links::Missing => return response,
+        Links::Relative => "",
+        Links::Absolute => call.shared.origin.as_str(),
+    };
     if let (true, Some(last), Some(size)) = (more && page.size != Some(0), last, page.size) {
-        let link = format!("<{path}?last={}&n={size}>; rel=\"next\"", encoded(last));
+        let link = format!("<{host}{path}?last={}&n={size}>; rel=\"next\"", encoded(last));
         set(&mut response, LINK, &link);
     }
     response
@@ -44,10 +63,17 @@ fn linked(mut response: Response, path: &str, page: &Page, last: Option<&str>, m
 
 pub(super) fn catalog(call: &Call<'_>) -> Result<Response, Failure> {
     let behaviour = &call.shared.behaviour;
+    match behaviour.catalog {
+        CatalogAnswer::Listed => {}
+        CatalogAnswer::Unauthorized => return Err(Failure::UNAUTHORIZED),
+        CatalogAnswer::Unsupported => return Err(Failure::UNSUPPORTED),
+        CatalogAnswer::NoRoute => return Err(Failure::NOT_FOUND),
+    }
     let page = page(
         call.query,
         Some(behaviour.catalog_page),
         Some(behaviour.catalog_limit),
+        behaviour.oversized,
     )?;
     let limit = page.size.unwrap_or(usize::MAX);
     let (names, more) = call
@@ -56,7 +82,14 @@ pub(super) fn catalog(call: &Call<'_>) -> Result<Response, Failure> {
         .names_after(page.last.as_deref(), call.repeats_an_entry(), limit);
     let names: Vec<&str> = names.iter().map(|name| &**name).collect();
     let body = json(StatusCode::OK, json!({ "repositories": names }).to_string());
-    Ok(linked(body, "/v2/_catalog", &page, names.last().copied(), more))
+    Ok(linked(
+        call,
+        body,
+        "/v2/_catalog",
+        &page,
+        names.last().copied(),
+        more,
+    ))
 }
 
 pub(super) fn tags(call: &Call<'_>) -> Result<Response, Failure> {
@@ -69,7 +102,12 @@ pub(super) fn tags(call: &Call<'_>) -> Result<Response, Failure> {
             size: None,
         }
     } else {
-        page(call.query, behaviour.tag_page, behaviour.tag_limit)?
+        page(
+            call.query,
+            behaviour.tag_page,
+            behaviour.tag_limit,
+            behaviour.oversized,
+        )?
     };
     let listed = call.shared.store.read(repository, |view| {
         let limit = page.size.unwrap_or(usize::MAX);
@@ -83,8 +121,14 @@ pub(super) fn tags(call: &Call<'_>) -> Result<Response, Failure> {
         } else {
             json!({ "name": repository, "tags": tags })
         };
+        let mut body = body;
+        if behaviour.foreign_fields {
+            body["child"] = json!([]);
+            body["manifest"] = json!({});
+        }
         let body = json(StatusCode::OK, body.to_string());
         linked(
+            call,
             body,
             &format!("/v2/{repository}/tags/list"),
             &page,

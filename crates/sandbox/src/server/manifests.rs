@@ -66,7 +66,8 @@ pub(super) fn get(call: &Call<'_>, head: bool) -> Result<Response, Failure> {
     } else {
         content(manifest.bytes.clone(), &manifest.media_type, head)
     };
-    if call.shared.behaviour.digest_header {
+    let behaviour = &call.shared.behaviour;
+    if behaviour.digest_header && (head || behaviour.digest_header_on_get) {
         set(&mut response, CONTENT_DIGEST, &digest);
     }
     set(&mut response, ETAG, &format!("\"{digest}\""));
@@ -132,14 +133,29 @@ pub(super) fn put(call: &Call<'_>, bytes: Bytes) -> Result<Response, Failure> {
 
 pub(super) fn delete(call: &Call<'_>) -> Result<Response, Failure> {
     let deletion = call.shared.behaviour.deletion;
-    if deletion == Deletion::Disabled {
-        return Err(Failure::UNSUPPORTED);
+    match deletion {
+        Deletion::Disabled => return Err(Failure::UNSUPPORTED),
+        Deletion::NoRoute => return Err(Failure::NOT_FOUND),
+        _ => {}
     }
     let (repository, store) = (call.target.repository, &call.shared.store);
     let by_digest = match reference(call.target.reference)? {
         Reference::Tag(_) if deletion == Deletion::ByDigestOnly => return Err(Failure::DIGEST_INVALID),
+        Reference::Tag(_)
+            if deletion == Deletion::TagsUnsupported || call.shared.behaviour.tags_are_not_deleted =>
+        {
+            return Err(Failure::UNSUPPORTED);
+        }
         Reference::Tag(_) => false,
-        Reference::Digest(_) => true,
+        Reference::Digest(digest) => {
+            if let Deletion::UntaggedOnly { status, code } = deletion {
+                let tagged = store.read(repository, |view| view.tags().iter().any(|(_, on)| *on == digest));
+                if tagged == Some(true) {
+                    return Err(Failure::of_its_own(status, code, "still referenced by a tag"));
+                }
+            }
+            true
+        }
     };
     let late = call.late();
     let there = match (late, by_digest) {

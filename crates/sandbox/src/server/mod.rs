@@ -34,6 +34,8 @@ use crate::store::Store;
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) behaviour: Behaviour,
+    /// `http://127.0.0.1:<port>`
+    origin: String,
     authority: Authority,
     faults: Faults,
     log: AccessLog,
@@ -111,6 +113,7 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             store: Store::new(Corpus::new(options.corpus), options.cached_tables),
             behaviour: options.behaviour,
+            origin: format!("http://{address}"),
             authority: Authority::new(options.auth, format!("http://{address}")),
             faults: Faults::default(),
             log: AccessLog::new(options.log_capacity),

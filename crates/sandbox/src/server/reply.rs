@@ -96,6 +96,12 @@ impl Failure {
         "PAGINATION_NUMBER_INVALID",
         "invalid number of results requested",
     );
+    /// As Elastic Container Registry words it.
+    pub(super) const PAGE_UNSUPPORTED: Self = Self::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "UNSUPPORTED",
+        "the number of results must be less than or equal to 1000",
+    );
     pub(super) const UNSUPPORTED: Self = Self::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "UNSUPPORTED",
@@ -113,6 +119,12 @@ impl Failure {
     );
     /// No endpoint of this registry: answered in plain text, as by a router that knows no envelope.
     pub(super) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "", "404 page not found\n");
+
+    /// As only one registry says it.
+    pub(super) fn of_its_own(status: u16, code: &'static str, message: &'static str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, code, message)
+    }
 
     /// What an injected status says of itself.
     pub(super) fn injected(status: StatusCode) -> Self {

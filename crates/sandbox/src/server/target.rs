@@ -13,6 +13,15 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// A request for a token.
+    pub(super) fn token() -> Self {
+        Self {
+            kind: RequestKind::Token,
+            repository: "",
+            reference: "",
+        }
+    }
+
     pub(super) fn read(method: &Method, path: &'a str) -> Self {
         let whole = |kind| Self {
             kind,
@@ -21,7 +30,7 @@ impl<'a> Target<'a> {
         };
         let reads = method == Method::GET || method == Method::HEAD;
         if path == "/token" {
-            return whole(RequestKind::Token);
+            return Self::token();
         }
         let Some(rest) = path.strip_prefix("/v2") else {
             return whole(RequestKind::Other);
