@@ -24,6 +24,7 @@ mod decode;
 mod document;
 mod error;
 mod one_liner;
+mod repository_list;
 mod source;
 mod suggest;
 mod tree;
@@ -37,6 +38,7 @@ pub use document::registry::{
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use one_liner::{OneLiner, one_liner};
+pub use repository_list::{MAX_LIST, repository_list};
 pub use source::MAX_DOCUMENT;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use lagan_model::{RegistryKind, RegistryName};
 use lagan_policy::PolicySet;
 use url::Url;
 
-use crate::decode::{Fields, Schema, all, choice, label, mapping, number, text};
+use crate::decode::{Fields, Schema, all, choice, label, mapping, number, text, truth};
 use crate::error::{Problems, Read};
 use crate::source::Span;
 use crate::tree::{Key, Node};
@@ -28,6 +28,10 @@ pub struct RegistrySettings {
     pub tls: TlsSettings,
     /// The largest number of requests at a time, 1 to 256; `None`: the default.
     pub max_concurrency: Option<NonZeroU16>,
+    /// The file that lists its repositories in the place of a catalog; the path as it was written.
+    pub repositories_file: Option<PathBuf>,
+    /// Whether it may be asked what it can delete, by deletions of what does not exist.
+    pub probe: bool,
     /// The policies for it, in the order of the document.
     pub policies: PolicySet,
 }
@@ -75,7 +79,15 @@ pub struct ClientCertificateFiles {
 
 const SCHEMA: Schema = Schema {
     what: "a registry",
-    keys: &["url", "kind", "credentials", "tls", "max_concurrency"],
+    keys: &[
+        "url",
+        "kind",
+        "credentials",
+        "tls",
+        "max_concurrency",
+        "repositories_file",
+        "probe",
+    ],
     later: &["aliases"],
 };
 
@@ -125,6 +137,8 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         Some((key, node)) => tls(node, key.span, problems),
         None => Ok(TlsSettings::default()),
     };
+    let repositories_file = fields.optional("repositories_file", |node| path(node, problems));
+    let probe = fields.optional("probe", |node| truth(node, problems));
     let max_concurrency = fields.optional("max_concurrency", |node| concurrency(node, problems));
     Ok(RegistrySettings {
         name: name?,
@@ -133,6 +147,8 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         credentials: credentials?,
         tls: tls?,
         max_concurrency: max_concurrency?,
+        repositories_file: repositories_file?,
+        probe: probe?.unwrap_or(false),
         policies: PolicySet::default(),
     })
 }
