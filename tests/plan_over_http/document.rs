@@ -154,6 +154,7 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
             "policies",
             "clocks",
             "guards",
+            "capabilities",
             "repositories",
             "totals",
             "requests",
@@ -176,6 +177,10 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
     assert_eq!(
         member(member(&text, "registry"), "url"),
         format!("\"{}\"", sandbox.url())
+    );
+    assert_eq!(
+        names(member(&text, "capabilities")),
+        ["catalog", "referrers", "delete_manifest", "delete_tag", "probed"]
     );
     let policies = elements(member(&text, "policies"));
     assert_eq!(policies.len(), 1);
@@ -245,6 +250,7 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
             "delete_tags",
             "untag",
             "kept_tags",
+            "kept_for_shared_digest",
             "incomplete_repositories",
             "bytes_reclaimable",
         ]

@@ -8,12 +8,14 @@
 )]
 
 mod authentication;
+mod capabilities;
 mod document;
 mod explain;
 mod faults;
 mod hostile;
 #[path = "../support/oracle.rs"]
 mod oracle;
+mod registries;
 mod requests;
 mod stories;
 #[path = "../support/mod.rs"]

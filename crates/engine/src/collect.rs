@@ -2,10 +2,11 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
-    Artifact, Descriptor, Digest, Fact, Failure, Incomplete, Observer, Reference, Referrers, RegistryError,
-    RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time, Unknown,
+    Artifact, Capability, Descriptor, Digest, Fact, Failure, Incomplete, Observer, Reference, Referrers,
+    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Tag, Time, Unknown,
 };
-use lagan_policy::{Context, Depth, Needs, RepositoryPolicies, Step, decide};
+use lagan_policy::reason::only_shares_digest;
+use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
 
 use crate::created::{MAX_CONFIG_BYTES, created};
 use crate::health::Health;
@@ -35,9 +36,11 @@ pub(crate) struct Collector<'a, R, O> {
     pub health: &'a Health,
     pub now: Time,
     pub depth: Depth,
+    /// Whether the registry may be asked, by deletions of what does not exist, what it can delete.
+    pub probe: bool,
 }
 
-impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
+impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
     /// Looks at a repository until it is decided, or something cannot be read.
     pub(crate) async fn collect(
         &self,
@@ -58,6 +61,7 @@ impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
         };
         let mut snapshot = RepositorySnapshot::listed(repository.clone(), tags);
         self.observer.tags_listed(repository, snapshot.tags().len());
+        let mut may_probe = self.probe;
         for _ in 0..MAX_ROUNDS {
             let context = Context {
                 now: self.now,
@@ -70,6 +74,16 @@ impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
             };
             match step {
                 Step::Decided(decisions) => {
+                    if may_probe
+                        && context.capabilities.delete_tag == Capability::Unknown
+                        && turns_on_it(&decisions)
+                    {
+                        may_probe = false;
+                        let tags: Vec<Tag> =
+                            snapshot.tags().iter().map(|listed| listed.tag.clone()).collect();
+                        self.registry.probe_deletion(repository, &tags).await;
+                        continue;
+                    }
                     self.health.answered();
                     return Collected::Decided(Box::new(Inspection { snapshot, decisions }));
                 }
@@ -233,7 +247,7 @@ impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
         let Some(first) = wanted.next() else { return Ok(()) };
         let (subject, referrers) = ask(first).await?;
         snapshot.insert_referrers(subject, referrers);
-        if self.registry.capabilities().referrers == lagan_model::Capability::NotOffered {
+        if self.registry.capabilities().referrers == Capability::NotOffered {
             return Ok(());
         }
         let answers: Vec<_> = stream::iter(wanted)
@@ -246,4 +260,12 @@ impl<R: RegistryRead, O: Observer> Collector<'_, R, O> {
         }
         Ok(())
     }
+}
+
+/// Whether a tag would go if the registry were known to delete single tags.
+fn turns_on_it(decisions: &Decisions) -> bool {
+    decisions
+        .tags
+        .iter()
+        .any(|decision| decision.verdict == Verdict::Keep && only_shares_digest(&decision.reasons))
 }

@@ -1,6 +1,6 @@
 //! Looking at one repository closely, to explain a decision.
 
-use lagan_model::{Incomplete, Observer, RegistryRead, RepositoryName, RepositorySnapshot, Time};
+use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, RepositorySnapshot, Time};
 use lagan_policy::{Decisions, Depth, Policy, PolicySet};
 use thiserror::Error;
 
@@ -36,18 +36,19 @@ pub enum InspectError {
 }
 
 /// Looks at a repository with all its relations. The policies that `asked` names make candidates, the others only
-/// keep.
+/// keep. With `probe`, the registry may be asked what it can delete, as for a plan.
 ///
 /// # Errors
 ///
 /// When no policy names it, or it cannot be read.
-pub async fn inspect<R: RegistryRead, O: Observer>(
+pub async fn inspect<R: RegistryProbe, O: Observer>(
     registry: &R,
     observer: &O,
     policies: &PolicySet,
     asked: &(dyn Fn(&Policy) -> bool + Sync),
     repository: &RepositoryName,
     now: Time,
+    probe: bool,
 ) -> Result<Box<Inspection>, InspectError> {
     let Some(of_repository) = policies.of_repository(repository, &|policy| asked(policy)) else {
         return Err(InspectError::NotNamed(repository.clone()));
@@ -59,6 +60,7 @@ pub async fn inspect<R: RegistryRead, O: Observer>(
         health: &health,
         now,
         depth: Depth::Everything,
+        probe,
     };
     match collector.collect(&of_repository, repository).await {
         Collected::Decided(inspection) => Ok(inspection),

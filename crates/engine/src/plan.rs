@@ -1,13 +1,13 @@
 //! A dry run: every repository in scope, decided and handed on in the order of names.
 
 use futures_util::{StreamExt, stream};
-use lagan_model::{Incomplete, Observer, RegistryRead, RepositoryName, Time};
+use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Time};
 use lagan_policy::{Depth, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
 use thiserror::Error;
 
 use crate::collect::{Collected, Collector};
 use crate::health::Health;
-use crate::scope::{Scope, ScopeError};
+use crate::scope::{SaidBy, Scope, ScopeError};
 
 /// What is to be planned.
 pub struct PlanRequest<'a> {
@@ -21,6 +21,9 @@ pub struct PlanRequest<'a> {
     pub now: Time,
     /// How much is looked at.
     pub depth: Depth,
+    /// Whether the registry may be asked, by deletions of what does not exist, what it can delete. Otherwise nothing
+    /// but reads is sent.
+    pub probe: bool,
     /// How many repositories are looked at at the same time; at least 1. This bounds memory.
     pub repositories_at_once: usize,
 }
@@ -58,7 +61,7 @@ pub async fn plan<R, O, E>(
     mut sink: impl FnMut(&RepositoryPlan) -> Result<(), E>,
 ) -> Result<Outcome, PlanError<E>>
 where
-    R: RegistryRead,
+    R: RegistryProbe,
     O: Observer,
 {
     let repositories = request
@@ -73,10 +76,11 @@ where
         health: &health,
         now: request.now,
         depth: request.depth,
+        probe: request.probe,
     };
-    let from_catalog = repositories.from_catalog;
+    let said_by = repositories.said_by;
     let mut plans = stream::iter(repositories.names)
-        .map(|name| plan_repository(&collector, request, name, from_catalog))
+        .map(|name| plan_repository(&collector, request, name, said_by))
         .buffered(request.repositories_at_once.max(1));
 
     let asked = request
@@ -103,11 +107,11 @@ where
     })
 }
 
-async fn plan_repository<R: RegistryRead, O: Observer>(
+async fn plan_repository<R: RegistryProbe, O: Observer>(
     collector: &Collector<'_, R, O>,
     request: &PlanRequest<'_>,
     name: RepositoryName,
-    from_catalog: bool,
+    said_by: SaidBy,
 ) -> Result<(RepositoryPlan, Limits), ScopeError> {
     let asked = |policy: &Policy| (request.asked)(policy);
     let Some(policies) = request.policies.of_repository(&name, &asked) else {
@@ -128,8 +132,8 @@ async fn plan_repository<R: RegistryRead, O: Observer>(
         Collected::Incomplete(why, tags) => incomplete(name, names, tags, why),
         // In the catalog without tags: uploads that were never finished leave such repositories behind. There is
         // no tag to delete, whatever the reason.
-        Collected::NotFound if from_catalog => RepositoryPlan::untagged(name, names),
-        Collected::NotFound if !request.scope.only.is_empty() => {
+        Collected::NotFound if said_by == SaidBy::Catalog => RepositoryPlan::untagged(name, names),
+        Collected::NotFound if said_by == SaidBy::Name && !request.scope.only.is_empty() => {
             return Err(ScopeError::NoMatch(name.to_string()));
         }
         Collected::NotFound => {

@@ -9,6 +9,8 @@ use thiserror::Error;
 pub struct Scope {
     /// Globs, one of which a repository's name matches; none means all that the policies name.
     pub only: Vec<RepositoryPattern>,
+    /// The repositories there are, said by somebody in the place of a catalog; `None` asks the registry.
+    pub listed: Option<Vec<RepositoryName>>,
 }
 
 /// Why there is nothing to look at.
@@ -28,8 +30,19 @@ pub enum ScopeError {
 /// Repositories to look at, sorted by the bytes of their names.
 pub(crate) struct Repositories {
     pub names: Vec<RepositoryName>,
-    /// Whether the catalog said that they exist; otherwise documents and arguments name them.
-    pub from_catalog: bool,
+    /// Who says that they exist.
+    pub said_by: SaidBy,
+}
+
+/// Who says that a repository exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SaidBy {
+    /// The registry.
+    Catalog,
+    /// A list that stands for the catalog.
+    List,
+    /// A policy or an argument that is a plain name.
+    Name,
 }
 
 impl Scope {
@@ -37,8 +50,9 @@ impl Scope {
         self.only.is_empty() || self.only.iter().any(|pattern| pattern.matches(repository))
     }
 
-    /// Finds the repositories: in the catalog, unless every pattern is a plain name. Then the catalog is not asked
-    /// for, which some registries do not have, and which a least-privileged account may not read.
+    /// Finds the repositories: in the catalog, or in the list that stands for it, unless every pattern is a plain name.
+    /// Then the catalog is not asked for, which some registries do not have, and which a least-privileged account may
+    /// not read.
     pub(crate) async fn repositories<R: RegistryRead>(
         &self,
         registry: &R,
@@ -55,10 +69,10 @@ impl Scope {
         } else {
             self.only.iter().map(plain_name).collect()
         };
-        let from_catalog = named.is_none();
-        let mut names = match named {
-            Some(names) => names,
-            None => registry.list_repositories().await?,
+        let (mut names, said_by) = match (named, &self.listed) {
+            (Some(names), _) => (names, SaidBy::Name),
+            (None, Some(listed)) => (listed.clone(), SaidBy::List),
+            (None, None) => (registry.list_repositories().await?, SaidBy::Catalog),
         };
         names.retain(|name| {
             self.admits(name) && policies.of_repository(name, &|policy| asked(policy)).is_some()
@@ -75,7 +89,7 @@ impl Scope {
         if names.is_empty() {
             return Err(ScopeError::NothingNamed);
         }
-        Ok(Repositories { names, from_catalog })
+        Ok(Repositories { names, said_by })
     }
 }
 

@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Registry retention that shows why.
 ///
 /// Lagan reads a container registry and a policy, and reports which tags the policy would delete, which it keeps,
-/// and why. This version deletes nothing: a registry gets GET and HEAD requests only.
+/// and why. This version deletes nothing: a registry gets GET and HEAD requests only, unless `--probe` asks what it
+/// can delete.
 #[derive(Debug, Parser)]
 #[command(name = "lagan", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -92,6 +93,16 @@ pub(crate) struct SourceArgs {
     /// A PEM file of certificates to trust besides the system's; goes before that of the configuration
     #[arg(long, value_name = "FILE", env = "LAGAN_CA_FILE")]
     pub ca_file: Option<PathBuf>,
+
+    /// A file that names the registry's repositories, one a line, in the place of its catalog; goes before
+    /// `repositories_file` of the configuration
+    #[arg(long, value_name = "FILE", env = "LAGAN_REPOSITORIES_FROM")]
+    pub repositories_from: Option<PathBuf>,
+
+    /// Ask the registry what it can delete, by one DELETE of a digest and one of a tag that do not exist, where a
+    /// decision depends on it. Otherwise only GET and HEAD are sent
+    #[arg(long)]
+    pub probe: bool,
 
     /// Decide as of another time (RFC 3339), such as 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use chrono::SubsecRound as _;
-use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner};
-use lagan_model::{RegistryName, Time};
+use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
+use lagan_model::{RegistryName, RepositoryName, Time};
 use lagan_policy::{Policy, PolicyName, PolicySet, RepositoryPattern};
 use lagan_registry::{RegistryUrl, Settings};
 
@@ -18,6 +18,10 @@ pub(crate) struct Source {
     pub policies: PolicySet,
     asked: HashSet<PolicyName>,
     pub now: Time,
+    /// Whether the registry may be asked what it can delete.
+    pub probe: bool,
+    /// The repositories there are, where a file says so and not the registry.
+    pub listed: Option<Vec<RepositoryName>>,
 }
 
 impl Source {
@@ -71,6 +75,8 @@ impl Source {
             now: arguments
                 .now
                 .unwrap_or_else(|| chrono::Utc::now().trunc_subsecs(0)),
+            probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
+            listed: repositories(configured, arguments)?,
         })
     }
 
@@ -149,6 +155,20 @@ fn registry<'c>(
             })
         }
     }
+}
+
+/// The repositories that a file names, read anew for each run.
+fn repositories(
+    configured: Option<&RegistrySettings>,
+    arguments: &SourceArgs,
+) -> Result<Option<Vec<RepositoryName>>, Failure> {
+    let path = arguments
+        .repositories_from
+        .as_deref()
+        .or_else(|| configured?.repositories_file.as_deref());
+    let Some(path) = path else { return Ok(None) };
+    let text = settings::read(path, "the list of repositories")?;
+    Ok(Some(repository_list(&path.display().to_string(), text)?))
 }
 
 fn policy_file(arguments: &SourceArgs, registry: &RegistryName) -> Result<Option<PolicySet>, Failure> {

@@ -25,7 +25,10 @@ pub use graph::{ArtifactGraph, AttachmentForm, NodeId};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{RegistryName, RepositoryName};
-pub use port::{Capabilities, Capability, Observer, Referrers, RegistryIdentity, RegistryKind, RegistryRead};
+pub use port::{
+    Capabilities, Capability, Observer, Referrers, RegistryIdentity, RegistryKind, RegistryProbe,
+    RegistryRead,
+};
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{CompleteSnapshot, Incomplete, ListedTag, RepositorySnapshot};
 pub use tag::{Reference, Tag};

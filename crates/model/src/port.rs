@@ -32,7 +32,8 @@ pub struct RegistryIdentity {
 }
 
 /// Whether a registry offers something.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Capability {
     /// Nobody has asked yet.
     #[default]
@@ -44,10 +45,14 @@ pub enum Capability {
 }
 
 /// What a registry was seen to offer. Never assumed: what is unknown is treated as the safer of the two.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
+    /// A list of its repositories, for whoever asked.
+    pub catalog: Capability,
     /// The referrers API of distribution specification 1.1.
     pub referrers: Capability,
+    /// Deletion of a manifest by its digest, which takes every tag on it along.
+    pub delete_manifest: Capability,
     /// Deletion of a single tag, which leaves the manifest and its other tags.
     pub delete_tag: Capability,
 }
@@ -105,6 +110,19 @@ pub trait RegistryRead: Send + Sync {
         digest: &Digest,
         limit: usize,
     ) -> impl Future<Output = Result<Bytes, RegistryError>> + Send;
+}
+
+/// Finding out what a registry can do by asking for what cannot be done: nothing that exists is named.
+///
+/// Apart from [`RegistryRead`], since its requests are no GET and HEAD: they take the right to delete, and stand in
+/// audit logs as attempts. Nobody sends them who was not told to.
+pub trait RegistryProbe: RegistryRead {
+    /// Asks whether manifests and single tags can be deleted, where that is not known yet. At most once a registry;
+    /// who calls while another asks waits for the answer. It then stands in [`RegistryRead::capabilities`]; a question
+    /// that is refused, or fails, leaves `Unknown`.
+    ///
+    /// `tags` are all tags of the repository: none of them is named.
+    fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) -> impl Future<Output = ()> + Send;
 }
 
 /// Told how a run gets on. Calls are cheap and may come from any task.

@@ -22,11 +22,13 @@ pub enum RequestKind {
     ConfigBlob,
     /// The referrers of a digest.
     Referrers,
+    /// A DELETE of something that does not exist, to learn what can be deleted.
+    Probe,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -34,6 +36,7 @@ impl RequestKind {
         Self::Manifest,
         Self::ConfigBlob,
         Self::Referrers,
+        Self::Probe,
     ];
 
     /// The name that reports and metrics use.
@@ -47,6 +50,7 @@ impl RequestKind {
             Self::Manifest => "manifest",
             Self::ConfigBlob => "config_blob",
             Self::Referrers => "referrers",
+            Self::Probe => "probe",
         }
     }
 }

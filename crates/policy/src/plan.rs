@@ -6,7 +6,7 @@ use lagan_model::{Digest, Incomplete, MediaType, RepositoryName, Tag};
 use serde::{Deserialize, Serialize};
 
 use crate::document::PolicyName;
-use crate::reason::Reason;
+use crate::reason::{Reason, only_shares_digest};
 
 /// One repository of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +136,10 @@ pub struct Totals {
     pub untag: u64,
     /// Tags that stay.
     pub kept_tags: u64,
+    /// Those of them that stay only because they share their digest with a kept tag, and the registry is not known to
+    /// delete single tags.
+    #[serde(default)]
+    pub kept_for_shared_digest: u64,
     /// Repositories about which nothing could be decided.
     pub incomplete_repositories: u64,
     /// What collecting the garbage would free, in bytes; `None` where nobody asked, or where a repository is
@@ -172,6 +176,8 @@ impl Totals {
             }
         }
         self.kept_tags += plan.tags_total.saturating_sub(gone);
+        let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
+        self.kept_for_shared_digest += shared.count() as u64;
         self.incomplete_repositories += u64::from(!plan.complete);
         self.bytes_reclaimable = match (self.bytes_reclaimable, plan.bytes_reclaimable) {
             (Some(sum), Some(bytes)) => Some(sum + bytes),

@@ -206,3 +206,13 @@ impl Reason {
         )
     }
 }
+
+/// Whether these are the reasons of a tag that a rule would delete, and that stays only because its digest has a tag
+/// that is kept: of one that goes once its registry is known to delete single tags.
+#[must_use]
+pub fn only_shares_digest(reasons: &[Reason]) -> bool {
+    let shares = |reason: &Reason| matches!(reason, Reason::SharesDigest { .. });
+    reasons.iter().any(shares)
+        && reasons.iter().any(|reason| !reason.keeps())
+        && reasons.iter().all(|reason| !reason.keeps() || shares(reason))
+}

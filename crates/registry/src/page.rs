@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
@@ -31,11 +32,11 @@ pub const MAX_PAGES: usize = 20_000;
 /// The most names that one listing is read for.
 pub const MAX_ENTRIES: usize = 2_000_000;
 
-/// How many names a page is asked for: the largest number that registries accept.
-const PAGE: usize = 1000;
+/// How many names a page is asked for: the largest number that most registries accept.
+pub(crate) const PAGE: usize = 1000;
 
-/// How many where that is refused.
-const SMALL_PAGE: usize = 100;
+/// How often a smaller page is asked for where the number is refused.
+const SMALLER: usize = 3;
 
 /// The pages of one listing, so far.
 pub(crate) struct Trail {
@@ -73,6 +74,11 @@ impl Trail {
         }
         self.step(request, &next)?;
         Ok(Some(next))
+    }
+
+    /// Whether no page but the first was asked for.
+    fn is_at_its_start(&self) -> bool {
+        self.visited.len() == 1
     }
 
     /// Records that `next` will be read.
@@ -131,6 +137,8 @@ pub(crate) struct Listing<'a> {
     pub(crate) scope: &'a Scope,
     /// What one of its names is, for a message.
     pub(crate) noun: &'static str,
+    /// How many names a page is asked for. What the registry refuses is not asked for again.
+    pub(crate) page: &'a AtomicUsize,
 }
 
 impl Listing<'_> {
@@ -145,15 +153,20 @@ impl Listing<'_> {
     where
         T: FromStr<Err: Display> + Eq + Hash + Send,
     {
-        let mut size = PAGE;
+        let mut size = self.page.load(Ordering::Relaxed);
+        let mut refusals = 0;
         let mut request = self.request(size, None);
         let mut trail = Trail::from(&request.url);
         let mut names = HashSet::new();
         loop {
             let answer = client.get(&request, self.scope).await?;
             if answer.status != StatusCode::OK {
-                if size == PAGE && names.is_empty() && refuses_number(&answer) {
-                    size = SMALL_PAGE;
+                if refusals < SMALLER
+                    && trail.is_at_its_start()
+                    && let Some(smaller) = smaller_page(&answer, size)
+                {
+                    refusals += 1;
+                    size = smaller;
                     request = self.request(size, None);
                     trail = Trail::from(&request.url);
                     continue;
@@ -161,6 +174,9 @@ impl Listing<'_> {
                 return Err(refused(&request, &answer));
             }
             let page = self.names(&request, &answer)?;
+            if refusals > 0 {
+                self.page.fetch_min(size, Ordering::Relaxed);
+            }
             let (listed, known, last) = (page.len(), names.len(), page.last().cloned());
             for name in page {
                 names.insert(self.parse::<T>(&request, &name)?);
@@ -202,6 +218,7 @@ impl Listing<'_> {
             limit: MAX_PAGE_BYTES,
             redirects: Redirects::SameOrigin,
             form: None,
+            delete: false,
         }
     }
 
@@ -230,7 +247,29 @@ impl Listing<'_> {
     }
 }
 
-fn refuses_number(answer: &Answer) -> bool {
-    let code = OciErrorCode::Other("PAGINATION_NUMBER_INVALID".to_owned());
-    answer.status == StatusCode::BAD_REQUEST && problem::has_code(answer, &code)
+/// How many names to ask for instead, where an answer refuses `size`: the number that it states, or a tenth.
+fn smaller_page(answer: &Answer, size: usize) -> Option<usize> {
+    if !matches!(answer.status.as_u16(), 400 | 405 | 416 | 422) {
+        return None;
+    }
+    let errors = problem::envelope(answer)?.errors;
+    // Elastic Container Registry calls it unsupported, and says in the message what it takes.
+    let about_size = |code: &OciErrorCode| match code {
+        OciErrorCode::Unsupported => Some(false),
+        OciErrorCode::Other(code) => {
+            let known = ["PAGINATION_NUMBER_INVALID", "INVALID_QUERY_PARAMETER_VALUE"];
+            known.contains(&code.as_str()).then_some(true)
+        }
+        _ => None,
+    };
+    errors.iter().find_map(|error| {
+        let is_certain = about_size(&error.code)?;
+        let text = format!("{} {}", error.message, error.detail);
+        let stated = text
+            .split(|c: char| !c.is_ascii_digit())
+            .filter_map(|number| number.parse::<usize>().ok())
+            .filter(|number| (2..size).contains(number))
+            .max();
+        stated.or_else(|| (is_certain && size >= 10).then_some(size / 10))
+    })
 }

@@ -40,6 +40,8 @@ pub(crate) enum Scope {
     Catalog,
     /// Reading one repository.
     Pull(RepositoryName),
+    /// Deleting in one repository, or asking whether one may.
+    Delete(RepositoryName),
 }
 
 impl Scope {
@@ -48,6 +50,7 @@ impl Scope {
             Self::Nothing => None,
             Self::Catalog => Some("registry:catalog:*".to_owned()),
             Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
+            Self::Delete(repository) => Some(format!("repository:{repository}:pull,delete")),
         }
     }
 }
@@ -191,6 +194,7 @@ impl TokenService {
             limit: MAX_TOKEN_BYTES,
             redirects: Redirects::Never,
             form,
+            delete: false,
         };
         let answer = transport.send(&request, basic.as_ref()).await?;
         let status = answer.status.as_u16();
@@ -252,9 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_asks_for_no_more_than_reading() {
+    fn a_scope_asks_for_no_more_than_its_request_needs() {
         let pull = Scope::Pull("team/app".parse().unwrap());
         assert_eq!(pull.text().unwrap(), "repository:team/app:pull");
+        let delete = Scope::Delete("team/app".parse().unwrap());
+        assert_eq!(delete.text().unwrap(), "repository:team/app:pull,delete");
         assert_eq!(Scope::Catalog.text().unwrap(), "registry:catalog:*");
         assert_eq!(Scope::Nothing.text(), None);
     }

@@ -47,11 +47,16 @@ pub(crate) struct Request {
     pub(crate) redirects: Redirects,
     /// A form to post; nothing is got then. It holds a secret.
     pub(crate) form: Option<SecretString>,
+    /// Whether something is to be deleted. Such a request is sent once: what came of one that was not answered is not
+    /// for the transport to guess.
+    pub(crate) delete: bool,
 }
 
 impl Request {
     fn method(&self) -> Method {
-        if self.form.is_some() {
+        if self.delete {
+            Method::DELETE
+        } else if self.form.is_some() {
             Method::POST
         } else {
             Method::GET
@@ -154,7 +159,7 @@ impl Transport {
                 Ok(answer) => retry::passes(answer.status),
                 Err(broken) => broken.passes,
             };
-            if !again {
+            if !again || request.delete {
                 return outcome.map_err(|broken| broken.error);
             }
             let pauses = pauses.get_or_insert_with(|| retry::pauses(&self.retry));

@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use lagan_model::{RegistryIdentity, RequestCounts, Time};
+use lagan_model::{Capabilities, RegistryIdentity, RequestCounts, Time};
 use lagan_policy::{Clock, GuardReport, Mode, PolicyName, RepositoryPlan, Totals};
 use serde::Serialize;
 
@@ -41,6 +41,10 @@ pub struct PlanHead {
     pub clocks: Vec<ClockNote>,
     /// What the limits say.
     pub guards: Vec<GuardReport>,
+    /// What the registry was seen to offer.
+    pub capabilities: Capabilities,
+    /// Whether it was to be asked what it can delete.
+    pub probed: bool,
 }
 
 /// A policy, as a plan names it.

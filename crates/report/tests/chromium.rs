@@ -66,6 +66,8 @@ fn report() -> PathBuf {
         }],
         clocks: Vec::new(),
         guards: Vec::new(),
+        capabilities: lagan_model::Capabilities::default(),
+        probed: false,
     };
     let mut writer = PlanFormat::Html.writer(PlanOptions {
         all: true,

@@ -101,6 +101,8 @@ pub struct Behaviour {
     pub deletion: Deletion,
     /// No tag can be deleted singly (405 `UNSUPPORTED`), whatever [`Behaviour::deletion`] says.
     pub tags_are_not_deleted: bool,
+    /// Deleting takes the right to push, and not one of its own.
+    pub delete_takes_push: bool,
     /// A manifest of a type that `Accept` does not name outright is 404, `*/*` or not; a Docker list is then
     /// replaced by its first `linux/amd64` child (docker-registry 2.8 and 3). What 2.8 does besides, a Docker manifest
     /// rewritten to schema 1 and signed anew for a client that accepts neither, is not imitated.
@@ -136,6 +138,7 @@ impl Behaviour {
             empty_tags_are_null: false,
             deletion: Deletion::ByTagToo,
             tags_are_not_deleted: false,
+            delete_takes_push: false,
             accept_must_name_the_type: false,
             referrers_api: true,
             referrers_filter: true,

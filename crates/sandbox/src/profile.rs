@@ -4,7 +4,7 @@
 //! nothing is known a profile does what the specification says, which is no claim about the registry.
 
 use crate::auth::{Auth, Bearer, Grant, User};
-use crate::options::{Behaviour, CatalogAnswer, Deletion, Links, Oversized, TagListing};
+use crate::options::{Behaviour, CatalogAnswer, Deletion, Oversized, TagListing};
 
 /// A registry by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -137,7 +137,7 @@ impl Profile {
                 tag_page: Some(100),
                 tag_limit: Some(100),
                 oversized: Oversized::Capped,
-                links: Links::Relative,
+                delete_takes_push: true,
                 ..strict
             },
             Self::DockerHub => Behaviour {

@@ -304,6 +304,20 @@ fn a_policy_file_is_one_body_or_several_policies() {
 }
 
 #[test]
+fn a_registry_may_be_asked_what_it_deletes_and_its_repositories_listed_in_a_file() {
+    let config = config(
+        "registries: {r: {url: http://h, probe: true, repositories_file: /etc/lagan/names}, s: {url: http://i, probe: false}}\n\
+         policies: {p: {registry: r, repositories: a, rules: [{select: {tags: x}, keep: all}]}}\n",
+    );
+    let said = |registry: usize| {
+        let registry = &config.registries[registry];
+        (registry.probe, registry.repositories_file.clone())
+    };
+    assert_eq!(said(0), (true, Some("/etc/lagan/names".into())));
+    assert_eq!(said(1), (false, None));
+}
+
+#[test]
 fn policies_go_to_their_registries_in_the_order_of_the_document() {
     let body = "repositories: a, rules: [{select: {tags: x}, keep: all}]";
     let config = config(&format!(

@@ -194,6 +194,14 @@ fn registries_and_what_refers_to_them() {
                 ],
             ),
             (
+                "registries: {a: {url: http://h, probe: 'true', repositories_file: '', repository_file: x}}\n",
+                &[
+                    "1:40 expected true or false, found the text `true`",
+                    "1:67 a path is not empty and holds no NUL",
+                    "1:71 unknown key `repository_file` in a registry [did you mean `repositories_file`?]",
+                ],
+            ),
+            (
                 "registries: {a: {url: http://h, tls: {client_key_file: x, ca_fil: y}}}\n",
                 &[
                     "1:33 `tls` has `client_cert_file` and `client_key_file`, or neither",

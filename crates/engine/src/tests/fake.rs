@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use lagan_model::{
     Capabilities, Capability, Digest, Failure, Manifest, MediaType, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryKind, RegistryRead, RepositoryName, RequestCounts, RequestKind, Tag,
+    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RepositoryName, RequestCounts, RequestKind,
+    Tag,
 };
 
 #[derive(Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Fake {
     pub repositories: BTreeMap<RepositoryName, Repository>,
     pub fail: HashMap<String, Failure>,
     pub no_catalog: bool,
+    /// What is learnt about single tags when it is asked; `None` where nobody may ask.
+    pub probed_answer: Option<Capability>,
     /// Tags that are listed the first time only.
     pub vanishing: BTreeSet<Tag>,
     pub requests: Mutex<Vec<RequestKind>>,
@@ -99,9 +102,11 @@ impl RegistryRead for Fake {
         } else {
             Capability::Unknown
         };
+        let probed = self.requests().of(RequestKind::Probe) > 0;
         Capabilities {
             referrers,
-            delete_tag: Capability::Unknown,
+            delete_tag: self.probed_answer.filter(|_| probed).unwrap_or_default(),
+            ..Capabilities::default()
         }
     }
 
@@ -179,5 +184,11 @@ impl RegistryRead for Fake {
             .get(digest)
             .cloned()
             .ok_or_else(missing)
+    }
+}
+
+impl RegistryProbe for Fake {
+    async fn probe_deletion(&self, _: &RepositoryName, _: &[Tag]) {
+        self.count(RequestKind::Probe);
     }
 }

@@ -2,7 +2,9 @@
 
 mod fake;
 
-use lagan_model::{Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Time};
+use lagan_model::{
+    Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Time,
+};
 use lagan_policy::{
     Action, Clock, Depth, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, RepositoryPlan, Rule,
     Select,
@@ -60,6 +62,7 @@ async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: 
         scope,
         now: now(),
         depth: Depth::Enough,
+        probe: fake.probed_answer.is_some(),
         repositories_at_once: 4,
     };
     let mut plans = Vec::new();
@@ -233,6 +236,7 @@ async fn a_pattern_that_matches_nothing_is_an_error_and_so_is_a_name_that_nobody
     for pattern in ["other/*", "missing"] {
         let scope = Scope {
             only: vec![pattern.parse().unwrap()],
+            listed: None,
         };
         let error = run_scoped(&fake, &all, &scope, &()).await.unwrap_err();
         assert!(matches!(error, PlanError::Scope(ScopeError::NoMatch(named)) if named == pattern));
@@ -311,4 +315,61 @@ async fn an_observer_hears_of_every_repository() {
     .await
     .unwrap();
     assert_eq!(*progress.0.lock().unwrap(), ["found 2", "a true", "b false"]);
+}
+
+#[tokio::test]
+async fn what_can_be_deleted_is_asked_only_where_a_decision_depends_on_it_and_only_who_was_told_to() {
+    for (shared, answer, asked, untagged) in [
+        (true, None, 0, 0),
+        (true, Some(Capability::Unknown), 1, 0),
+        (true, Some(Capability::NotOffered), 1, 0),
+        (true, Some(Capability::Offered), 1, 1),
+        (false, Some(Capability::Offered), 0, 0),
+    ] {
+        let mut fake = Fake {
+            probed_answer: answer,
+            ..Fake::default()
+        };
+        let app = fake.repository("app");
+        // The oldest shares its digest with a tag that has no version, and stays; or is alone on it.
+        app.image(if shared { &["1.0.0", "prod"] } else { &["1.0.0"] }, 1);
+        app.image(&["2.0.0"], 2);
+        app.image(&["4.0.0"], 3);
+        let (plans, outcome) = run(&fake, &policies(&["app"], last(2, Order::Version))).await;
+        assert_eq!(
+            fake.requests().of(RequestKind::Probe),
+            asked,
+            "{shared} {answer:?}"
+        );
+        assert_eq!(outcome.totals.untag, untagged, "{shared} {answer:?}");
+        assert!(plans[0].complete);
+    }
+}
+
+#[tokio::test]
+async fn a_list_stands_for_the_catalog_and_what_it_names_in_vain_is_reported() {
+    let mut fake = Fake {
+        no_catalog: true,
+        ..Fake::default()
+    };
+    for name in ["team/app", "team/web", "other/app"] {
+        fake.repository(name).image(&["1"], 1);
+    }
+    let listed = ["team/web", "team/gone", "other/app"].map(|name| name.parse().unwrap());
+    let scope = Scope {
+        only: vec!["team/*".parse().unwrap()],
+        listed: Some(listed.into()),
+    };
+    let all = policies(&["**"], last(1, Order::Name));
+    let (plans, outcome) = run_scoped(&fake, &all, &scope, &()).await.unwrap();
+    let names: Vec<_> = plans
+        .iter()
+        .map(|plan| (plan.name.to_string(), plan.complete))
+        .collect();
+    assert_eq!(
+        names,
+        [("team/gone".to_owned(), false), ("team/web".to_owned(), true)]
+    );
+    assert_eq!(outcome.totals.incomplete_repositories, 1);
+    assert_eq!(fake.requests().of(RequestKind::Catalog), 0);
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use lagan_engine::Scope;
 use lagan_sandbox::{Profile, Sandbox, SandboxOptions};
 
 use crate::cli::{Colour, DemoArgs, ExplainFormat, Format, PlanArgs, SourceArgs};
@@ -55,7 +54,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             detailed_exitcode: false,
         };
         let source = Source::read(Some(&config), &plan.source, &[])?;
-        let exit = super::plan::run_source(source, Scope::default(), colour, &plan).await?;
+        let exit = super::plan::run_source(source, Vec::new(), colour, &plan).await?;
 
         let mut out = Output::stdout();
         writeln!(

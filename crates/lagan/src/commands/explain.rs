@@ -38,6 +38,7 @@ pub(super) async fn run_source(
         &asked,
         &repository,
         source.now,
+        source.probe,
     )
     .await;
     progress.finish();

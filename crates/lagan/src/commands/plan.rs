@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Clock, Depth, Guard, KeepLine, Order, PolicySet};
+use lagan_policy::{Clock, Depth, Guard, KeepLine, Order, PolicySet, RepositoryPattern};
 use lagan_registry::OciRegistry;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 
@@ -21,16 +21,14 @@ use crate::sources::{Source, globs};
 const REPOSITORIES_AT_ONCE: usize = 16;
 
 pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &PlanArgs) -> Result<Exit, Failure> {
-    let scope = Scope {
-        only: globs(&arguments.repositories)?,
-    };
+    let only = globs(&arguments.repositories)?;
     let source = Source::read(config, &arguments.source, &arguments.repositories)?;
-    super::block_on(run_source(source, scope, colour, arguments))
+    super::block_on(run_source(source, only, colour, arguments))
 }
 
 pub(super) async fn run_source(
-    source: Source,
-    scope: Scope,
+    mut source: Source,
+    only: Vec<RepositoryPattern>,
     colour: Colour,
     arguments: &PlanArgs,
 ) -> Result<Exit, Failure> {
@@ -42,6 +40,10 @@ pub(super) async fn run_source(
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let mut out = Output::open(arguments.out.as_deref())?;
     let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let scope = Scope {
+        only,
+        listed: source.listed.take(),
+    };
     let request = PlanRequest {
         policies: &source.policies,
         asked: &|policy| source.asks(policy),
@@ -52,6 +54,7 @@ pub(super) async fn run_source(
         } else {
             Depth::Enough
         },
+        probe: source.probe,
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
     let progress = Progress::new();
@@ -71,6 +74,8 @@ pub(super) async fn run_source(
         policies: policy_notes(&source.policies),
         clocks: clock_notes(&source.policies),
         guards: outcome.guards.clone(),
+        capabilities: registry.capabilities(),
+        probed: source.probe,
     };
     let requests: RequestCounts = registry.requests();
     let exit = exit_code(&outcome, arguments.detailed_exitcode);

@@ -43,6 +43,7 @@ impl World {
         Capabilities {
             referrers: offered(self.referrers_api),
             delete_tag: offered(self.delete_tag),
+            ..Capabilities::default()
         }
     }
 

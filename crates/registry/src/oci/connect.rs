@@ -6,7 +6,7 @@ use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, Reques
 use thiserror::Error;
 use url::Url;
 
-use super::{OciRegistry, ReferrersApi};
+use super::{Deletion, Listings, OciRegistry, ReferrersApi};
 use crate::challenge;
 use crate::client::RegistryClient;
 use crate::problem;
@@ -63,6 +63,7 @@ impl OciRegistry {
             limit: MAX_PING_BYTES,
             redirects: Redirects::SameOrigin,
             form: None,
+            delete: false,
         };
         let answer = client.transport().send(&request, None).await;
         let answer = answer.map_err(|error| as_ping(&request, error))?;
@@ -99,7 +100,9 @@ impl OciRegistry {
             },
             client,
             base,
+            listings: Listings::default(),
             referrers: ReferrersApi::default(),
+            deletion: Deletion::default(),
         })
     }
 }

@@ -3,19 +3,23 @@
 mod connect;
 mod content;
 mod names;
+mod probe;
 mod referrers;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use lagan_model::{
     Capabilities, Capability, Digest, Failure, Manifest, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryRead, RepositoryName, RequestCounts, RequestKind, Tag,
+    RegistryIdentity, RegistryProbe, RegistryRead, RepositoryName, RequestCounts, RequestKind, Tag,
 };
 use url::Url;
 
 pub use self::connect::ConnectError;
+use self::names::Listings;
+use self::probe::Deletion;
 use self::referrers::ReferrersApi;
 use crate::client::RegistryClient;
 use crate::transport::{Redirects, Request};
@@ -23,13 +27,32 @@ use crate::transport::{Redirects, Request};
 /// A registry that follows the OCI distribution specification, connected to.
 ///
 /// At most [`Settings::max_concurrency`](crate::Settings) requests are under way at once, whoever calls. Nothing
-/// is remembered of what was read: only tokens, and whether there is a referrers API.
+/// is remembered of what was read: only tokens, and what the registry was seen to offer.
 pub struct OciRegistry {
     identity: RegistryIdentity,
     client: RegistryClient,
     /// Everything before `/v2`, without a slash at its end.
     base: String,
+    listings: Listings,
     referrers: ReferrersApi,
+    deletion: Deletion,
+}
+
+/// Whether the registry offers something, as far as it was seen.
+#[derive(Debug, Default)]
+struct Known(OnceLock<Capability>);
+
+impl Known {
+    fn get(&self) -> Capability {
+        self.0.get().copied().unwrap_or_default()
+    }
+
+    /// What was seen first stands for the run.
+    fn saw(&self, capability: Capability) {
+        if capability != Capability::Unknown {
+            _ = self.0.set(capability);
+        }
+    }
 }
 
 impl OciRegistry {
@@ -54,6 +77,7 @@ impl OciRegistry {
             limit,
             redirects: Redirects::SameOrigin,
             form: None,
+            delete: false,
         })
     }
 }
@@ -73,8 +97,10 @@ impl RegistryRead for OciRegistry {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            catalog: self.listings.catalog.get(),
             referrers: self.referrers.capability(),
-            delete_tag: Capability::Unknown,
+            delete_manifest: self.deletion.manifest.get(),
+            delete_tag: self.deletion.tag.get(),
         }
     }
 
@@ -113,5 +139,11 @@ impl RegistryRead for OciRegistry {
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
         self.read_blob(repository, digest, limit).await
+    }
+}
+
+impl RegistryProbe for OciRegistry {
+    async fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) {
+        self.ask_what_can_be_deleted(repository, tags).await;
     }
 }

@@ -1,14 +1,35 @@
 //! Which repositories there are, and which tags.
 
+use std::sync::atomic::AtomicUsize;
+
 use http::StatusCode;
-use lagan_model::{Failure, RegistryError, RepositoryName, RequestKind, Tag};
+use lagan_model::{Capability, Failure, RegistryError, RepositoryName, RequestKind, Tag};
 use oci_distribution::errors::OciErrorCode;
 
-use super::OciRegistry;
-use crate::page::Listing;
+use super::{Known, OciRegistry};
+use crate::page::{Listing, PAGE};
 use crate::problem;
 use crate::token::Scope;
 use crate::transport::{Answer, Request};
+
+/// What was learnt about the listings of a registry.
+#[derive(Debug)]
+pub(super) struct Listings {
+    pub(super) catalog: Known,
+    /// How many names a page of the catalog is asked for, and of tags: as many as the registry was seen to give.
+    catalog_page: AtomicUsize,
+    tags_page: AtomicUsize,
+}
+
+impl Default for Listings {
+    fn default() -> Self {
+        Self {
+            catalog: Known::default(),
+            catalog_page: AtomicUsize::new(PAGE),
+            tags_page: AtomicUsize::new(PAGE),
+        }
+    }
+}
 
 impl OciRegistry {
     /// The catalog (`GET /v2/_catalog`), whole.
@@ -21,8 +42,15 @@ impl OciRegistry {
             url: self.url("_catalog")?,
             scope: &Scope::Catalog,
             noun: "repository name",
+            page: &self.listings.catalog_page,
         };
-        listing.read(&self.client, no_catalog).await
+        let read = listing.read(&self.client, no_catalog).await;
+        self.listings.catalog.saw(match &read {
+            Ok(_) => Capability::Offered,
+            Err(error) if error.failure() == Failure::Unsupported => Capability::NotOffered,
+            Err(_) => Capability::Unknown,
+        });
+        read
     }
 
     /// The tags of a repository (distribution specification, "Listing Tags"), whole.
@@ -32,6 +60,7 @@ impl OciRegistry {
             url: self.url(&format!("{repository}/tags/list"))?,
             scope: &Scope::Pull(repository.clone()),
             noun: "tag",
+            page: &self.listings.tags_page,
         };
         let refused = |request: &Request, answer: &Answer| self.client.refusal(request, answer);
         listing.read(&self.client, refused).await
@@ -48,6 +77,15 @@ fn no_catalog(request: &Request, answer: &Answer) -> RegistryError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied,
         _ => return problem::refusal(request, answer),
     };
-    RegistryError::new(failure, request.line(), problem::describe(answer))
-        .with_hint("this registry does not list its repositories: name them")
+    let hint = match failure {
+        Failure::Denied => {
+            "who asks may not list the repositories: name them in the policy or as arguments, or in a file \
+             (`--repositories-from`, or `repositories_file` of the registry)"
+        }
+        _ => {
+            "this registry does not list its repositories: name them in the policy or as arguments, or in a file \
+             (`--repositories-from`, or `repositories_file` of the registry)"
+        }
+    };
+    RegistryError::new(failure, request.line(), problem::describe(answer)).with_hint(hint)
 }

@@ -235,16 +235,98 @@ async fn a_page_of_more_than_8_mib_is_not_read_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
-async fn a_catalog_that_refuses_pages_of_1000_is_asked_for_pages_of_100() {
-    let server = Server::registry(|seen| match (seen.query["n"].as_str(), seen.query.get("last")) {
-        ("1000", _) => refused(400, "PAGINATION_NUMBER_INVALID"),
-        ("100", None) => linked(r#"{"repositories":["a"]}"#, "/v2/_catalog?last=a&n=100"),
-        _ => json(200, r#"{"repositories":["b"]}"#),
+async fn a_page_that_is_refused_is_asked_for_as_large_as_the_registry_says_and_so_is_every_later_one() {
+    type Refusal = fn() -> Response;
+    let cases: [(&str, Refusal, &str); 4] = [
+        ("unsaid", || refused(400, "PAGINATION_NUMBER_INVALID"), "100"),
+        (
+            "in a detail",
+            || {
+                json(
+                    400,
+                    r#"{"errors":[{"code":"PAGINATION_NUMBER_INVALID","message":"m","detail":{"max":250}}]}"#,
+                )
+            },
+            "250",
+        ),
+        (
+            "in words",
+            || {
+                json(
+                    405,
+                    r#"{"errors":[{"code":"UNSUPPORTED","message":"must be less than or equal to 500"}]}"#,
+                )
+            },
+            "500",
+        ),
+        (
+            "as a range",
+            || {
+                json(
+                    400,
+                    r#"{"errors":[{"code":"INVALID_QUERY_PARAMETER_VALUE","message":"n is 1 to 300"}]}"#,
+                )
+            },
+            "300",
+        ),
+    ];
+    for (name, refusal, size) in cases {
+        let server = Server::registry(move |seen| {
+            let number = |n: &str| n.parse::<usize>().unwrap();
+            match (number(&seen.query["n"]) > number(size), seen.query.get("last")) {
+                (true, _) => refusal(),
+                (false, None) => linked(
+                    r#"{"repositories":["a"],"tags":["a"]}"#,
+                    &format!("?last=a&n={size}"),
+                ),
+                (false, Some(_)) => json(200, r#"{"repositories":["b"],"tags":["b"]}"#),
+            }
+        })
+        .await;
+        let registry = server.connect().await;
+        assert_eq!(registry.list_repositories().await.unwrap().len(), 2, "{name}");
+        assert_eq!(registry.requests().of(RequestKind::Catalog), 3, "{name}");
+        assert_eq!(server.log()[1].query["n"], size, "{name}");
+        assert_eq!(registry.list_repositories().await.unwrap().len(), 2, "{name}");
+        assert_eq!(registry.requests().of(RequestKind::Catalog), 5, "{name}");
+        for expected in [3, 5] {
+            assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 2, "{name}");
+            assert_eq!(registry.requests().of(RequestKind::Tags), expected, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registry_that_refuses_every_number_is_asked_a_few_times_and_no_more() {
+    let server = Server::registry(|seen| {
+        let less: usize = seen.query["n"].parse::<usize>().unwrap() - 1;
+        json(
+            400,
+            format!(r#"{{"errors":[{{"code":"PAGINATION_NUMBER_INVALID","message":"at most {less}"}}]}}"#),
+        )
     })
     .await;
     let registry = server.connect().await;
-    assert_eq!(registry.list_repositories().await.unwrap().len(), 2);
-    assert_eq!(registry.requests().of(RequestKind::Catalog), 3);
+    assert_eq!(
+        registry.list_tags(&app()).await.unwrap_err().failure(),
+        Failure::Malformed
+    );
+    assert_eq!(server.log().len(), 4);
+}
+
+#[tokio::test]
+async fn a_page_smaller_than_asked_for_is_followed_by_its_link_whatever_is_in_it() {
+    let (tags, registry, _) = tags_of(|seen| match seen.query.get("next_page").map(String::as_str) {
+        None => linked(
+            tags_page(["a", "b"]),
+            "/v2/team/app/tags/list?n=2&next_page=gAAA%3D%3D",
+        ),
+        Some("gAAA==") => json(200, tags_page(["c"])),
+        Some(other) => refused(400, other),
+    })
+    .await;
+    assert_eq!(sorted(tags.unwrap()), ["a", "b", "c"]);
+    assert_eq!(registry.requests().of(RequestKind::Tags), 2);
 }
 
 #[tokio::test]
@@ -262,7 +344,11 @@ async fn a_registry_without_a_catalog_says_to_name_the_repositories() {
         let server = Server::registry(move |_| answer()).await;
         let error = server.connect().await.list_repositories().await.unwrap_err();
         assert_eq!(error.failure(), expected, "{error}");
-        assert!(error.hint().unwrap().contains("name them"));
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("name them") && hint.contains("--repositories-from"),
+            "{hint}"
+        );
     }
 }
 

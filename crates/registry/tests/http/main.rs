@@ -11,6 +11,7 @@ mod connecting;
 mod content;
 mod credentials;
 mod listings;
+mod probe;
 mod referrers;
 mod retries;
 mod secrets;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use lagan_model::{Digest, RepositoryName};
 use lagan_registry::{Credentials, OciRegistry, Settings};
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 /// A request that reached a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
+    pub(crate) method: String,
     pub(crate) path: String,
     /// The query, decoded.
     pub(crate) query: HashMap<String, String>,
@@ -48,27 +49,30 @@ impl Server {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::<Seen>::new()));
         let (kept, server, answer) = (Arc::clone(&log), url.clone(), Arc::new(answer));
-        let app = axum::Router::new().fallback(move |uri: Uri, headers: HeaderMap, body: String| {
-            let (kept, server, answer) = (Arc::clone(&kept), server.clone(), Arc::clone(&answer));
-            async move {
-                let parsed: url::Url = format!("{server}{uri}").parse().unwrap();
-                let mut seen = Seen {
-                    path: uri.path().to_owned(),
-                    query: parsed.query_pairs().into_owned().collect(),
-                    headers,
-                    body,
-                    before: 0,
-                    server,
-                };
-                {
-                    let mut log = kept.lock().unwrap();
-                    let same = |other: &&Seen| other.path == seen.path && other.query == seen.query;
-                    seen.before = log.iter().filter(same).count();
-                    log.push(seen.clone());
+        let app = axum::Router::new().fallback(
+            move |method: Method, uri: Uri, headers: HeaderMap, body: String| {
+                let (kept, server, answer) = (Arc::clone(&kept), server.clone(), Arc::clone(&answer));
+                async move {
+                    let parsed: url::Url = format!("{server}{uri}").parse().unwrap();
+                    let mut seen = Seen {
+                        method: method.to_string(),
+                        path: uri.path().to_owned(),
+                        query: parsed.query_pairs().into_owned().collect(),
+                        headers,
+                        body,
+                        before: 0,
+                        server,
+                    };
+                    {
+                        let mut log = kept.lock().unwrap();
+                        let same = |other: &&Seen| other.path == seen.path && other.query == seen.query;
+                        seen.before = log.iter().filter(same).count();
+                        log.push(seen.clone());
+                    }
+                    answer(&seen)
                 }
-                answer(&seen)
-            }
-        });
+            },
+        );
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, log }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use lagan_model::{Incomplete, RepositoryName};
+use lagan_model::{Capabilities, Incomplete, RepositoryName};
 use lagan_policy::{Action, Kept, PolicyName, RepositoryPlan};
 use serde::Serialize;
 
@@ -23,6 +23,14 @@ struct Repository<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<&'a [Kept]>,
     incomplete: Option<&'a Incomplete>,
+}
+
+/// `capabilities`.
+#[derive(Serialize)]
+struct Capable {
+    #[serde(flatten)]
+    seen: Capabilities,
+    probed: bool,
 }
 
 /// Writes an element of `repositories`.
@@ -66,6 +74,11 @@ impl PlanWriter for Json {
         member(out, ',', "policies", &head.policies)?;
         member(out, ',', "clocks", &head.clocks)?;
         member(out, ',', "guards", &head.guards)?;
+        let capabilities = Capable {
+            seen: head.capabilities,
+            probed: head.probed,
+        };
+        member(out, ',', "capabilities", &capabilities)?;
         out.write_all(b",\"repositories\":[")
     }
 

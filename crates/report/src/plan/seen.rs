@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use lagan_model::{RepositoryName, Time};
+use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Action, RepositoryPlan, Undo};
 
 /// How many names and how many different notes are remembered; the rest is counted.
@@ -12,6 +13,10 @@ const REMEMBERED: usize = 10;
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) quiet: u64,
+    /// Whether a manifest, and not only a tag, would be deleted somewhere.
+    pub(super) deletes: bool,
+    /// Tags that stay only because they share their digest with a kept one.
+    pub(super) shared: u64,
     pub(super) incomplete: u64,
     pub(super) incomplete_names: Vec<RepositoryName>,
     pub(super) undoable: Undoable,
@@ -36,7 +41,10 @@ impl Seen {
         } else if plan.actions.is_empty() {
             self.quiet += 1;
         }
+        let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
+        self.shared += shared.count() as u64;
         for action in &plan.actions {
+            self.deletes |= matches!(action, Action::Delete { .. });
             if let Action::Delete { undo, .. } = action {
                 let manifests = action.manifests();
                 let side = if undo.possible {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is harmless already.
 
-use lagan_model::RequestKind;
+use lagan_model::{Capability, RequestKind};
 use lagan_policy::{Guard, GuardReport, Totals};
 
 use super::seen::{Seen, Undoable};
@@ -87,10 +87,11 @@ pub(super) fn requests(foot: &PlanFoot) -> String {
     }
 }
 
-/// Clocks that are not known, and repositories that could not be read.
+/// Clocks that are not known, what the registry does not delete, and repositories that could not be read.
 pub(super) fn warnings(head: &PlanHead, seen: &Seen) -> Vec<String> {
     let clocks = head.clocks.iter().filter(|note| !note.known);
     let mut lines: Vec<_> = clocks.map(unknown_clock).collect();
+    lines.extend(deletion(head, seen));
     if seen.incomplete > 0 {
         let mut text = count(seen.incomplete, "repository", "repositories");
         text.push_str(" could not be read, nothing is decided there: ");
@@ -104,6 +105,27 @@ pub(super) fn warnings(head: &PlanHead, seen: &Seen) -> Vec<String> {
             ));
         }
         lines.push(text);
+    }
+    lines
+}
+
+/// What stays, or could not be done, for what the registry deletes or is not known to delete.
+fn deletion(head: &PlanHead, seen: &Seen) -> Vec<String> {
+    let mut lines = Vec::new();
+    if seen.shared > 0 {
+        let mut text = count(seen.shared, "tag stays", "tags stay");
+        text.push_str(" only for sharing a digest with a kept tag: ");
+        text.push_str(match (head.capabilities.delete_tag, head.probed) {
+            (Capability::NotOffered, _) => "this registry does not delete single tags",
+            (_, true) => "the registry was asked whether it deletes single tags, and did not say",
+            (_, false) => "whether this registry deletes single tags is not known; `--probe` asks it",
+        });
+        lines.push(text);
+    }
+    if seen.deletes && head.capabilities.delete_manifest == Capability::NotOffered {
+        lines.push(
+            "this registry does not delete manifests: what is to be deleted here would be refused".to_owned(),
+        );
     }
     lines
 }

@@ -1,7 +1,8 @@
 //! One plan with everything in it, and what every format makes of it.
 
 use lagan_model::{
-    Digest, Incomplete, MediaType, RegistryIdentity, RegistryKind, RequestCounts, RequestKind, Tag, Unknown,
+    Capability, Digest, Incomplete, MediaType, RegistryIdentity, RegistryKind, RequestCounts, RequestKind,
+    Tag, Unknown,
 };
 use lagan_policy::reason::RuleName;
 use lagan_policy::{Action, Dependent, Guard, Kept, Order, Reason, Undo};
@@ -67,6 +68,8 @@ fn head() -> PlanHead {
         }],
         clocks: Vec::new(),
         guards: Vec::new(),
+        capabilities: lagan_model::Capabilities::default(),
+        probed: false,
     }
 }
 

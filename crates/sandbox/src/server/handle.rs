@@ -172,7 +172,7 @@ fn refusal(call: &Call<'_>) -> Option<Response> {
             mounted_from: mounted_from.as_deref(),
             actions: match *call.method {
                 Method::GET | Method::HEAD => &["pull"],
-                Method::DELETE => &["delete"],
+                Method::DELETE if !call.shared.behaviour.delete_takes_push => &["delete"],
                 _ => &["pull", "push"],
             },
         },

@@ -31,6 +31,9 @@ fn a_whole_plan_is_the_document_of_the_specification() {
         repository: Some("team/app".parse().unwrap()),
         refuses: true,
     }];
+    head.capabilities.catalog = Capability::Offered;
+    head.capabilities.delete_manifest = Capability::NotOffered;
+    head.probed = true;
     let mut plan = busy();
     plan.actions.truncate(2);
     plan.kept.truncate(1);
@@ -48,6 +51,8 @@ fn a_whole_plan_is_the_document_of_the_specification() {
             r#""policies":[{{"name":"prereleases","sha256":"{sha256}","mode":"dry-run"}}],"#,
             r#""clocks":[{{"clock":"pushed","known":false,"why":"not recorded"}}],"#,
             r#""guards":[{{"limit":"keep_at_least","allowed":1,"wanted":0,"repository":"team/app","refuses":true}}],"#,
+            r#""capabilities":{{"catalog":"offered","referrers":"unknown","delete_manifest":"not_offered","#,
+            r#""delete_tag":"unknown","probed":true}},"#,
             r#""repositories":["#,
             "\n",
             r#"{{"name":"team/app","policies":["prereleases"],"complete":true,"tags_total":8,"actions":["#,
@@ -64,7 +69,7 @@ fn a_whole_plan_is_the_document_of_the_specification() {
             r#""incomplete":null}}"#,
             "\n",
             r#"],"totals":{{"repositories":1,"tags":8,"delete_artifacts":3,"delete_tags":3,"untag":1,"kept_tags":4,"#,
-            r#""incomplete_repositories":0,"bytes_reclaimable":null}},"#,
+            r#""kept_for_shared_digest":0,"incomplete_repositories":0,"bytes_reclaimable":null}},"#,
             r#""requests":{{"total":1204,"by_kind":{{"ping":1,"tags":3,"manifest":1200}}}}}}"#,
             "\n",
         ),

@@ -31,6 +31,8 @@ fn the_report_shows_what_would_be_deleted_and_why_and_counts_the_rest() {
       undo          3 manifests can be brought back: until the registry's next garbage collection, whose time it
                     does not tell
       no undo       1 manifest CANNOT be brought back: its manifest is not kept
+      warning       1 tag stays only for sharing a digest with a kept tag: whether this registry deletes single
+                    tags is not known; `--probe` asks it
       warning       1 repository could not be read, nothing is decided there: team/broken
     ");
 }
@@ -248,4 +250,28 @@ fn ordinary_reports_are_no_wider_than_a_terminal() {
     for line in text.lines() {
         assert!(line.chars().count() <= 110, "{line}");
     }
+}
+
+#[test]
+fn what_the_registry_does_not_delete_is_said_with_what_could_be_done() {
+    let said = |delete_manifest, delete_tag, probed| {
+        let mut head = head();
+        head.capabilities.delete_manifest = delete_manifest;
+        head.capabilities.delete_tag = delete_tag;
+        head.probed = probed;
+        let text = document(PlanFormat::Text, BRIEF, &head, &[busy()]);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let [unknown, not] = [Capability::Unknown, Capability::NotOffered];
+    assert!(said(unknown, unknown, false).contains("is not known; `--probe` asks it"));
+    assert!(
+        said(unknown, unknown, true).contains("was asked whether it deletes single tags, and did not say")
+    );
+    assert!(said(unknown, not, true).contains("this registry does not delete single tags"));
+    assert!(!said(unknown, not, true).contains("--probe"));
+    assert!(!said(unknown, unknown, true).contains("does not delete manifests"));
+    assert!(
+        said(not, not, true)
+            .contains("does not delete manifests: what is to be deleted here would be refused")
+    );
 }
