@@ -7,8 +7,9 @@ use http::header::LINK;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable;
 
-/// The target of the first link to the next page.
+/// The target of the link to the next page. Two that lead to different pages cannot both be followed.
 pub(crate) fn next(headers: &HeaderMap) -> Result<Option<&str>, Unreadable> {
+    let mut found = None;
     for value in headers.get_all(LINK) {
         let mut rest = value.to_str().map_err(|_| Unreadable)?.trim();
         while !rest.is_empty() {
@@ -18,12 +19,15 @@ pub(crate) fn next(headers: &HeaderMap) -> Result<Option<&str>, Unreadable> {
                 .ok_or(Unreadable)?;
             let (parameters, following) = split_at_comma(after);
             if parameters.split(';').any(is_next) {
-                return Ok(Some(target));
+                if found.is_some_and(|other| other != target) {
+                    return Err(Unreadable);
+                }
+                found = Some(target);
             }
             rest = following.trim_start();
         }
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// The parameters of one link, and the links behind it. A comma inside quotes separates nothing.
@@ -79,8 +83,24 @@ mod tests {
     }
 
     #[test]
+    fn the_same_link_given_twice_is_one() {
+        assert_eq!(read("</a>; rel=next, </a>; rel=next"), Ok(Some("/a".to_owned())));
+        let mut headers = HeaderMap::new();
+        for value in ["</a>; rel=next", "</b>; rel=next"] {
+            headers.append(LINK, value.parse().unwrap());
+        }
+        assert_eq!(next(&headers), Err(Unreadable));
+    }
+
+    #[test]
     fn a_header_that_cannot_be_read_is_not_taken_for_the_last_page() {
-        for value in ["/v2/_catalog?n=1; rel=next", "</v2/_catalog", "nonsense"] {
+        for value in [
+            "/v2/_catalog?n=1; rel=next",
+            "</v2/_catalog",
+            "nonsense",
+            "</a>; rel=next, </b>; rel=next",
+            "</a>; rel=next, nonsense",
+        ] {
             assert_eq!(read(value), Err(Unreadable), "{value}");
         }
     }

@@ -10,6 +10,7 @@ mod authentication;
 mod connecting;
 mod content;
 mod credentials;
+mod hostile;
 mod listings;
 mod probe;
 mod referrers;
