@@ -185,6 +185,38 @@ async fn what_cannot_be_read_of_a_repository_leaves_that_repository_alone() {
             by_version,
             "404",
         ),
+        (
+            "manifest: too much",
+            ManifestGet,
+            Effect::HugeBody { padding: 5 << 20 },
+            by_version,
+            "larger than",
+        ),
+        (
+            "manifest: another type",
+            ManifestGet,
+            Effect::ContentType("application/vnd.oci.image.index.v1+json".to_owned()),
+            by_version,
+            "",
+        ),
+        (
+            "referrers: too much",
+            Referrers,
+            Effect::HugeBody { padding: 5 << 20 },
+            by_version,
+            "larger than",
+        ),
+        (
+            "referrers: 429",
+            Referrers,
+            Effect::Answer {
+                status: 429,
+                retry_after: Some("0".to_owned()),
+                body: None,
+            },
+            by_version,
+            "429",
+        ),
         ("manifest: lost", ManifestGet, Effect::ReplyLost, by_version, ""),
         ("blob: other bytes", BlobGet, Effect::WrongBody, by_created, ""),
         (

@@ -1,6 +1,6 @@
 //! Text from outside that would act on whoever reads it.
 
-use lagan_sandbox::{Effect, Fault, Image, Moment, RequestKind, SandboxOptions};
+use lagan_sandbox::{Effect, Fault, Image, Moment, Profile, RequestKind, SandboxOptions};
 
 use crate::support::run;
 use crate::{TWO, candidates, start};
@@ -112,5 +112,83 @@ async fn manifests_that_are_no_such_thing_leave_their_repository_alone() {
             .json();
         assert_eq!(plan["totals"]["delete_tags"], 0, "{bytes}");
         assert_eq!(plan["repositories"][0]["complete"], false, "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn signatures_that_cannot_be_read_for_lack_of_capacity_are_not_taken_for_none() {
+    let sandbox = start(SandboxOptions::default().profile(Profile::Distribution28)).await;
+    candidates(&sandbox, "team/app", 5);
+    let oldest = sandbox.resolve("team/app", "1.0.0-rc.1").unwrap();
+    sandbox.put_referrer("team/app", oldest, "application/spdx+json");
+    let plan = format!("plan --registry {} {TWO} --format json", sandbox.url());
+    let whole = run(&plan).await.exits(0).json();
+    assert_eq!(whole["totals"]["incomplete_repositories"], 0);
+    let limited = Fault::retry_after(429, "0")
+        .on(RequestKind::ManifestGet)
+        .reference("sha256-*");
+    sandbox.faults().push(limited);
+    let partial = run(&plan).await.exits(4).json();
+    assert_eq!(partial["totals"]["delete_tags"], 0);
+    assert_eq!(partial["repositories"][0]["complete"], false);
+    let why = partial["repositories"][0]["incomplete"]["why"].as_str().unwrap();
+    assert!(why.contains("429") && why.contains("sha256-"), "{why}");
+}
+
+#[tokio::test]
+async fn a_tag_that_goes_between_listing_and_reading_is_left_out_and_the_rest_is_planned() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 5);
+    let listed = serde_json::json!({"name": "team/app", "tags": [
+        "1.0.0-rc.1", "1.0.0-rc.2", "1.0.0-rc.3", "1.0.0-rc.4", "1.0.0-rc.5", "1.0.0-rc.6",
+    ]});
+    let once = Effect::Answer {
+        status: 200,
+        retry_after: None,
+        body: Some(listed.to_string()),
+    };
+    sandbox
+        .faults()
+        .push(Fault::new(once).on(RequestKind::TagList).first(1));
+    let plan = run(&format!(
+        "plan --registry {} {TWO} --format json --all",
+        sandbox.url()
+    ))
+    .await
+    .exits(0)
+    .json();
+    assert_eq!(plan["totals"]["tags"], 5);
+    assert_eq!(plan["totals"]["delete_tags"], 3);
+}
+
+#[tokio::test]
+async fn a_registry_that_lies_about_its_catalog_gets_no_plan_and_a_hint() {
+    for (body, said) in [
+        (r#"{"repositories":["team/app","Team/App"]}"#, "Team/App"),
+        (
+            r#"{"repositories":["team/app","\u0442eam/app"]}"#,
+            "is not a repository name",
+        ),
+        (
+            r#"{"repositories":["team/app"],"repositories":[]}"#,
+            "cannot be read",
+        ),
+        (r#"{"tags":["team/app"]}"#, "cannot be read"),
+    ] {
+        let sandbox = start(SandboxOptions::default()).await;
+        candidates(&sandbox, "team/app", 5);
+        let answer = Effect::Answer {
+            status: 200,
+            retry_after: None,
+            body: Some(body.to_owned()),
+        };
+        sandbox.faults().push(Fault::new(answer).on(RequestKind::Catalog));
+        let refused = run(&format!("plan --registry {} {TWO}", sandbox.url()))
+            .await
+            .exits(1);
+        is_harmless(&refused.said());
+        assert!(refused.stderr.contains(said), "{body}: {}", refused.stderr);
+        assert!(refused.stdout.is_empty(), "{body}");
+        assert_eq!(sandbox.log().counts().of(RequestKind::TagList), 0, "{body}");
     }
 }

@@ -20,6 +20,7 @@ mod requests;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;
+mod traps;
 mod truth;
 
 use lagan_sandbox::{Moment, Sandbox, SandboxOptions};

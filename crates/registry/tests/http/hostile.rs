@@ -1,6 +1,6 @@
 //! Answers that are made to be misread: each is an error that names the request, and never a shorter truth.
 //!
-//! `tests/plan_over_http/traps.rs` has the table of all traps, and of the tests that spring them.
+//! `tests/plan_over_http/traps.rs` of the workspace has the table of all traps, and of the tests that spring them.
 
 use std::io::Write as _;
 
