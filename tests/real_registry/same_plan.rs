@@ -1,6 +1,6 @@
 //! The sandbox claims to behave like this registry: both must give the same plan for the same content.
 
-use lagan_sandbox::{Profile, RequestKind, Sandbox, SandboxOptions, push};
+use lagan_sandbox::{Deletion, Profile, RequestKind, Sandbox, SandboxOptions, push};
 use serde_json::Value;
 
 use crate::server::Server;
@@ -114,4 +114,35 @@ async fn docker_registry_asks_who_is_there() {
         "{}",
         nobody.said()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn docker_registry_is_asked_what_it_deletes_and_loses_nothing_by_it() {
+    let line = "channel=stable --keep last=3,by=version --probe";
+    for (deletes, delete_manifest) in [(true, "offered"), (false, "not_offered")] {
+        let server = match deletes {
+            true => Server::start().await,
+            false => Server::without_deletion().await,
+        };
+        let Some(server) = server else { return };
+        let sandbox = Sandbox::start(options().behave(|behaviour| {
+            if !deletes {
+                behaviour.deletion = Deletion::Disabled;
+            }
+        }))
+        .await
+        .unwrap();
+        push(sandbox.corpus(), &server.url, None).await.unwrap();
+        let before = plan(&server.url, "channel=stable --keep last=3,by=version").await;
+        assert!(before["totals"]["kept_for_shared_digest"].as_u64() > Some(0));
+        for url in [&sandbox.url(), &server.url] {
+            let asked = plan(url, line).await;
+            assert_eq!(asked["capabilities"]["delete_manifest"], delete_manifest, "{url}");
+            assert_eq!(asked["capabilities"]["delete_tag"], "not_offered", "{url}");
+            assert_eq!(asked["requests"]["by_kind"]["probe"], 2, "{url}");
+            assert_eq!(asked["repositories"], before["repositories"], "{url}");
+        }
+        let after = plan(&server.url, "channel=stable --keep last=3,by=version").await;
+        assert_eq!(after["repositories"], before["repositories"]);
+    }
 }

@@ -23,15 +23,20 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that is open to everybody; `None` where such tests are to be skipped.
     pub(crate) async fn start() -> Option<Self> {
-        Self::start_with("").await
+        Self::start_with("", true).await
     }
 
     /// Starts one that knows the users of a `htpasswd` file with these lines.
     pub(crate) async fn guarded(htpasswd: &str) -> Option<Self> {
-        Self::start_with(htpasswd).await
+        Self::start_with(htpasswd, true).await
     }
 
-    async fn start_with(htpasswd: &str) -> Option<Self> {
+    /// Starts one that deletes nothing.
+    pub(crate) async fn without_deletion() -> Option<Self> {
+        Self::start_with("", false).await
+    }
+
+    async fn start_with(htpasswd: &str, deletes: bool) -> Option<Self> {
         // In memory where that is possible: the registry waits for the disk with every upload, tests need not.
         let folder = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let mut config = format!(
@@ -39,7 +44,7 @@ impl Server {
 log: {{level: info}}
 storage:
   filesystem: {{rootdirectory: '{}'}}
-  delete: {{enabled: true}}
+  delete: {{enabled: {deletes}}}
 http: {{addr: '127.0.0.1:0', secret: for-tests-only}}
 ",
             folder.path().join("storage").display()
