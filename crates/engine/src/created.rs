@@ -1,6 +1,6 @@
 //! When an image was created, from its configuration blob.
 
-use lagan_model::{Fact, Time, Unknown};
+use lagan_model::{Fact, Time, Unknown, json};
 use serde::Deserialize;
 
 /// The largest configuration blob that is read, in bytes. Larger ones are not read: their image's time is unknown.
@@ -14,7 +14,7 @@ struct ImageConfig {
 /// The `created` field of an image configuration. Only what it is needed for is read: a configuration without
 /// an architecture, say, still tells when it was made.
 pub(crate) fn created(config: &[u8]) -> Fact<Time> {
-    match serde_json::from_slice::<ImageConfig>(config) {
+    match json::read::<ImageConfig>(config) {
         Ok(ImageConfig { created: Some(text) }) => Fact::from_rfc3339(&text),
         Ok(ImageConfig { created: None }) => Fact::Unknown(Unknown::Missing),
         Err(_) => Fact::Unknown(Unknown::Unreadable),
@@ -36,5 +36,8 @@ mod tests {
         assert_eq!(created(br#"{"created":null}"#), Fact::Unknown(Unknown::Missing));
         assert_eq!(created(br#"{"created":7}"#), Fact::Unknown(Unknown::Unreadable));
         assert_eq!(created(br#"{"created":"#), Fact::Unknown(Unknown::Unreadable));
+        let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
+        let deep = format!(r#"{{"created":"2026-01-02T03:04:05Z","history":{open}{close}}}"#);
+        assert_eq!(created(deep.as_bytes()), Fact::Unknown(Unknown::Unreadable));
     }
 }

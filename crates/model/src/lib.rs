@@ -9,6 +9,7 @@ pub mod clock;
 pub mod digest;
 pub mod error;
 pub mod graph;
+pub mod json;
 pub mod manifest;
 pub mod media_type;
 pub mod name;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::digest::Digest;
+use crate::json;
 use crate::media_type::MediaType;
 
 /// The largest manifest that is read, in bytes: what registries accept.
@@ -151,7 +152,7 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
-        let document: Document = serde_json::from_slice(&bytes)?;
+        let document: Document = json::read(&bytes)?;
         // Some proxies answer with a type that says nothing; then the document decides.
         let header = content_type.filter(|media_type| {
             !matches!(

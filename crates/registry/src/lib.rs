@@ -31,6 +31,6 @@ mod window;
 pub use address::RegistryUrl;
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
 pub use oci::{ConnectError, OciRegistry};
-pub use page::{MAX_ENTRIES, MAX_PAGE_BYTES, MAX_PAGES};
+pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};
 pub use settings::{CaBundle, ClientCertificate, Credentials, Retry, Settings, SettingsError, Timeouts};
 pub use tls::install_crypto_provider;

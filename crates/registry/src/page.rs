@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderValue, StatusCode};
-use lagan_model::{Failure, RegistryError, RequestKind};
+use lagan_model::{Failure, RegistryError, RequestKind, json};
 use oci_distribution::errors::OciErrorCode;
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -32,6 +32,9 @@ pub const MAX_PAGES: usize = 20_000;
 /// The most names that one listing is read for.
 pub const MAX_ENTRIES: usize = 2_000_000;
 
+/// The longest listing, all its pages together, in bytes: two million names of thirty characters.
+pub const MAX_LISTING_BYTES: usize = 64 * 1024 * 1024;
+
 /// How many names a page is asked for: the largest number that most registries accept.
 pub(crate) const PAGE: usize = 1000;
 
@@ -42,13 +45,30 @@ const SMALLER: usize = 3;
 pub(crate) struct Trail {
     visited: HashSet<u64>,
     hasher: RandomState,
+    /// How many bytes they had.
+    bytes: usize,
 }
 
 impl Trail {
     pub(crate) fn from(first: &Url) -> Self {
         let hasher = RandomState::new();
         let visited = HashSet::from([hasher.hash_one(first.as_str())]);
-        Self { visited, hasher }
+        Self {
+            visited,
+            hasher,
+            bytes: 0,
+        }
+    }
+
+    /// Counts a page that was read.
+    pub(crate) fn read(&mut self, request: &Request, answer: &Answer) -> Result<(), RegistryError> {
+        self.bytes = self.bytes.saturating_add(answer.body.len());
+        if self.bytes > MAX_LISTING_BYTES {
+            let detail =
+                format!("the pages of the listing are larger than {MAX_LISTING_BYTES} bytes together");
+            return Err(too_large(request, detail));
+        }
+        Ok(())
     }
 
     /// The next page, where the answer links to one.
@@ -173,6 +193,7 @@ impl Listing<'_> {
                 }
                 return Err(refused(&request, &answer));
             }
+            trail.read(&request, &answer)?;
             let page = self.names(&request, &answer)?;
             if refusals > 0 {
                 self.page.fetch_min(size, Ordering::Relaxed);
@@ -224,10 +245,8 @@ impl Listing<'_> {
 
     fn names(&self, request: &Request, answer: &Answer) -> Result<Vec<String>, RegistryError> {
         let names = match self.kind {
-            RequestKind::Catalog => {
-                serde_json::from_slice(&answer.body).map(|page: Catalog| page.repositories)
-            }
-            _ => serde_json::from_slice(&answer.body).map(|page: Tags| page.tags),
+            RequestKind::Catalog => json::read(&answer.body).map(|page: Catalog| page.repositories),
+            _ => json::read(&answer.body).map(|page: Tags| page.tags),
         };
         names.map_err(|error| {
             let reason = problem::clean(&error.to_string());
@@ -272,4 +291,63 @@ fn smaller_page(answer: &Answer, size: usize) -> Option<usize> {
             .max();
         stated.or_else(|| (is_certain && size >= 10).then_some(size / 10))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            kind: RequestKind::Tags,
+            url: Url::parse("http://host/v2/a/tags/list?n=1000").unwrap(),
+            accept: HeaderValue::from_static("*/*"),
+            limit: MAX_PAGE_BYTES,
+            redirects: Redirects::SameOrigin,
+            form: None,
+            delete: false,
+        }
+    }
+
+    fn page(link: &str, bytes: usize) -> Answer {
+        let mut headers = HeaderMap::new();
+        let link = format!("<{link}>; rel=\"next\"");
+        headers.insert(http::header::LINK, link.parse().unwrap());
+        Answer {
+            status: StatusCode::OK,
+            headers,
+            body: vec![b' '; bytes].into(),
+            foreign: false,
+        }
+    }
+
+    #[test]
+    fn a_listing_of_ever_more_pages_comes_to_an_end() {
+        let mut request = request();
+        let mut trail = Trail::from(&request.url);
+        let ended = (1..).find_map(|number| {
+            match trail.follow(&request, &page(&format!("?n=1000&last={number}"), 0)) {
+                Ok(next) => {
+                    request.url = next.unwrap();
+                    None
+                }
+                Err(error) => Some((number, error)),
+            }
+        });
+        let (number, error) = ended.unwrap();
+        assert_eq!((number, error.failure()), (MAX_PAGES, Failure::TooLarge));
+        assert!(error.to_string().contains("more than 20000 pages"), "{error}");
+    }
+
+    #[test]
+    fn pages_that_are_each_small_enough_are_not_too_large_together() {
+        let request = request();
+        let mut trail = Trail::from(&request.url);
+        let page = page("?x", MAX_PAGE_BYTES);
+        let ended = (1..).find_map(|number| trail.read(&request, &page).err().map(|error| (number, error)));
+        let (number, error) = ended.unwrap();
+        assert_eq!((number, error.failure()), (9, Failure::TooLarge));
+    }
 }

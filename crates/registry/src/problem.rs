@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use lagan_model::{Failure, RegistryError};
+use lagan_model::{Failure, RegistryError, json};
 use oci_distribution::errors::{OciEnvelope, OciErrorCode};
 
 use crate::transport::{Answer, Request};
@@ -14,7 +14,7 @@ const SAID: usize = 300;
 ///
 /// Its presence tells a registry from a proxy in front of it: only a registry can say that something is not there.
 pub(crate) fn envelope(answer: &Answer) -> Option<OciEnvelope> {
-    serde_json::from_slice(&answer.body)
+    json::read(&answer.body)
         .ok()
         .filter(|envelope: &OciEnvelope| !envelope.errors.is_empty())
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
-use lagan_model::{Failure, RegistryError, RepositoryName, RequestKind};
+use lagan_model::{Failure, RegistryError, RepositoryName, RequestKind, json};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -218,7 +218,7 @@ impl TokenService {
             });
         }
         // The parser's own message could repeat a part of the token.
-        let issued: Issued = serde_json::from_slice(&answer.body)
+        let issued: Issued = json::read(&answer.body)
             .map_err(|_| problem::malformed(&request, "the token service's answer cannot be read"))?;
         let header = [issued.token, issued.access_token]
             .into_iter()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lagan_model::json;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -57,8 +58,8 @@ impl DockerConfig {
             reason,
         };
         // The parser's own message could repeat a part of a secret.
-        let content: Content = serde_json::from_slice(&content)
-            .map_err(|_| wrong("the file is not a docker configuration in JSON"))?;
+        let content: Content =
+            json::read(&content).map_err(|_| wrong("the file is not a docker configuration in JSON"))?;
         let host = host(registry.as_str());
         let own = content
             .cred_helpers

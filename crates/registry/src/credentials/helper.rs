@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use lagan_model::json;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -66,7 +67,7 @@ pub(super) async fn ask(
         };
     }
     let unusable = || failed("did not answer with a user name and a secret".to_owned());
-    let output: Output = serde_json::from_slice(&output).map_err(|_| unusable())?;
+    let output: Output = json::read(&output).map_err(|_| unusable())?;
     if output.secret.expose_secret().is_empty() {
         return Err(unusable());
     }

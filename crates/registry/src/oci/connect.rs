@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
-use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, RequestKind};
+use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, RequestKind, json};
 use thiserror::Error;
 use url::Url;
 
@@ -126,7 +126,7 @@ fn speaks_registry(answer: &Answer) -> bool {
         || (answer
             .header(&CONTENT_TYPE)
             .is_none_or(|kind| !kind.starts_with("text/html"))
-            && serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok())
+            && json::read::<serde::de::IgnoredAny>(&answer.body).is_ok())
 }
 
 fn unauthorized(client: &RegistryClient, request: &Request, answer: &Answer) -> RegistryError {

@@ -101,6 +101,7 @@ impl OciRegistry {
                 }
                 _ => return Err(self.client.refusal(&request, &answer)),
             }
+            trail.read(&request, &answer)?;
             let page = descriptors(&request, &answer)?;
             self.referrers.seen();
             first = false;

@@ -11,6 +11,7 @@ mod connecting;
 mod content;
 mod credentials;
 mod hostile;
+mod limits;
 mod listings;
 mod probe;
 mod referrers;

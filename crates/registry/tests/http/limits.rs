@@ -1,0 +1,106 @@
+//! Answers that would take all memory, all stack or all time.
+
+use axum::response::Response;
+use lagan_model::{Failure, Reference, RegistryRead as _};
+use lagan_registry::{MAX_LISTING_BYTES, MAX_PAGE_BYTES};
+
+use crate::support::{INDEX_TYPE, MANIFEST_TYPE, Seen, Server, app, image, index, json, linked, respond};
+
+/// The same document with a field that nobody asks for, nested this deep in all.
+fn deeper(document: &str, depth: usize) -> String {
+    let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+    document.replacen('{', &format!(r#"{{"nobody-asks":{open}{close},"#), 1)
+}
+
+/// A registry with tokens, everything in which is nested this deep.
+async fn nested(depth: usize) -> Server {
+    Server::registry(move |seen: &Seen| {
+        let typed =
+            |media_type, body: &str| respond(200, &[("content-type", media_type)], deeper(body, depth));
+        match (seen.path.as_str(), seen.authorization()) {
+            ("/token", _) => json(200, r#"{"token":"t"}"#),
+            (_, None) => {
+                let realm = format!("Bearer realm=\"{}/token\"", seen.server);
+                respond(401, &[("www-authenticate", &realm)], "")
+            }
+            ("/v2/_catalog", _) => json(200, deeper(r#"{"repositories":["a"]}"#, depth)),
+            ("/v2/team/app/tags/list", _) => json(200, deeper(r#"{"tags":["a"]}"#, depth)),
+            ("/v2/team/app/manifests/image", _) => typed(MANIFEST_TYPE, &image("a")),
+            ("/v2/team/app/manifests/index", _) => typed(INDEX_TYPE, &index(&["a"])),
+            (path, _) if path.contains("/referrers/") => typed(INDEX_TYPE, &index(&["a"])),
+            _ => {
+                let body = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"m"}]}"#;
+                json(404, deeper(body, depth))
+            }
+        }
+    })
+    .await
+}
+
+async fn failures(server: &Server) -> Vec<Option<Failure>> {
+    let registry = server.connect().await;
+    let repository = app();
+    let manifest = async |tag: &str| {
+        let reference = Reference::Tag(tag.parse().unwrap());
+        registry.manifest(&repository, &reference).await.err()
+    };
+    let subject = lagan_model::Digest::of(b"x");
+    let errors = [
+        registry.list_repositories().await.err(),
+        registry.list_tags(&repository).await.err(),
+        manifest("image").await,
+        manifest("index").await,
+        registry.referrers(&repository, &subject).await.err(),
+        manifest("missing").await,
+    ];
+    let failure = |error: Option<lagan_model::RegistryError>| error.map(|error| error.failure());
+    errors.map(failure).into()
+}
+
+#[tokio::test]
+async fn whatever_nests_too_deep_is_malformed_even_where_nobody_looks() {
+    let missing = Some(Failure::NotFound);
+    assert_eq!(
+        failures(&nested(64).await).await,
+        [None, None, None, None, None, missing]
+    );
+    // In particular a refusal that cannot be read is not believed to say that something is missing.
+    for depth in [65, 100_000] {
+        let answered = failures(&nested(depth).await).await;
+        assert_eq!(answered, [Some(Failure::Malformed); 6], "{depth}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_comes_nested_too_deep_is_not_used() {
+    let server = Server::registry(|seen| match (seen.path.as_str(), seen.authorization()) {
+        ("/token", _) => json(200, deeper(r#"{"token":"t"}"#, 65)),
+        (_, Some(_)) => json(200, r#"{"tags":["a"]}"#),
+        _ => {
+            let realm = format!("Bearer realm=\"{}/token\"", seen.server);
+            respond(401, &[("www-authenticate", &realm)], "")
+        }
+    })
+    .await;
+    let error = server.connect().await.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Malformed);
+    assert!(server.log().iter().all(|seen| seen.authorization().is_none()));
+}
+
+#[tokio::test]
+async fn pages_that_are_too_large_together_are_not_read_to_the_end() {
+    let page = |seen: &Seen| -> Response {
+        let number = seen
+            .query
+            .get("last")
+            .map_or(0, |last| last.parse::<usize>().unwrap());
+        let body = format!(r#"{{"tags":["t{number}"]}}"#);
+        let padding = " ".repeat(MAX_PAGE_BYTES - body.len());
+        linked(body + &padding, &format!("?last={}", number + 1))
+    };
+    let server = Server::registry(page).await;
+    let error = server.connect().await.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::TooLarge);
+    assert!(error.to_string().contains("together"), "{error}");
+    assert_eq!(server.log().len(), MAX_LISTING_BYTES / MAX_PAGE_BYTES + 1);
+}
