@@ -3,8 +3,9 @@
 use http::StatusCode;
 use lagan_model::{Failure, RegistryError};
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
-use crate::auth::Authenticator;
+use crate::auth::{Authenticator, Grant};
 use crate::challenge;
 use crate::problem;
 use crate::settings::{Settings, SettingsError};
@@ -38,11 +39,21 @@ impl RegistryClient {
     /// Sends a request with what authenticates it for `scope`. A 401 is answered by one other attempt at most;
     /// the second is an answer.
     pub(crate) async fn get(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {
+        let span = tracing::debug_span!(
+            "request",
+            kind = request.kind.as_str(),
+            host = request.url.host_str(),
+            repository = scope.repository().map(tracing::field::display),
+        );
+        self.ask(request, scope).instrument(span).await
+    }
+
+    async fn ask(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {
         // A token is taken when the request is about to be sent: one that waits behind thousands of others would
         // outlive it. The semaphore is never closed.
         let _turn = self.turns.acquire().await.ok();
         let grant = self.auth.grant(&self.transport, request, scope).await?;
-        let answer = self.transport.send(request, grant.header()).await?;
+        let answer = self.send(request, &grant).await?;
         if answer.status != StatusCode::UNAUTHORIZED || answer.foreign {
             return Ok(answer);
         }
@@ -51,9 +62,17 @@ impl RegistryClient {
             .auth
             .instead_of(&grant, &self.transport, request, scope, challenge);
         match other.await? {
-            Some(other) => self.transport.send(request, other.header()).await,
+            Some(other) => self.send(request, &other).await,
             None => Ok(answer),
         }
+    }
+
+    async fn send(&self, request: &Request, grant: &Grant) -> Result<Answer, RegistryError> {
+        let mut answer = self.transport.send(request, grant.header()).await?;
+        if let (401 | 403, Grant::Token(token)) = (answer.status.as_u16(), grant) {
+            answer.granted.clone_from(&token.granted);
+        }
+        Ok(answer)
     }
 
     /// Like [`get`](Self::get), and anything but a 200 is an error.
@@ -62,13 +81,13 @@ impl RegistryClient {
         if answer.status == StatusCode::OK {
             Ok(answer)
         } else {
-            Err(self.refusal(request, &answer))
+            Err(self.refusal(request, &answer, scope))
         }
     }
 
     /// What a refusal means to who asked.
-    pub(crate) fn refusal(&self, request: &Request, answer: &Answer) -> RegistryError {
-        let error = problem::refusal(request, answer);
+    pub(crate) fn refusal(&self, request: &Request, answer: &Answer, scope: &Scope) -> RegistryError {
+        let error = problem::refusal_of(request, answer, scope);
         if answer.foreign {
             error.with_hint("this is the answer of another host, to which the registry redirects")
         } else if error.failure() != Failure::Denied {

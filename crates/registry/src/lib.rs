@@ -9,13 +9,16 @@
 //! [`OciRegistry`] speaks OCI Distribution. Another kind of registry becomes a sibling of `oci`, on the same
 //! `client`, and an enum over the kinds becomes what is connected to.
 
+mod action;
 mod address;
 mod auth;
+mod budget;
 mod challenge;
 mod client;
 mod count;
 mod credentials;
 mod gate;
+mod grant;
 mod link;
 mod oci;
 mod origin;

@@ -17,6 +17,7 @@ use oci_distribution::errors::OciErrorCode;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
+use crate::action::Action;
 use crate::client::RegistryClient;
 use crate::problem;
 use crate::token::Scope;
@@ -238,8 +239,7 @@ impl Listing<'_> {
             accept: HeaderValue::from_static("application/json"),
             limit: MAX_PAGE_BYTES,
             redirects: Redirects::SameOrigin,
-            form: None,
-            delete: false,
+            action: Action::Read,
         }
     }
 
@@ -306,8 +306,7 @@ mod tests {
             accept: HeaderValue::from_static("*/*"),
             limit: MAX_PAGE_BYTES,
             redirects: Redirects::SameOrigin,
-            form: None,
-            delete: false,
+            action: Action::Read,
         }
     }
 
@@ -320,6 +319,8 @@ mod tests {
             headers,
             body: vec![b' '; bytes].into(),
             foreign: false,
+            given_up: false,
+            granted: None,
         }
     }
 

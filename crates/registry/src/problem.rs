@@ -5,7 +5,12 @@ use http::header::CONTENT_TYPE;
 use lagan_model::{Failure, RegistryError, json};
 use oci_distribution::errors::{OciEnvelope, OciErrorCode};
 
+use crate::token::Scope;
 use crate::transport::{Answer, Request};
+
+/// Why something that may pass is not asked for again.
+pub(crate) const GIVEN_UP: &str =
+    "so much has failed there lately that this was not tried again: see how the registry is";
 
 /// How much of what a registry says goes into a message, in characters.
 const SAID: usize = 300;
@@ -26,6 +31,11 @@ pub(crate) fn has_code(answer: &Answer, code: &OciErrorCode) -> bool {
 
 /// An answer that is not the one asked for, by its status.
 pub(crate) fn refusal(request: &Request, answer: &Answer) -> RegistryError {
+    refusal_of(request, answer, &Scope::Nothing)
+}
+
+/// The same; a refusal for want of rights says what was asked for.
+pub(crate) fn refusal_of(request: &Request, answer: &Answer, scope: &Scope) -> RegistryError {
     let said = envelope(answer);
     let failure = match answer.status.as_u16() {
         // Who the caller is has been settled when it connected: what is refused now is this one thing.
@@ -37,13 +47,30 @@ pub(crate) fn refusal(request: &Request, answer: &Answer) -> RegistryError {
         500.. => Failure::Server,
         _ => Failure::Malformed,
     };
-    let error = RegistryError::new(failure, request.line(), describe(answer));
+    let detail = match failure {
+        Failure::Denied => denied(answer, scope),
+        _ => describe(answer),
+    };
+    let error = RegistryError::new(failure, request.line(), detail);
     match (failure, answer.status) {
         (Failure::Malformed, StatusCode::NOT_FOUND) => {
             error.with_hint("this is not a registry's own answer: look at what stands in front of it")
         }
+        _ if answer.given_up => error.with_hint(GIVEN_UP),
         (Failure::Overloaded, _) => error.with_hint("try again later, or with fewer requests at once"),
         _ => error,
+    }
+}
+
+/// `403 DENIED: access denied (asked for repository:team/app:pull; the token grants nothing of it)`.
+pub(crate) fn denied(answer: &Answer, scope: &Scope) -> String {
+    let said = describe(answer);
+    match (scope.text(), &answer.granted) {
+        (None, _) => said,
+        (Some(scope), None) => format!("{said} (asked for {scope})"),
+        (Some(scope), Some(granted)) => {
+            format!("{said} (asked for {scope}; the token grants {granted} of it)")
+        }
     }
 }
 

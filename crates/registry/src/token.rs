@@ -11,7 +11,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
+use crate::action::Action;
 use crate::credentials::Login;
+use crate::grant;
 use crate::problem;
 use crate::settings::secret_header;
 use crate::transport::{Redirects, Request, Transport};
@@ -42,15 +44,29 @@ pub(crate) enum Scope {
     Pull(RepositoryName),
     /// Deleting in one repository, or asking whether one may.
     Delete(RepositoryName),
+    /// Writing to one repository: only to bring back what was deleted, and to hold it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "this version only reads"))]
+    Push(RepositoryName),
 }
 
 impl Scope {
-    fn text(&self) -> Option<String> {
+    /// As the token specification writes it.
+    pub(crate) fn text(&self) -> Option<String> {
+        let (repository, actions) = match self {
+            Self::Nothing => return None,
+            Self::Catalog => return Some("registry:catalog:*".to_owned()),
+            Self::Pull(repository) => (repository, "pull"),
+            Self::Delete(repository) => (repository, "pull,delete"),
+            Self::Push(repository) => (repository, "pull,push"),
+        };
+        Some(format!("repository:{repository}:{actions}"))
+    }
+
+    /// The repository that it is about, if it is about one.
+    pub(crate) fn repository(&self) -> Option<&RepositoryName> {
         match self {
-            Self::Nothing => None,
-            Self::Catalog => Some("registry:catalog:*".to_owned()),
-            Self::Pull(repository) => Some(format!("repository:{repository}:pull")),
-            Self::Delete(repository) => Some(format!("repository:{repository}:pull,delete")),
+            Self::Nothing | Self::Catalog => None,
+            Self::Pull(repository) | Self::Delete(repository) | Self::Push(repository) => Some(repository),
         }
     }
 }
@@ -63,6 +79,8 @@ pub(crate) struct Token {
     pub(crate) serial: u64,
     /// Whether it was fetched for this very request, so that fetching another would change nothing.
     pub(crate) fresh: bool,
+    /// What it allows, where that is known to be less than what was asked for.
+    pub(crate) granted: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -125,12 +143,13 @@ impl TokenService {
         }
         // Counted from before the request: the service's clock started after that.
         let asked = Instant::now();
-        let (header, lifetime) = self.fetch(transport, login, scope).await?;
+        let (header, granted, lifetime) = self.fetch(transport, login, scope).await?;
         slot.serial += 1;
         let token = Token {
             header,
             serial: slot.serial,
             fresh: true,
+            granted,
         };
         slot.until = asked.checked_add(usable(lifetime));
         slot.token = Some(Token {
@@ -161,14 +180,14 @@ impl TokenService {
         transport: &Transport,
         login: Option<&Login>,
         scope: &Scope,
-    ) -> Result<(HeaderValue, Duration), RegistryError> {
+    ) -> Result<(HeaderValue, Option<Arc<str>>, Duration), RegistryError> {
         let mut url = self.realm.clone();
         let service = self.service.as_deref().map(|service| ("service", service));
         let scope_text = scope.text();
         let wanted = service
             .into_iter()
             .chain(scope_text.as_deref().map(|scope| ("scope", scope)));
-        let (form, basic) = match login {
+        let (action, basic) = match login {
             Some(Login::IdentityToken(token)) => {
                 // The distribution project's token specification, "Authenticating using OAuth 2".
                 let mut form = url::form_urlencoded::Serializer::new(String::new());
@@ -176,15 +195,15 @@ impl TokenService {
                 form.append_pair("client_id", "lagan");
                 form.append_pair("refresh_token", token.expose_secret());
                 form.extend_pairs(wanted);
-                (Some(SecretString::from(form.finish())), None)
+                (Action::Exchange(SecretString::from(form.finish())), None)
             }
             Some(Login::Password(credentials)) => {
                 url.query_pairs_mut().extend_pairs(wanted);
-                (None, credentials.basic())
+                (Action::Read, credentials.basic())
             }
             None => {
                 url.query_pairs_mut().extend_pairs(wanted);
-                (None, None)
+                (Action::Read, None)
             }
         };
         let request = Request {
@@ -193,8 +212,7 @@ impl TokenService {
             accept: HeaderValue::from_static("application/json"),
             limit: MAX_TOKEN_BYTES,
             redirects: Redirects::Never,
-            form,
-            delete: false,
+            action,
         };
         let answer = transport.send(&request, basic.as_ref()).await?;
         let status = answer.status.as_u16();
@@ -207,7 +225,11 @@ impl TokenService {
                 400..500 => Failure::Denied,
                 _ => Failure::Malformed,
             };
-            let error = RegistryError::new(failure, request.line(), problem::describe(&answer));
+            let detail = match failure {
+                Failure::Unauthorized | Failure::Denied => problem::denied(&answer, scope),
+                _ => problem::describe(&answer),
+            };
+            let error = RegistryError::new(failure, request.line(), detail);
             return Err(match (failure, login.is_some()) {
                 (Failure::Unauthorized, true) => error.with_hint("check the user name and the password"),
                 (Failure::Unauthorized | Failure::Denied, false) => {
@@ -220,18 +242,28 @@ impl TokenService {
         // The parser's own message could repeat a part of the token.
         let issued: Issued = json::read(&answer.body)
             .map_err(|_| problem::malformed(&request, "the token service's answer cannot be read"))?;
-        let header = [issued.token, issued.access_token]
+        let unusable = || problem::malformed(&request, "the token service's answer holds no usable token");
+        let token = [issued.token, issued.access_token]
             .into_iter()
             .flatten()
             .find(|token| !token.expose_secret().is_empty())
-            .and_then(|token| secret_header(&SecretString::from(format!("Bearer {}", token.expose_secret()))))
-            .ok_or_else(|| {
-                problem::malformed(&request, "the token service's answer holds no usable token")
-            })?;
+            .ok_or_else(unusable)?;
+        let header = SecretString::from(format!("Bearer {}", token.expose_secret()));
+        let header = secret_header(&header).ok_or_else(unusable)?;
+        let granted = scope_text
+            .as_deref()
+            .and_then(|scope| grant::shortfall(token.expose_secret(), scope));
+        if let Some(granted) = &granted {
+            tracing::debug!(
+                asked = scope_text,
+                granted,
+                "the token service grants less than was asked for"
+            );
+        }
         let lifetime = issued.expires_in.map_or(UNSAID, |seconds| {
             Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
         });
-        Ok((header, lifetime))
+        Ok((header, granted.map(Arc::from), lifetime))
     }
 }
 
@@ -256,11 +288,16 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_asks_for_no_more_than_its_request_needs() {
-        let pull = Scope::Pull("team/app".parse().unwrap());
-        assert_eq!(pull.text().unwrap(), "repository:team/app:pull");
-        let delete = Scope::Delete("team/app".parse().unwrap());
-        assert_eq!(delete.text().unwrap(), "repository:team/app:pull,delete");
+    fn a_scope_asks_for_no_more_than_the_request_needs() {
+        let name: RepositoryName = "team/app".parse().unwrap();
+        for (scope, actions) in [
+            (Scope::Pull(name.clone()), "pull"),
+            (Scope::Delete(name.clone()), "pull,delete"),
+            (Scope::Push(name.clone()), "pull,push"),
+        ] {
+            assert_eq!(scope.text().unwrap(), format!("repository:team/app:{actions}"));
+            assert_eq!(scope.repository(), Some(&name));
+        }
         assert_eq!(Scope::Catalog.text().unwrap(), "registry:catalog:*");
         assert_eq!(Scope::Nothing.text(), None);
     }

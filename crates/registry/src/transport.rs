@@ -2,15 +2,19 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::ExposeSecret as _;
+use tokio::time::Instant;
 use url::Url;
 
+use crate::action::Action;
+use crate::budget::Budget;
 use crate::count::Counters;
 use crate::gate::Gate;
 use crate::settings::{Retry, Settings, SettingsError};
@@ -45,24 +49,10 @@ pub(crate) struct Request {
     /// The longest body of a 200, in bytes, after decompression.
     pub(crate) limit: usize,
     pub(crate) redirects: Redirects,
-    /// A form to post; nothing is got then. It holds a secret.
-    pub(crate) form: Option<SecretString>,
-    /// Whether something is to be deleted. Such a request is sent once: what came of one that was not answered is not
-    /// for the transport to guess.
-    pub(crate) delete: bool,
+    pub(crate) action: Action,
 }
 
 impl Request {
-    fn method(&self) -> Method {
-        if self.delete {
-            Method::DELETE
-        } else if self.form.is_some() {
-            Method::POST
-        } else {
-            Method::GET
-        }
-    }
-
     /// Method and URL, for a message. A token service's query is left out.
     pub(crate) fn line(&self) -> String {
         let url = match self.kind {
@@ -70,8 +60,8 @@ impl Request {
             _ => self.url.as_str(),
         };
         match url.char_indices().nth(MAX_SHOWN_URL) {
-            Some((end, _)) => format!("{} {}…", self.method(), &url[..end]),
-            None => format!("{} {url}", self.method()),
+            Some((end, _)) => format!("{} {}…", self.action.method(), &url[..end]),
+            None => format!("{} {url}", self.action.method()),
         }
     }
 }
@@ -84,6 +74,10 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// Whether another origin than the one asked gave it. Its challenges and links concern nobody.
     pub(crate) foreign: bool,
+    /// Whether it would have been asked for again, had the budget of the host not been used up.
+    pub(crate) given_up: bool,
+    /// What the token that it was asked for with allows, where that is less than was asked for.
+    pub(crate) granted: Option<Arc<str>>,
 }
 
 impl Answer {
@@ -112,16 +106,22 @@ pub(crate) struct Transport {
     gate: Gate,
     counters: Counters,
     retry: Retry,
+    budget: Budget,
+    /// That of a token service which is another host.
+    budget_elsewhere: Budget,
 }
 
 impl Transport {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let budget = || Budget::new(settings.max_concurrency, settings.retry.attempts);
         Ok(Self {
             http: tls::client(settings)?,
             registry: settings.url.url().clone(),
             gate: Gate::new(settings.max_concurrency.get()),
             counters: Counters::default(),
             retry: settings.retry.clone(),
+            budget: budget(),
+            budget_elsewhere: budget(),
         })
     }
 
@@ -140,9 +140,15 @@ impl Transport {
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, RegistryError> {
         let mut pauses = None;
+        let mut attempt = 0_u32;
         loop {
+            attempt += 1;
             let place = self.gate.enter().await;
-            let outcome = self.attempt(request, authorization).await;
+            let began = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
+            let mut outcome = self.attempt(request, authorization).await;
+            if let Some(began) = began {
+                log(request, attempt, &outcome, began);
+            }
             let asked = match &outcome {
                 Ok(answer) => retry::asked(&answer.headers, self.retry.longest_asked),
                 Err(_) => None,
@@ -155,17 +161,27 @@ impl Transport {
                     place.answered(is_measured(request, &outcome));
                 }
             }
-            let again = match &outcome {
+            let passes = match &outcome {
                 Ok(answer) => retry::passes(answer.status),
                 Err(broken) => broken.passes,
             };
-            if !again || request.delete {
+            let budget = self.budget(request);
+            if !passes {
+                budget.answered();
+            }
+            if !passes || !request.action.is_repeatable() {
                 return outcome.map_err(|broken| broken.error);
             }
             let pauses = pauses.get_or_insert_with(|| retry::pauses(&self.retry));
             let Some(pause) = pauses.next() else {
                 return outcome.map_err(|broken| broken.error);
             };
+            if !budget.pay() {
+                if let Ok(answer) = &mut outcome {
+                    answer.given_up = true;
+                }
+                return outcome.map_err(|broken| broken.error.with_hint(problem::GIVEN_UP));
+            }
             let pause = asked.map_or(pause, |asked| asked.max(pause));
             tracing::debug!(
                 kind = request.kind.as_str(),
@@ -173,6 +189,14 @@ impl Transport {
                 "pausing before another attempt"
             );
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn budget(&self, request: &Request) -> &Budget {
+        if request.kind == RequestKind::Token && !origin::same(&request.url, &self.registry) {
+            &self.budget_elsewhere
+        } else {
+            &self.budget
         }
     }
 
@@ -185,12 +209,19 @@ impl Transport {
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             self.counters.add(request.kind);
-            let mut sent = reqwest::Request::new(request.method(), url.clone());
+            let mut sent = reqwest::Request::new(request.action.method(), url.clone());
             sent.headers_mut().insert(ACCEPT, request.accept.clone());
-            if let Some(form) = &request.form {
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            let content = match &request.action {
+                Action::Read | Action::Delete => None,
+                Action::Exchange(form) => {
+                    let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+                    Some((kind, form.expose_secret().to_owned().into()))
+                }
+                Action::Put { media_type, content } => Some((media_type.clone(), content.clone().into())),
+            };
+            if let Some((kind, body)) = content {
                 sent.headers_mut().insert(CONTENT_TYPE, kind);
-                *sent.body_mut() = Some(form.expose_secret().to_owned().into());
+                *sent.body_mut() = Some(body);
             }
             if let Some(authorization) = authorization {
                 sent.headers_mut().insert(AUTHORIZATION, authorization.clone());
@@ -199,14 +230,6 @@ impl Transport {
                 Ok(response) => response,
                 Err(error) => return Err(broken(request, error)),
             };
-            let status = response.status();
-            tracing::debug!(
-                kind = request.kind.as_str(),
-                host = url.host_str(),
-                path = url.path(),
-                status = status.as_u16(),
-                "answered"
-            );
             match target(request, &url, &response)? {
                 None => {
                     let mut answer = read(request, response).await?;
@@ -228,6 +251,7 @@ impl Transport {
 
     fn check_redirect(&self, request: &Request, from: &Url, to: &Url) -> Result<(), RegistryError> {
         let refused = match request.redirects {
+            _ if !request.action.is_repeatable() => Some("a change follows no redirect"),
             Redirects::Never => Some("no redirect is followed here"),
             Redirects::SameOrigin if origin::same(from, to) => None,
             Redirects::SameOrigin => Some("a redirect to another origin is not followed"),
@@ -241,6 +265,22 @@ impl Transport {
             Redirects::Never | Redirects::Anywhere => error,
         })
     }
+}
+
+/// What came of an attempt, for whoever watches. Paths have names only; queries, headers and bodies are left out.
+fn log(request: &Request, attempt: u32, outcome: &Result<Answer, Broken>, began: Instant) {
+    let status = outcome.as_ref().map(|answer| answer.status.as_u16());
+    let failure = outcome.as_ref().err().map(|broken| broken.error.failure());
+    tracing::debug!(
+        kind = request.kind.as_str(),
+        host = request.url.host_str(),
+        path = request.url.path(),
+        attempt,
+        status = status.ok(),
+        failure = failure.map(tracing::field::debug),
+        elapsed_ms = u64::try_from(began.elapsed().as_millis()).ok(),
+        "answered"
+    );
 }
 
 /// Whether an attempt shows that the registry has too much to do.
@@ -302,6 +342,8 @@ async fn read(request: &Request, mut response: Response) -> Result<Answer, Broke
         headers,
         body: body.into(),
         foreign: false,
+        given_up: false,
+        granted: None,
     })
 }
 
@@ -309,7 +351,12 @@ async fn read(request: &Request, mut response: Response) -> Result<Answer, Broke
 fn broken(request: &Request, error: reqwest::Error) -> Broken {
     let error = error.without_url();
     let cause = problem::clean(&root(&error).to_string());
-    let failed = |failure, detail| RegistryError::new(failure, request.line(), detail);
+    let unknown = if request.action.is_repeatable() || error.is_connect() {
+        ""
+    } else {
+        "; it may have been done all the same"
+    };
+    let failed = |failure, detail: String| RegistryError::new(failure, request.line(), detail + unknown);
     if let Some(tls) = tls_error(&error) {
         let error = failed(
             Failure::Unreachable,
@@ -388,3 +435,6 @@ fn tls_hint(error: &rustls::Error) -> &'static str {
         _ => "check the registry's TLS settings",
     }
 }
+
+#[cfg(test)]
+mod tests;

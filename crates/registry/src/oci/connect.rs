@@ -7,6 +7,7 @@ use thiserror::Error;
 use url::Url;
 
 use super::{Deletion, Listings, OciRegistry, ReferrersApi};
+use crate::action::Action;
 use crate::challenge;
 use crate::client::RegistryClient;
 use crate::problem;
@@ -62,8 +63,7 @@ impl OciRegistry {
             accept: HeaderValue::from_static("application/json, */*"),
             limit: MAX_PING_BYTES,
             redirects: Redirects::SameOrigin,
-            form: None,
-            delete: false,
+            action: Action::Read,
         };
         let answer = client.transport().send(&request, None).await;
         let answer = answer.map_err(|error| as_ping(&request, error))?;

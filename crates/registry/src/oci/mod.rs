@@ -21,6 +21,7 @@ pub use self::connect::ConnectError;
 use self::names::Listings;
 use self::probe::Deletion;
 use self::referrers::ReferrersApi;
+use crate::action::Action;
 use crate::client::RegistryClient;
 use crate::transport::{Redirects, Request};
 
@@ -76,8 +77,7 @@ impl OciRegistry {
             accept: HeaderValue::from_static(accept),
             limit,
             redirects: Redirects::SameOrigin,
-            form: None,
-            delete: false,
+            action: Action::Read,
         })
     }
 }

@@ -55,14 +55,15 @@ impl OciRegistry {
 
     /// The tags of a repository (distribution specification, "Listing Tags"), whole.
     pub(super) async fn read_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
+        let scope = Scope::Pull(repository.clone());
         let listing = Listing {
             kind: RequestKind::Tags,
             url: self.url(&format!("{repository}/tags/list"))?,
-            scope: &Scope::Pull(repository.clone()),
+            scope: &scope,
             noun: "tag",
             page: &self.listings.tags_page,
         };
-        let refused = |request: &Request, answer: &Answer| self.client.refusal(request, answer);
+        let refused = |request: &Request, answer: &Answer| self.client.refusal(request, answer, &scope);
         listing.read(&self.client, refused).await
     }
 }
@@ -77,6 +78,10 @@ fn no_catalog(request: &Request, answer: &Answer) -> RegistryError {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied,
         _ => return problem::refusal(request, answer),
     };
+    let detail = match failure {
+        Failure::Denied => problem::denied(answer, &Scope::Catalog),
+        _ => problem::describe(answer),
+    };
     let hint = match failure {
         Failure::Denied => {
             "who asks may not list the repositories: name them in the policy or as arguments, or in a file \
@@ -87,5 +92,5 @@ fn no_catalog(request: &Request, answer: &Answer) -> RegistryError {
              (`--repositories-from`, or `repositories_file` of the registry)"
         }
     };
-    RegistryError::new(failure, request.line(), problem::describe(answer)).with_hint(hint)
+    RegistryError::new(failure, request.line(), detail).with_hint(hint)
 }

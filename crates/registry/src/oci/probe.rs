@@ -15,6 +15,7 @@ use oci_distribution::errors::OciErrorCode;
 use tokio::sync::OnceCell;
 
 use super::{Known, OciRegistry};
+use crate::action::Action;
 use crate::problem;
 use crate::token::Scope;
 use crate::transport::{Answer, Redirects, Request};
@@ -94,8 +95,7 @@ impl OciRegistry {
             accept: HeaderValue::from_static("application/json"),
             limit: MAX_ANSWER_BYTES,
             redirects: Redirects::Never,
-            form: None,
-            delete: true,
+            action: Action::Delete,
         };
         let answer = self
             .client
@@ -160,6 +160,8 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: body.into(),
             foreign: false,
+            given_up: false,
+            granted: None,
         };
         read(&answer, question)
     }

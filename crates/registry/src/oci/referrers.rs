@@ -99,7 +99,7 @@ impl OciRegistry {
                     }
                     return Ok(Referrers::NoApi);
                 }
-                _ => return Err(self.client.refusal(&request, &answer)),
+                _ => return Err(self.client.refusal(&request, &answer, &scope)),
             }
             trail.read(&request, &answer)?;
             let page = descriptors(&request, &answer)?;

@@ -222,6 +222,10 @@ async fn a_fresh_token_that_is_refused_means_denied_and_asks_for_no_further_one(
     let registry = server.connect().await;
     let error = registry.list_tags(&app()).await.unwrap_err();
     assert_eq!(error.failure(), Failure::Denied);
+    assert!(
+        error.to_string().contains("(asked for repository:team/app:pull)"),
+        "{error}"
+    );
     assert!(error.hint().unwrap().contains("give credentials"));
     assert_eq!(tokens_asked(&server).len(), 1);
     // By now the token is an old one, which may have been revoked: one renewal, and no more.
@@ -382,4 +386,89 @@ async fn a_401_that_does_not_say_how_is_told_as_such() {
             .iter()
             .all(|seen| seen.authorization().is_none())
     );
+}
+
+/// A JSON web token with these claims, as far as anybody looks at it.
+fn with_claims(access: &str) -> String {
+    use base64::Engine as _;
+    let claims =
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(format!(r#"{{"access":[{access}]}}"#));
+    format!("e30.{claims}.c2lnbmF0dXJl")
+}
+
+#[tokio::test]
+async fn a_token_service_that_grants_less_than_was_asked_for_is_told_as_such_and_not_asked_in_a_loop() {
+    for (access, status, said) in [
+        ("", 401, "the token grants nothing of it"),
+        ("", 403, "the token grants nothing of it"),
+        (
+            r#"{"type":"repository","name":"team/app","actions":["push"]}"#,
+            403,
+            "the token grants push of it",
+        ),
+        (
+            r#"{"type":"repository","name":"team/other","actions":["pull"]}"#,
+            401,
+            "the token grants nothing of it",
+        ),
+    ] {
+        let token = with_claims(access);
+        let server = Server::start(move |seen| match (seen.path.as_str(), seen.authorization()) {
+            ("/token", _) => json(200, format!(r#"{{"token":"{token}"}}"#)),
+            ("/v2/", Some(_)) => json(200, "{}"),
+            (_, Some(_)) => refused(status, "DENIED"),
+            _ => bearer(&format!("{}/token", seen.server)),
+        })
+        .await;
+        let registry = server.connect_as("ci", "s3cret").await;
+        let error = registry.list_tags(&app()).await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Denied);
+        let expected = format!("(asked for repository:team/app:pull; {said})");
+        assert!(error.to_string().contains(&expected), "{error}");
+        // One to verify who asks, one for the repository; a request each without and with it.
+        assert_eq!(tokens_asked(&server).len(), 2, "{status} {access}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_suffices_is_used_whatever_it_says_of_itself() {
+    let server = with_tokens(
+        |_, _| json(200, format!(r#"{{"token":"{}"}}"#, with_claims(""))),
+        |_, _| true,
+    )
+    .await;
+    assert_eq!(server.connect().await.list_tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_service_that_refuses_a_repository_names_what_was_asked_for() {
+    let token = |seen: &Seen, number| match seen.query.get("scope") {
+        None => numbered(seen, number),
+        Some(_) => refused(403, "DENIED"),
+    };
+    let server = with_tokens(token, |_, _| true).await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    let error = registry.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Denied);
+    assert!(
+        error.to_string().contains("(asked for repository:team/app:pull)"),
+        "{error}"
+    );
+}
+
+/// The clocks of token services are wrong by hours; how long a token is good for is counted here.
+#[tokio::test]
+async fn what_time_the_token_service_thinks_it_is_does_not_matter() {
+    for issued_at in ["1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "yesterday"] {
+        let token = move |_: &Seen, number| {
+            let body = format!(r#"{{"token":"t{number}","expires_in":300,"issued_at":"{issued_at}"}}"#);
+            respond(200, &[("date", "Thu, 01 Jan 1970 00:00:00 GMT")], body)
+        };
+        let server = with_tokens(token, |_, _| true).await;
+        let registry = server.connect().await;
+        for _ in 0..3 {
+            registry.list_tags(&app()).await.unwrap();
+        }
+        assert_eq!(tokens_asked(&server).len(), 1, "{issued_at}");
+    }
 }

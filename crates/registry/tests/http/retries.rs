@@ -203,3 +203,67 @@ async fn a_registry_that_refuses_more_than_eight_at_once_answers_every_request_i
     assert_eq!(registry.requests().of(RequestKind::Tags), 1_000 + refused);
     assert!(refused <= 100, "{refused} refusals");
 }
+
+#[tokio::test]
+async fn a_registry_that_only_fails_soon_gets_each_request_once() {
+    let server = Server::registry(|_| refused(503, "UNAVAILABLE")).await;
+    let mut few = server.settings();
+    few.max_concurrency = NonZeroUsize::new(4).unwrap();
+    let registry = OciRegistry::connect(few).await.unwrap();
+    let mut hints = Vec::new();
+    for _ in 0..50 {
+        let error = registry.list_tags(&app()).await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Overloaded);
+        hints.push(error.hint().unwrap().to_owned());
+    }
+    // Three attempts for each of the four that can be under way; what is beyond that is sent once.
+    assert_eq!(server.log().len(), 50 + 4 * 2);
+    assert!(hints[3].contains("fewer requests"), "{}", hints[3]);
+    assert!(hints[4].contains("not tried again"), "{}", hints[4]);
+}
+
+#[tokio::test]
+async fn a_registry_that_answers_again_is_tried_again() {
+    let server = Server::registry(|seen| match seen.path.as_str() {
+        "/v2/ill/tags/list" => refused(502, "UNKNOWN"),
+        _ => json(200, TAGS),
+    })
+    .await;
+    let mut few = server.settings();
+    few.max_concurrency = NonZeroUsize::new(1).unwrap();
+    let registry = OciRegistry::connect(few).await.unwrap();
+    let ill = "ill".parse().unwrap();
+    for _ in 0..3 {
+        assert!(registry.list_tags(&ill).await.is_err());
+    }
+    let sent = |server: &Server| {
+        let log = server.log();
+        log.iter().filter(|seen| seen.path.contains("/ill/")).count()
+    };
+    assert_eq!(sent(&server), 3 + 2, "the budget is used up");
+    // Two answers pay for one attempt.
+    for _ in 0..2 {
+        registry.list_tags(&app()).await.unwrap();
+    }
+    assert!(registry.list_tags(&ill).await.is_err());
+    assert_eq!(sent(&server), 3 + 2 + 2);
+}
+
+/// One byte a moment: the connection is alive all the time, and nothing ever comes of it.
+#[tokio::test]
+async fn a_body_that_drips_meets_the_deadline() {
+    let server = Server::registry(|_| {
+        let byte = futures_util::stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            Some((Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b" ")), ()))
+        });
+        json(200, axum::body::Body::from_stream(byte))
+    })
+    .await;
+    let mut slow = server.settings();
+    slow.timeouts.request = Duration::from_millis(40);
+    let registry = OciRegistry::connect(slow).await.unwrap();
+    let error = registry.list_tags(&app()).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Timeout, "{error}");
+    assert_eq!(server.log().len(), 3);
+}

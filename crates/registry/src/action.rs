@@ -1,0 +1,48 @@
+//! What a request does, and with it whether it may be sent again.
+//!
+//! A read that failed in passing is simply sent again. A change is not: one whose answer was lost may have been made
+//! all the same, and until it is sent again somebody may have pushed what it would then delete or overwrite. Whoever
+//! wants a change looks at the registry first, and then decides. The rule is here, with the methods, so that nobody
+//! who adds a request has to remember it.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method};
+use secrecy::SecretString;
+
+/// What a request does.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// GET.
+    Read,
+    /// POST of a form to a token service. The form holds a secret.
+    Exchange(SecretString),
+    /// DELETE.
+    Delete,
+    /// PUT.
+    #[cfg_attr(not(test), expect(dead_code, reason = "this version only reads"))]
+    Put {
+        /// What the content is.
+        media_type: HeaderValue,
+        /// Its exact bytes.
+        content: Bytes,
+    },
+}
+
+impl Action {
+    pub(crate) fn method(&self) -> Method {
+        match self {
+            Self::Read => Method::GET,
+            Self::Exchange(_) => Method::POST,
+            Self::Delete => Method::DELETE,
+            Self::Put { .. } => Method::PUT,
+        }
+    }
+
+    /// Whether it may be sent again when nobody knows what came of it, and follow a redirect.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Read | Self::Exchange(_) => true,
+            Self::Delete | Self::Put { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What becomes of a change that goes wrong. Nothing here sends one yet, so nothing outside could try it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use lagan_model::{Failure, RequestKind};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// A server that reads a request whole, answers with `answer`, and closes; or says nothing until the client leaves.
+async fn server(answer: Option<&'static str>) -> (Url, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v2/a/manifests/b", listener.local_addr().unwrap());
+    let reached = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reached);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                if stream.read(&mut buffer).await.unwrap_or_default() > 0 {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                }
+                match answer {
+                    Some(answer) => drop(stream.write_all(answer.as_bytes()).await),
+                    None => while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {},
+                }
+            });
+        }
+    });
+    (url.parse().unwrap(), reached)
+}
+
+fn transport(url: &Url) -> Transport {
+    let mut settings = Settings::new(url.origin().ascii_serialization().parse().unwrap());
+    settings.retry.first_pause = Duration::from_millis(1);
+    settings.retry.longest_pause = Duration::from_millis(1);
+    settings.retry.longest_asked = Duration::from_millis(1);
+    settings.timeouts.request = Duration::from_millis(200);
+    Transport::new(&settings).unwrap()
+}
+
+fn request(url: &Url, action: Action) -> Request {
+    Request {
+        kind: RequestKind::Manifest,
+        url: url.clone(),
+        accept: HeaderValue::from_static("*/*"),
+        limit: 1024,
+        redirects: Redirects::Anywhere,
+        action,
+    }
+}
+
+fn changes() -> [Action; 2] {
+    let put = Action::Put {
+        media_type: HeaderValue::from_static("application/json"),
+        content: Bytes::from_static(b"{}"),
+    };
+    [Action::Delete, put]
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_in_passing_is_made_once_and_a_read_is_tried_again() {
+    for answer in [
+        "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 502 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 503 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 504 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    ] {
+        let (url, reached) = server(Some(answer)).await;
+        let transport = transport(&url);
+        for (before, change) in changes().into_iter().enumerate() {
+            let answered = transport.send(&request(&url, change), None).await.unwrap();
+            assert!(retry::passes(answered.status));
+            assert_eq!(reached.load(Ordering::SeqCst), before + 1, "{answer}");
+        }
+        let answered = transport.send(&request(&url, Action::Read), None).await.unwrap();
+        assert!(retry::passes(answered.status));
+        assert_eq!(reached.load(Ordering::SeqCst), 2 + 5, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_made_once_and_told_as_perhaps_done() {
+    let cut = "HTTP/1.1 202 Accepted\r\nContent-Length: 10\r\n\r\n{";
+    for (answer, expected) in [
+        (Some(""), Failure::Unreachable),
+        (Some(cut), Failure::Unreachable),
+        (None, Failure::Timeout),
+    ] {
+        let (url, reached) = server(answer).await;
+        let transport = transport(&url);
+        for (before, change) in changes().into_iter().enumerate() {
+            let error = transport.send(&request(&url, change), None).await.unwrap_err();
+            assert_eq!(error.failure(), expected);
+            assert!(
+                error.to_string().ends_with("it may have been done all the same"),
+                "{error}"
+            );
+            assert_eq!(reached.load(Ordering::SeqCst), before + 1, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_never_left_is_not_told_as_perhaps_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    drop(listener);
+    let error = transport(&url)
+        .send(&request(&url, Action::Delete), None)
+        .await
+        .unwrap_err();
+    assert_eq!(error.failure(), Failure::Unreachable);
+    assert!(!error.to_string().contains("all the same"), "{error}");
+}
+
+#[tokio::test]
+async fn a_change_follows_no_redirect_not_even_at_home() {
+    let answer =
+        "HTTP/1.1 307 Go\r\nLocation: /v2/a/manifests/b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (url, reached) = server(Some(answer)).await;
+    let transport = transport(&url);
+    for (before, change) in changes().into_iter().enumerate() {
+        let error = transport.send(&request(&url, change), None).await.unwrap_err();
+        assert!(
+            error.to_string().contains("a change follows no redirect"),
+            "{error}"
+        );
+        assert_eq!(reached.load(Ordering::SeqCst), before + 1);
+    }
+}
