@@ -431,3 +431,12 @@ async fn text_says_what_was_left_out() {
         explained.stderr
     );
 }
+
+#[tokio::test]
+async fn what_is_not_read_when_the_time_is_over_is_incomplete_and_the_run_ends() {
+    let sandbox = two_repositories(Profile::Strict).await;
+    let hang = Fault::new(Effect::Hang).on(RequestKind::TagList).repository(SICK);
+    sandbox.faults().push(hang);
+    let run = plan(&sandbox, &format!("{TWO} --deadline 5s")).await;
+    only_the_sick_one_is_left_out(run, "no answer", "the time of the run, 5s, was over");
+}

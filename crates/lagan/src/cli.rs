@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use lagan_policy::Age;
 
 /// Registry retention that shows why.
 ///
@@ -103,6 +104,16 @@ pub(crate) struct SourceArgs {
     /// decision depends on it. Otherwise only GET and HEAD are sent
     #[arg(long)]
     pub probe: bool,
+
+    /// A token service, as https://auth.example.com, that may have the password although it is neither at the
+    /// registry's own host nor at the domain that it is in. Repeatable; adds to those of the configuration
+    #[arg(long, value_name = "ORIGIN")]
+    pub token_realm: Vec<String>,
+
+    /// How long the run may take, such as 30min or 6h; what is not read by then is reported as incomplete. Goes
+    /// before that of the configuration [default: 24h]
+    #[arg(long, value_name = "TIME", env = "LAGAN_DEADLINE")]
+    pub deadline: Option<Age>,
 
     /// Decide as of another time (RFC 3339), such as 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]

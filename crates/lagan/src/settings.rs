@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use lagan_config::{Config, Credentials as Configured, RegistrySettings, SecretSource};
+use lagan_policy::Age;
 use lagan_registry::{
     CaBundle, ClientCertificate, CredentialSource, Credentials, DockerConfig, RegistryUrl, Settings,
+    SettingsError, TokenRealm,
 };
 use secrecy::SecretString;
 
@@ -71,6 +73,11 @@ pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &SourceArgs) -
     if let Some(most) = registry.max_concurrency {
         settings.max_concurrency = NonZeroUsize::from(most);
     }
+    settings.token_realms = token_realms(registry.token_realms.iter().chain(&arguments.token_realm))?;
+    limit(
+        &mut settings,
+        arguments.deadline.as_ref().or(registry.deadline.as_ref()),
+    );
     Ok(settings)
 }
 
@@ -79,7 +86,21 @@ pub(crate) fn of_url(url: &str, arguments: &SourceArgs) -> Result<Settings, Fail
     let mut settings = Settings::new(url.parse::<RegistryUrl>()?);
     settings.credentials = credentials(arguments)?;
     settings.ca = arguments.ca_file.as_deref().map(ca_file).transpose()?;
+    settings.token_realms = token_realms(&arguments.token_realm)?;
+    limit(&mut settings, arguments.deadline.as_ref());
     Ok(settings)
+}
+
+fn token_realms<'a>(origins: impl IntoIterator<Item = &'a String>) -> Result<Vec<TokenRealm>, Failure> {
+    let read = origins.into_iter().map(|origin| origin.parse());
+    Ok(read.collect::<Result<_, SettingsError>>()?)
+}
+
+/// A length of time is positive and at most a thousand years.
+fn limit(settings: &mut Settings, deadline: Option<&Age>) {
+    if let Some(run) = deadline.and_then(|deadline| deadline.delta().to_std().ok()) {
+        settings.timeouts.run = run;
+    }
 }
 
 fn credentials(arguments: &SourceArgs) -> Result<Option<CredentialSource>, Failure> {

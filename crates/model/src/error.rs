@@ -20,6 +20,8 @@ pub enum Failure {
     Unreachable,
     /// No answer within the deadline.
     Timeout,
+    /// The time that the whole run may take is over; nothing more is asked.
+    TimeIsUp,
     /// What answers is not a registry.
     NotARegistry,
     /// The answer breaks the specification: truncated or nonsensical JSON, looping pages, names out of grammar.

@@ -72,6 +72,34 @@ impl fmt::Display for RegistryUrl {
     }
 }
 
+/// The origin of a token service: `https`, a host, perhaps a port, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRealm(Url);
+
+impl TokenRealm {
+    pub(crate) fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl FromStr for TokenRealm {
+    type Err = SettingsError;
+
+    /// # Errors
+    ///
+    /// [`SettingsError::TokenRealm`], which does not repeat the text.
+    fn from_str(text: &str) -> Result<Self, SettingsError> {
+        let url = Url::parse(text).map_err(|_| SettingsError::TokenRealm)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let nobody = url.username().is_empty() && url.password().is_none();
+        if url.scheme() == "https" && bare && nobody {
+            Ok(Self(url))
+        } else {
+            Err(SettingsError::TokenRealm)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +120,24 @@ mod tests {
             let read: RegistryUrl = text.parse().unwrap();
             assert_eq!(read.as_str(), url);
             assert_eq!(read.default_name().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_token_service_is_named_by_its_origin() {
+        for text in ["https://auth.example.com", "https://auth.example.com:444/"] {
+            assert!(text.parse::<TokenRealm>().is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "auth.example.com",
+            "http://auth.example.com",
+            "https://auth.example.com/token",
+            "https://auth.example.com/?x",
+            "https://a@auth.example.com",
+            "https://a:b@auth.example.com",
+        ] {
+            assert!(text.parse::<TokenRealm>().is_err(), "{text}");
         }
     }
 

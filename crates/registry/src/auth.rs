@@ -14,6 +14,10 @@ use crate::settings::Settings;
 use crate::token::{Scope, Token, TokenService};
 use crate::transport::{Request, Transport};
 
+/// What helps where a token service is refused.
+const SENT_NOTHING: &str =
+    "nothing was sent there; check the registry's token settings and the URL given for it";
+
 /// How requests are authenticated. Learnt from the registry's challenge.
 enum Scheme {
     /// Not at all.
@@ -43,6 +47,8 @@ impl Grant {
 
 pub(crate) struct Authenticator {
     logins: Option<Logins>,
+    /// Token services that may have the credentials, wherever they are.
+    realms: Vec<Url>,
     scheme: RwLock<Arc<Scheme>>,
 }
 
@@ -51,6 +57,11 @@ impl Authenticator {
         let source = settings.credentials.clone();
         Self {
             logins: source.map(|source| Logins::new(source, settings.url.clone())),
+            realms: settings
+                .token_realms
+                .iter()
+                .map(|realm| realm.url().clone())
+                .collect(),
             scheme: RwLock::new(Arc::new(Scheme::Open)),
         }
     }
@@ -112,7 +123,7 @@ impl Authenticator {
             (Grant::Nothing, Scheme::Basic | Scheme::Bearer(_))
             | (Grant::Password(..), Scheme::Bearer(_)) => true,
             (Grant::Nothing | Grant::Password(..), _) => match challenge {
-                Some(challenge) => self.learn(request, transport.registry(), challenge).await?,
+                Some(challenge) => self.learn(request, transport, challenge).await?,
                 None => false,
             },
         };
@@ -129,25 +140,37 @@ impl Authenticator {
     pub(crate) async fn learn(
         &self,
         request: &Request,
-        registry: &Url,
+        transport: &Transport,
         challenge: Challenge,
     ) -> Result<bool, RegistryError> {
+        let registry = transport.registry();
         let scheme = match challenge {
             Challenge::Basic => return self.offer_password(request).await,
             Challenge::Bearer { realm, service } => {
-                let refused = |failure, detail: String| {
-                    RegistryError::new(failure, request.line(), detail).with_hint(
-                        "nothing was sent there; check the registry's token settings and the URL given for it",
-                    )
-                };
+                let refused = |failure, detail: String| RegistryError::new(failure, request.line(), detail);
                 let realm = registry.join(&realm).map_err(|_| {
                     let detail = "the realm of the challenge is not the URL of a token service";
-                    refused(Failure::Malformed, detail.to_owned())
+                    refused(Failure::Malformed, detail.to_owned()).with_hint(SENT_NOTHING)
                 })?;
-                if let Some(rule) = origin::realm_refused(registry, &realm) {
-                    let place = problem::clean(&origin::shown(&realm));
+                let place = problem::clean(&origin::shown(&realm));
+                let rule = origin::realm_refused(registry, &realm, &self.realms, self.has_credentials());
+                let named = self.realms.iter().any(|named| origin::same(named, &realm));
+                let rule = match rule {
+                    Some(rule) => Some(rule.to_owned()),
+                    None if named => None,
+                    None => transport.named_for_tokens(&realm).err(),
+                };
+                if let Some(rule) = rule {
                     let detail = format!("the registry sends for a token to {place}: {rule}");
-                    return Err(refused(Failure::Unauthorized, detail));
+                    let hint = if rule == origin::UNNAMED {
+                        format!(
+                            "nothing was sent there; if it is this registry's token service, give `--token-realm {place}`, \
+                             or `token_realms: [{place}]` in the configuration"
+                        )
+                    } else {
+                        SENT_NOTHING.to_owned()
+                    };
+                    return Err(refused(Failure::Unauthorized, detail).with_hint(hint));
                 }
                 Scheme::Bearer(TokenService::new(realm, service))
             }

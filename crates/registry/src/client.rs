@@ -1,8 +1,11 @@
-//! The transport with somebody's name on it.
+//! The transport with somebody's name on it, and an end.
+
+use std::time::Duration;
 
 use http::StatusCode;
 use lagan_model::{Failure, RegistryError};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::auth::{Authenticator, Grant};
@@ -17,6 +20,8 @@ pub(crate) struct RegistryClient {
     auth: Authenticator,
     /// As many requests as may ever be under way; the others wait here, before they take a token.
     turns: Semaphore,
+    /// When the run is over, and how long it may take in all. `None` where that is beyond what a clock can count.
+    deadline: Option<(Instant, Duration)>,
 }
 
 impl RegistryClient {
@@ -25,6 +30,9 @@ impl RegistryClient {
             transport: Transport::new(settings)?,
             auth: Authenticator::new(settings),
             turns: Semaphore::new(settings.max_concurrency.get()),
+            deadline: Instant::now()
+                .checked_add(settings.timeouts.run)
+                .map(|deadline| (deadline, settings.timeouts.run)),
         })
     }
 
@@ -45,7 +53,29 @@ impl RegistryClient {
             host = request.url.host_str(),
             repository = scope.repository().map(tracing::field::display),
         );
-        self.ask(request, scope).instrument(span).await
+        let asked = self.ask(request, scope).instrument(span);
+        self.in_time(request, asked).await
+    }
+
+    /// Cuts `work` for a request short when the time of the run is over. Then nothing new is begun either.
+    pub(crate) async fn in_time<T>(
+        &self,
+        request: &Request,
+        work: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let Some((deadline, whole)) = self.deadline else {
+            return work.await;
+        };
+        let ended = if Instant::now() < deadline {
+            tokio::time::timeout_at(deadline, work).await.ok()
+        } else {
+            None
+        };
+        ended.unwrap_or_else(|| {
+            let detail = format!("not read: the time of the run, {whole:?}, was over");
+            Err(RegistryError::new(Failure::TimeIsUp, request.line(), detail)
+                .with_hint("give the run a later deadline, or fewer repositories"))
+        })
     }
 
     async fn ask(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {

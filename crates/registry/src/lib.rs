@@ -19,6 +19,7 @@ mod count;
 mod credentials;
 mod gate;
 mod grant;
+mod guard;
 mod link;
 mod oci;
 mod origin;
@@ -31,7 +32,7 @@ mod token;
 mod transport;
 mod window;
 
-pub use address::RegistryUrl;
+pub use address::{RegistryUrl, TokenRealm};
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
 pub use oci::{ConnectError, OciRegistry};
 pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};

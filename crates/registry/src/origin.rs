@@ -25,12 +25,38 @@ pub(crate) fn shown(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
+/// The rule against a token service that only has to be named to be used.
+pub(crate) const UNNAMED: &str =
+    "credentials go to the registry's own host, and to others only where they are named";
+
+/// Whether the realm's host is the registry's own, or the domain that it is in; Docker Hub's has another.
+fn is_related(registry: &Url, realm: &Url) -> bool {
+    let (Some(Host::Domain(registry)), Some(Host::Domain(realm))) = (registry.host(), realm.host()) else {
+        return registry.host() == realm.host();
+    };
+    let is_in = |host: &str, domain: &str| {
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    (realm.contains('.') && is_in(registry, realm))
+        || registry == realm
+        || (is_in(registry, "docker.io") && realm == "auth.docker.io")
+}
+
 /// Why the token service at `realm` gets no credentials from a client of `registry`.
 ///
 /// A registry names its token service itself, so a registry that has been taken over, or whoever sits between
 /// on plain HTTP, could name any. Its own origin is as good as itself; another host must at least prove its
 /// name; and nobody sends us to services of our own machine, except a registry that runs there.
-pub(crate) fn realm_refused(registry: &Url, realm: &Url) -> Option<&'static str> {
+///
+/// Whoever has credentials to lose (`secret`) gives them to the registry's own host and to the domain that it is in,
+/// whose owner could take its place anyway, and to others only where somebody named them (`allowed`).
+pub(crate) fn realm_refused(
+    registry: &Url,
+    realm: &Url,
+    allowed: &[Url],
+    secret: bool,
+) -> Option<&'static str> {
     let (registry_here, realm_here) = (is_loopback(registry), is_loopback(realm));
     if !matches!(realm.scheme(), "http" | "https") || realm.host().is_none() {
         Some("a token service is reached by http or https")
@@ -41,7 +67,10 @@ pub(crate) fn realm_refused(registry: &Url, realm: &Url) -> Option<&'static str>
     } else if realm_here && !registry_here {
         Some("a token service on this machine is used only by a registry on this machine")
     } else if realm.scheme() == "https" || (registry.scheme() == "http" && registry_here && realm_here) {
-        None
+        let trusted = (registry_here && realm_here)
+            || allowed.iter().any(|origin| same(origin, realm))
+            || is_related(registry, realm);
+        (secret && !trusted).then_some(UNNAMED)
     } else {
         Some("a token service has the registry's own origin, or is reached by https")
     }
@@ -105,7 +134,59 @@ mod tests {
             ("https://r.example", "https://user:pw@auth.example/token", false),
             ("https://r.example", "file:///etc/passwd", false),
         ] {
-            let refused = realm_refused(&url(registry), &url(realm));
+            let refused = realm_refused(&url(registry), &url(realm), &[], false);
+            assert_eq!(refused.is_none(), allowed, "{registry} {realm}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn credentials_go_to_the_own_host_its_domain_and_those_that_are_named() {
+        let named = [url("https://auth.elsewhere.example:444")];
+        for (registry, realm, allowed) in [
+            ("https://r.example.com", "https://r.example.com/token", true),
+            ("https://r.example.com", "https://r.example.com:444/token", true),
+            ("https://r.example.com", "https://example.com/jwt/auth", true),
+            ("https://r.example.com", "https://com/token", false),
+            ("https://r.example.com", "https://auth.example.com/token", false),
+            ("https://r.example.com", "https://xr.example.com/token", false),
+            ("https://xexample.com", "https://example.com/token", false),
+            ("https://example.com", "https://auth.example.com/token", false),
+            (
+                "https://r.example.com",
+                "https://auth.elsewhere.example:444/token",
+                true,
+            ),
+            (
+                "https://r.example.com",
+                "https://auth.elsewhere.example/token",
+                false,
+            ),
+            (
+                "https://r.example.com",
+                "http://auth.elsewhere.example:444/token",
+                false,
+            ),
+            (
+                "https://registry-1.docker.io",
+                "https://auth.docker.io/token",
+                true,
+            ),
+            ("https://docker.io", "https://auth.docker.io/token", true),
+            (
+                "https://docker.io.evil.example",
+                "https://auth.docker.io/token",
+                false,
+            ),
+            (
+                "https://registry-1.docker.io",
+                "https://auth.docker.io.evil/token",
+                false,
+            ),
+            ("https://10.0.0.1", "https://10.0.0.1:444/token", true),
+            ("https://10.0.0.1", "https://0.0.1/token", false),
+            ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", true),
+        ] {
+            let refused = realm_refused(&url(registry), &url(realm), &named, true);
             assert_eq!(refused.is_none(), allowed, "{registry} {realm}: {refused:?}");
         }
     }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
-use crate::address::RegistryUrl;
+use crate::address::{RegistryUrl, TokenRealm};
 use crate::credentials::{CredentialError, CredentialSource};
 
 /// Settings that cannot be used. Nothing has been contacted.
@@ -38,6 +38,9 @@ pub enum SettingsError {
     /// The path of the protocol's own.
     #[error("the registry's URL ends in /v2")]
     UrlVersionPath,
+    /// An origin of a token service that is none.
+    #[error("a token service is named by https, its host and perhaps a port")]
+    TokenRealm,
     /// A user name that HTTP cannot carry.
     #[error("a user name must not be empty and must not hold a colon")]
     Username,
@@ -77,6 +80,7 @@ impl SettingsError {
             }
             Self::UrlQuery => Some("give the URL up to the host, or up to the path prefix"),
             Self::UrlVersionPath => Some("leave /v2 away: it is added to every request"),
+            Self::TokenRealm => Some("as in https://auth.example.com"),
             Self::CaBundleEmpty | Self::CaBundleInvalid { .. } => {
                 Some("give a PEM file with one or more `-----BEGIN CERTIFICATE-----` blocks")
             }
@@ -228,14 +232,18 @@ pub struct Timeouts {
     pub connect: Duration,
     /// One attempt in all, from its first byte sent to the last byte of the body.
     pub request: Duration,
+    /// Everything, from connecting on. What has not been read by then fails with
+    /// [`Failure::TimeIsUp`](lagan_model::Failure::TimeIsUp), at once and without a request.
+    pub run: Duration,
 }
 
 impl Default for Timeouts {
-    /// 10 s to connect, 60 s for a request.
+    /// 10 s to connect, 60 s for a request, 24 h for a run.
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
             request: Duration::from_secs(60),
+            run: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -275,6 +283,9 @@ pub struct Settings {
     pub url: RegistryUrl,
     /// Who asks; `None` asks as anybody.
     pub credentials: Option<CredentialSource>,
+    /// Token services that may have the credentials although they are neither at the registry's own host nor at the
+    /// domain that it is in. At what address they are is not looked at.
+    pub token_realms: Vec<TokenRealm>,
     /// Certificates to trust besides the system's.
     pub ca: Option<CaBundle>,
     /// What proves who we are where the registry wants a certificate; `None` offers none.
@@ -296,6 +307,7 @@ impl Settings {
             name: url.default_name().clone(),
             url,
             credentials: None,
+            token_realms: Vec::new(),
             ca: None,
             client_certificate: None,
             max_concurrency: NonZeroUsize::MIN.saturating_add(63),

@@ -4,6 +4,7 @@ use std::sync::Once;
 
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
+use crate::guard::Guard;
 use crate::origin;
 use crate::settings::{Settings, SettingsError};
 
@@ -27,7 +28,7 @@ pub fn install_crypto_provider() {
 ///
 /// Without certificates of the system the platform's verifier refuses to be made, even for plain HTTP (a
 /// container image from scratch has none): then the compiled-in ones of Mozilla are trusted instead.
-pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
+pub(crate) fn client(settings: &Settings, guard: &Guard) -> Result<Client, SettingsError> {
     install_crypto_provider();
     let extra = || -> Result<Vec<Certificate>, SettingsError> {
         let bundle = settings.ca.iter().flat_map(|ca| ca.certificates());
@@ -35,7 +36,7 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
             .map(|der| Certificate::from_der(der).map_err(SettingsError::Client))
             .collect()
     };
-    match base(settings)?.tls_certs_merge(extra()?).build() {
+    match base(settings, guard)?.tls_certs_merge(extra()?).build() {
         Ok(client) => Ok(client),
         Err(error) => {
             tracing::debug!(%error, "the system's certificates cannot be used; trusting the compiled-in ones");
@@ -43,7 +44,7 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
             for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
                 trusted.push(Certificate::from_der(der).map_err(SettingsError::Client)?);
             }
-            base(settings)?
+            base(settings, guard)?
                 .tls_certs_only(trusted)
                 .build()
                 .map_err(SettingsError::Client)
@@ -51,11 +52,12 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, SettingsError> {
     }
 }
 
-fn base(settings: &Settings) -> Result<ClientBuilder, SettingsError> {
+fn base(settings: &Settings, guard: &Guard) -> Result<ClientBuilder, SettingsError> {
     let mut builder = Client::builder()
         .user_agent(concat!("lagan/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .referer(false)
+        .dns_resolver(guard.clone())
         // Every request is counted and retried in one place, which is not this one.
         .retry(retry::never())
         .connect_timeout(settings.timeouts.connect)

@@ -17,6 +17,7 @@ use crate::action::Action;
 use crate::budget::Budget;
 use crate::count::Counters;
 use crate::gate::Gate;
+use crate::guard::{Guard, Purpose, Refused};
 use crate::settings::{Retry, Settings, SettingsError};
 use crate::{origin, problem, retry, tls};
 
@@ -102,6 +103,7 @@ impl From<RegistryError> for Broken {
 /// The way to one registry. Knows nothing of who asks.
 pub(crate) struct Transport {
     http: Client,
+    guard: Guard,
     registry: Url,
     gate: Gate,
     counters: Counters,
@@ -113,9 +115,14 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        Self::with_guard(settings, Guard::new(settings.url.url()))
+    }
+
+    fn with_guard(settings: &Settings, guard: Guard) -> Result<Self, SettingsError> {
         let budget = || Budget::new(settings.max_concurrency, settings.retry.attempts);
         Ok(Self {
-            http: tls::client(settings)?,
+            http: tls::client(settings, &guard)?,
+            guard,
             registry: settings.url.url().clone(),
             gate: Gate::new(settings.max_concurrency.get()),
             counters: Counters::default(),
@@ -127,6 +134,15 @@ impl Transport {
 
     pub(crate) fn registry(&self) -> &Url {
         &self.registry
+    }
+
+    /// Takes note that the registry sends there for a token.
+    ///
+    /// Fails, with the rule, where that is an address that it must not send to; a name is looked at when it is
+    /// resolved.
+    pub(crate) fn named_for_tokens(&self, realm: &Url) -> Result<(), String> {
+        let named = self.guard.named(realm, Purpose::Token);
+        named.map_err(|refused| refused.to_string())
     }
 
     pub(crate) fn counters(&self) -> &Counters {
@@ -257,7 +273,13 @@ impl Transport {
             Redirects::SameOrigin => Some("a redirect to another origin is not followed"),
             Redirects::Anywhere => origin::blob_redirect_refused(&self.registry, from, to),
         };
-        let Some(rule) = refused else { return Ok(()) };
+        let rule = match refused {
+            Some(rule) => rule.to_owned(),
+            None => match self.guard.named(to, Purpose::Storage) {
+                Ok(()) => return Ok(()),
+                Err(refused) => refused.to_string(),
+            },
+        };
         let detail = format!("redirected to {}: {rule}", problem::clean(&origin::shown(to)));
         let error = problem::malformed(request, detail);
         Err(match request.redirects {
@@ -366,6 +388,23 @@ fn broken(request: &Request, error: reqwest::Error) -> Broken {
             error: error.with_hint(tls_hint(tls)),
             passes: false,
         };
+    }
+    if let Some(refused) = chain(&error).find_map(|cause| cause.downcast_ref::<Refused>()) {
+        let (failure, what) = match request.kind {
+            RequestKind::Token => (
+                Failure::Unauthorized,
+                "the registry sends for a token to a place that it must not name",
+            ),
+            _ => (
+                Failure::Malformed,
+                "the registry redirects to a place that it must not name",
+            ),
+        };
+        return failed(
+            failure,
+            format!("{what}: {}", problem::clean(&refused.to_string())),
+        )
+        .into();
     }
     if error.is_timeout() {
         return Broken {

@@ -156,7 +156,7 @@ fn within(node: &Node, problems: &mut Problems<'_>) -> Read<Vec<KeepLine>> {
     })
 }
 
-fn age(node: &Node, problems: &mut Problems<'_>) -> Read<Age> {
+pub(crate) fn age(node: &Node, problems: &mut Problems<'_>) -> Read<Age> {
     let age = text(node, "a length of time", problems)?;
     age.parse().map_err(|error: lagan_policy::age::AgeError| {
         let hint = match (&error, age.parse::<u64>()) {

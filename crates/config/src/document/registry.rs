@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use lagan_model::name::NameError;
 use lagan_model::{RegistryKind, RegistryName};
 use lagan_policy::PolicySet;
+use lagan_policy::age::Age;
 use url::Url;
 
-use crate::decode::{Fields, Schema, all, choice, label, mapping, number, text, truth};
+use super::keep::age;
+use crate::decode::{Fields, Schema, all, choice, label, mapping, number, one_or_more, text, truth};
 use crate::error::{Problems, Read};
 use crate::source::Span;
 use crate::tree::{Key, Node};
@@ -32,6 +34,11 @@ pub struct RegistrySettings {
     pub repositories_file: Option<PathBuf>,
     /// Whether it may be asked what it can delete, by deletions of what does not exist.
     pub probe: bool,
+    /// How long a run may take; `None`: the default.
+    pub deadline: Option<Age>,
+    /// Origins besides the registry's own that may have the credentials for a token, as they were written: https, a
+    /// host, perhaps a port, and nothing else.
+    pub token_realms: Vec<String>,
     /// The policies for it, in the order of the document.
     pub policies: PolicySet,
 }
@@ -87,6 +94,8 @@ const SCHEMA: Schema = Schema {
         "max_concurrency",
         "repositories_file",
         "probe",
+        "deadline",
+        "token_realms",
     ],
     later: &["aliases"],
 };
@@ -140,6 +149,10 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
     let repositories_file = fields.optional("repositories_file", |node| path(node, problems));
     let probe = fields.optional("probe", |node| truth(node, problems));
     let max_concurrency = fields.optional("max_concurrency", |node| concurrency(node, problems));
+    let deadline = fields.optional("deadline", |node| age(node, problems));
+    let token_realms = fields.optional("token_realms", |node| {
+        one_or_more(node, "an origin", problems, token_realm)
+    });
     Ok(RegistrySettings {
         name: name?,
         url: url?,
@@ -149,6 +162,8 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         max_concurrency: max_concurrency?,
         repositories_file: repositories_file?,
         probe: probe?.unwrap_or(false),
+        deadline: deadline?,
+        token_realms: token_realms?.unwrap_or_default(),
         policies: PolicySet::default(),
     })
 }
@@ -186,6 +201,26 @@ fn url(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
         Some((message, hint)) => Err(problems.report(node.span, message, Some(hint.to_owned()))),
         None => Ok(written.to_owned()),
     }
+}
+
+fn token_realm(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
+    let written = text(node, "an origin", problems)?;
+    let origin = |url: &Url| {
+        let whole = [url.path(), url.username(), url.query().unwrap_or_default()].concat();
+        url.scheme() == "https" && whole == "/" && url.password().is_none() && url.fragment().is_none()
+    };
+    if Url::parse(written).is_ok_and(|url| origin(&url)) {
+        return Ok(written.to_owned());
+    }
+    if written.contains(['@', '?', '#']) {
+        problems.hide(node.span);
+    }
+    let message = "a token service is named by https, its host and perhaps a port";
+    Err(problems.report(
+        node.span,
+        message,
+        Some("as in https://auth.example.com".to_owned()),
+    ))
 }
 
 fn kind(node: &Node, problems: &mut Problems<'_>) -> Read<Option<RegistryKind>> {

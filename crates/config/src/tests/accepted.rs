@@ -104,6 +104,23 @@ fn json_is_read_as_well() {
 }
 
 #[test]
+fn a_registry_may_have_a_deadline_and_token_services_elsewhere() {
+    let text = "registries: {a: {url: https://a, deadline: 1h30min, token_realms: https://auth.example.com},\n\
+                b: {url: https://b, token_realms: [https://one.example, 'https://two.example:444/']}, c: {url: https://c}}";
+    let config = config(text);
+    let of = |index: usize| {
+        let registry = &config.registries[index];
+        (
+            registry.deadline.as_ref().map(|age| age.delta().num_minutes()),
+            registry.token_realms.as_slice(),
+        )
+    };
+    assert_eq!(of(0), (Some(90), &["https://auth.example.com".to_owned()][..]));
+    assert_eq!(of(1).1.len(), 2);
+    assert_eq!(of(2), (None, &[][..]));
+}
+
+#[test]
 fn a_selection_reads_as_it_is_documented() {
     let select = rule(
         r#"{tags: ["*-rc.*", "build-*"], exclude: "*-keep", regex: '^pr-\d+$', version: ">=1.0.0, <2.0.0"}"#,

@@ -180,6 +180,15 @@ fn registries_and_what_refers_to_them() {
                 ],
             ),
             (
+                "registries: {a: {url: http://h, deadline: 30, token_realms: [http://a.example, https://a.example/token]}}",
+                &[
+                    "1:43 `30` cannot be read: a length of time reads `30d`, `12h`, `2w`, `90min` or `45s`, \
+             or several of them as in `1d12h` [`30d` is 30 days]",
+                    "1:62 a token service is named by https, its host and perhaps a port [as in https://auth.example.com]",
+                    "1:80 a token service is named by https, its host and perhaps a port [as in https://auth.example.com]",
+                ],
+            ),
+            (
                 "registries:\n  a:\n    url: http://h\n    kind: harbor\n    tls: {client_cert_file: x}\n\
              \x20   credentials: {username: 'a:b'}\n    max_concurrency: 0\n    aliases: [x]\n",
                 &[

@@ -65,7 +65,8 @@ impl OciRegistry {
             redirects: Redirects::SameOrigin,
             action: Action::Read,
         };
-        let answer = client.transport().send(&request, None).await;
+        let sent = client.transport().send(&request, None);
+        let answer = client.in_time(&request, sent).await;
         let answer = answer.map_err(|error| as_ping(&request, error))?;
         let learnt = match answer.status {
             StatusCode::OK if !speaks_registry(&answer) => {
@@ -76,7 +77,7 @@ impl OciRegistry {
                 Some(challenge) => {
                     client
                         .auth()
-                        .learn(&request, settings.url.url(), challenge)
+                        .learn(&request, client.transport(), challenge)
                         .await?
                 }
                 None => false,

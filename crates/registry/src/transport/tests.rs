@@ -138,3 +138,43 @@ async fn a_change_follows_no_redirect_not_even_at_home() {
         assert_eq!(reached.load(Ordering::SeqCst), before + 1);
     }
 }
+
+/// The registry is public, and sends for a token to a name that resolves to where this test listens.
+#[tokio::test]
+async fn a_token_service_whose_name_leads_inside_gets_no_request() {
+    let (url, reached) = server(Some(
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    ))
+    .await;
+    let lookup =
+        |name: String| -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<std::net::IpAddr>>> + Send>> {
+            let address = if name == "registry.example" {
+                [203, 0, 113, 1]
+            } else {
+                [127, 0, 0, 1]
+            };
+            Box::pin(std::future::ready(Ok(vec![address.into()])))
+        };
+    let settings = Settings::new("https://registry.example".parse().unwrap());
+    let transport = Transport::with_guard(&settings, Guard::with_lookup(settings.url.url(), lookup)).unwrap();
+    let realm: Url = format!("http://auth.example:{}/token", url.port().unwrap())
+        .parse()
+        .unwrap();
+    let mut request = request(&realm, Action::Read);
+    request.kind = RequestKind::Token;
+
+    transport.named_for_tokens(&realm).unwrap();
+    let error = transport.send(&request, None).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Unauthorized);
+    let expected = "auth.example is at 127.0.0.1, an address of this machine, and the registry is elsewhere";
+    assert!(error.to_string().ends_with(expected), "{error}");
+    assert_eq!(reached.load(Ordering::SeqCst), 0);
+
+    // The same name reaches it where somebody else than the registry named it: the name does lead there.
+    let named_by_nobody: Url = format!("http://other.example:{}/token", url.port().unwrap())
+        .parse()
+        .unwrap();
+    request.url = named_by_nobody;
+    transport.send(&request, None).await.unwrap();
+    assert_eq!(reached.load(Ordering::SeqCst), 1);
+}

@@ -1,10 +1,14 @@
 //! Answers that would take all memory, all stack or all time.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use lagan_model::{Failure, Reference, RegistryRead as _};
-use lagan_registry::{MAX_LISTING_BYTES, MAX_PAGE_BYTES};
+use lagan_registry::{ConnectError, MAX_LISTING_BYTES, MAX_PAGE_BYTES, OciRegistry};
 
-use crate::support::{INDEX_TYPE, MANIFEST_TYPE, Seen, Server, app, image, index, json, linked, respond};
+use crate::support::{
+    INDEX_TYPE, MANIFEST_TYPE, Seen, Server, app, image, index, json, linked, respond, settings,
+};
 
 /// The same document with a field that nobody asks for, nested this deep in all.
 fn deeper(document: &str, depth: usize) -> String {
@@ -103,4 +107,55 @@ async fn pages_that_are_too_large_together_are_not_read_to_the_end() {
     assert_eq!(error.failure(), Failure::TooLarge);
     assert!(error.to_string().contains("together"), "{error}");
     assert_eq!(server.log().len(), MAX_LISTING_BYTES / MAX_PAGE_BYTES + 1);
+}
+
+#[tokio::test]
+async fn when_the_time_of_the_run_is_over_whatever_waits_ends_and_nothing_more_is_asked() {
+    let server = Server::registry(|seen| match seen.path.as_str() {
+        "/v2/team/quick/tags/list" => json(200, r#"{"tags":["a"]}"#),
+        _ => respond(503, &[("retry-after", "3600")], ""),
+    })
+    .await;
+    let mut short = server.settings();
+    short.timeouts.run = Duration::from_secs(1800);
+    short.retry.longest_asked = Duration::from_secs(3600);
+    let registry = OciRegistry::connect(short).await.unwrap();
+    let quick = "team/quick".parse().unwrap();
+    registry.list_tags(&quick).await.unwrap();
+
+    // Pauses on the virtual clock: the run would go on in an hour, and ends in half of one.
+    tokio::time::pause();
+    let repository = app();
+    let began = tokio::time::Instant::now();
+    let waiting = (0..100).map(|_| registry.list_tags(&repository));
+    for tags in futures_util::future::join_all(waiting).await {
+        let error = tags.unwrap_err();
+        assert_eq!(error.failure(), Failure::TimeIsUp, "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("not read: the time of the run, 1800s, was over"),
+            "{error}"
+        );
+    }
+    assert!(began.elapsed() <= Duration::from_secs(1801));
+    let asked = server.log().len();
+    for _ in 0..3 {
+        assert_eq!(
+            registry.list_tags(&quick).await.unwrap_err().failure(),
+            Failure::TimeIsUp
+        );
+    }
+    assert_eq!(server.log().len(), asked);
+}
+
+#[tokio::test]
+async fn a_registry_that_never_answers_the_first_request_ends_with_the_run() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut short = settings(&format!("http://{}", silent.local_addr().unwrap()));
+    short.timeouts.run = Duration::from_millis(50);
+    match OciRegistry::connect(short).await {
+        Err(ConnectError::Registry(error)) => assert_eq!(error.failure(), Failure::TimeIsUp),
+        other => panic!("{other:?}"),
+    }
 }
