@@ -87,6 +87,9 @@ impl SettingsError {
             Self::Credentials(CredentialError::NoneFor { .. }) => Some(
                 "its `auths`, `credHelpers` and `credsStore` are looked at; log in with docker, or name another file",
             ),
+            Self::Credentials(CredentialError::Ambiguous { .. }) => Some(
+                "name another file that has one key for the registry, or give a user name and a password file",
+            ),
             Self::ClientCertificate(_) => Some(
                 "give a PEM file with the certificate, and those between it and its authority, and one with its key",
             ),

@@ -45,6 +45,16 @@ pub enum CredentialError {
         /// Host, and port where one is given.
         host: String,
     },
+    /// A docker configuration with several keys for parts of the registry, and none for all of it.
+    #[error("`{keys}` of {path} has several keys for parts of {host} and none for all of it")]
+    Ambiguous {
+        /// The file.
+        path: PathBuf,
+        /// Host, and port where one is given.
+        host: String,
+        /// Which keys.
+        keys: &'static str,
+    },
     /// A credential helper that does not help.
     #[error("the credential helper {helper} {reason}")]
     Helper {

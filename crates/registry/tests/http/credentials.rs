@@ -297,3 +297,23 @@ async fn an_identity_token_is_posted_to_the_token_service_and_goes_nowhere_else(
         );
     }
 }
+
+#[tokio::test]
+async fn keys_for_teams_are_used_where_there_is_one_and_not_guessed_where_there_are_several() {
+    let server = Server::start(|seen| accepting(seen, BASIC)).await;
+    let folder = TempDir::new().unwrap();
+    let right = r#"{"auth":"Y2k6czNjcmV0"}"#;
+    let wrong = r#"{"auth":"d3Jvbmc6d3Jvbmc="}"#;
+    for content in [
+        format!(r#"{{"auths":{{"HOST/team":{right}}}}}"#),
+        format!(r#"{{"auths":{{"HOST/a":{wrong},"HOST":{right},"HOST/b":{wrong}}}}}"#),
+    ] {
+        let registry = OciRegistry::connect(docker(&server, config(&folder, &server, &content))).await;
+        assert!(registry.is_ok(), "{content}: {registry:?}");
+    }
+    let several = format!(r#"{{"auths":{{"HOST/a":{right},"HOST/b":{right}}}}}"#);
+    let before = server.whole_log().len();
+    let text = refusal(docker(&server, config(&folder, &server, &several))).await;
+    assert!(text.contains("several keys for parts of 127.0.0.1"), "{text}");
+    assert_eq!(server.whole_log().len(), before);
+}
