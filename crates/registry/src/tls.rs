@@ -62,6 +62,10 @@ fn base(settings: &Settings, guard: &Guard) -> Result<ClientBuilder, SettingsErr
         .retry(retry::never())
         .connect_timeout(settings.timeouts.connect)
         .timeout(settings.timeouts.request)
+        // Over HTTP/2 everything goes through one connection. One that died in silence would take every further
+        // attempt with it, since a request that waits in vain does not close it.
+        .http2_keep_alive_interval(settings.timeouts.request / 3)
+        .http2_keep_alive_timeout(settings.timeouts.request / 3)
         .pool_max_idle_per_host(settings.max_concurrency.get());
     if let Some(certificate) = &settings.client_certificate {
         builder = builder.identity(certificate.identity()?);

@@ -7,13 +7,16 @@
 )]
 
 mod authentication;
+mod authority;
 mod connecting;
 mod content;
 mod credentials;
 mod hostile;
+mod http2;
 mod limits;
 mod listings;
 mod probe;
+mod proxies;
 mod referrers;
 mod retries;
 mod secrets;

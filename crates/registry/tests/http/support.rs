@@ -53,7 +53,9 @@ impl Server {
             move |method: Method, uri: Uri, headers: HeaderMap, body: String| {
                 let (kept, server, answer) = (Arc::clone(&kept), server.clone(), Arc::clone(&answer));
                 async move {
-                    let parsed: url::Url = format!("{server}{uri}").parse().unwrap();
+                    // Through a proxy a request names its host as well.
+                    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+                    let parsed: url::Url = format!("{server}{target}").parse().unwrap();
                     let mut seen = Seen {
                         method: method.to_string(),
                         path: uri.path().to_owned(),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use lagan_model::{Failure, RegistryRead as _};
 use lagan_registry::{CaBundle, ClientCertificate, ConnectError, OciRegistry, Settings};
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -12,40 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::support::{app, settings};
-
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: Certificate,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        Self {
-            issuer: Issuer::new(params, key),
-            certificate,
-        }
-    }
-
-    fn issue(&self, name: &str) -> (Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
-    }
-
-    fn client(&self) -> ClientCertificate {
-        let (certificate, key) = self.issue("lagan");
-        ClientCertificate::from_pem(certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap()
-    }
-
-    fn bundle(&self) -> CaBundle {
-        CaBundle::from_pem(self.certificate.pem().as_bytes()).unwrap()
-    }
-}
+use crate::authority::{Authority, SecureServer};
+use crate::support::{Server, app, json, respond, settings};
 
 /// A registry behind TLS that answers only those with a certificate of the authority; its URL.
 async fn start(authority: &Authority) -> String {
@@ -162,4 +129,48 @@ fn a_certificate_without_its_own_key_is_refused_and_the_key_is_never_shown() {
         !shown.contains("PRIVATE") && !shown.contains(key.lines().nth(1).unwrap()),
         "{shown}"
     );
+}
+
+/// The same host and another port, or another scheme, is another origin: whoever listens there is somebody else.
+#[tokio::test]
+async fn nothing_leads_from_https_to_plain_http() {
+    let authority = Authority::new();
+    let other = Server::start(|_| json(200, r#"{"tags":["b"]}"#)).await;
+    let to = format!("{}/elsewhere", other.url);
+    let link = format!("<{}/v2/linked/tags/list?last=a>; rel=\"next\"", other.url);
+    let server = SecureServer::start(&authority, "127.0.0.1", 100, move |reached| {
+        match reached.path.as_str() {
+            "/v2/" => json(200, "{}"),
+            "/v2/linked/tags/list" => respond(200, &[("link", &link)], r#"{"tags":["a"]}"#),
+            _ => respond(307, &[("location", &to)], ""),
+        }
+    })
+    .await;
+    let url = format!("https://127.0.0.1:{}", server.port);
+    let mut settings = with(&url, Some(authority.bundle()), None);
+    settings.credentials = Some(
+        lagan_registry::Credentials::new("ci", "s3cret".into())
+            .unwrap()
+            .into(),
+    );
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    let digest = lagan_model::Digest::of(b"x");
+    let errors = [
+        registry.list_tags(&app()).await.map(drop).unwrap_err(),
+        registry
+            .list_tags(&"linked".parse().unwrap())
+            .await
+            .map(drop)
+            .unwrap_err(),
+        registry.referrers(&app(), &digest).await.map(drop).unwrap_err(),
+        registry
+            .config_blob(&app(), &digest, 10)
+            .await
+            .map(drop)
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.failure(), Failure::Malformed, "{error}");
+    }
+    assert!(other.whole_log().is_empty());
 }
