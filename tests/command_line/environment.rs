@@ -111,3 +111,20 @@ policies: {{p: {{repositories: '**', rules: [{{select: {{channel: rc}}, keep: {{
     assert!(inline.stderr.contains("password_file"), "{}", inline.stderr);
     assert!(!inline.said().contains(PASSWORD), "{}", inline.said());
 }
+
+#[tokio::test]
+async fn a_password_may_come_through_a_pipe() {
+    let sandbox = guarded().await;
+    let place = Place::new();
+    let pipe = place.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    // Opening it waits for who reads it.
+    let written = std::thread::spawn(move || std::fs::write(pipe, format!("{PASSWORD}\n")));
+    let line = "--select channel=rc --keep last=1,by=version --username ci --password-file pipe";
+    place
+        .run(&format!("plan --registry {} {line}", sandbox.url()))
+        .await
+        .exits(0);
+    written.join().unwrap().unwrap();
+}

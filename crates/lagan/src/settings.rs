@@ -130,9 +130,13 @@ fn configured(credentials: &Configured) -> Result<CredentialSource, Failure> {
     }
 }
 
-/// The file is read now, for errors before anything is contacted, and again whenever it changes.
+/// The file is read now, for errors before anything is contacted, and again whenever it changes. A pipe gives what it
+/// holds only once.
 fn with_password_file(username: &str, path: &Path) -> Result<CredentialSource, Failure> {
-    Credentials::new(username, password_file(path)?)?;
+    let credentials = Credentials::new(username, password_file(path)?)?;
+    if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(credentials.into());
+    }
     Ok(CredentialSource::PasswordFile {
         username: username.to_owned(),
         path: path.to_owned(),

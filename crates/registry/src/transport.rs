@@ -182,7 +182,7 @@ impl Transport {
                 Err(broken) => broken.passes,
             };
             let budget = self.budget(request);
-            if !passes {
+            if !passes && outcome.is_ok() {
                 budget.answered();
             }
             if !passes || !request.action.is_repeatable() {

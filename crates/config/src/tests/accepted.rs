@@ -121,6 +121,21 @@ fn a_registry_may_have_a_deadline_and_token_services_elsewhere() {
 }
 
 #[test]
+fn the_documentation_of_connecting_shows_a_configuration_that_loads() {
+    let page = include_str!("../../../../docs/connecting.md");
+    let yaml: String = page
+        .lines()
+        .skip_while(|line| *line != "    registries:")
+        .map_while(|line| line.strip_prefix("    "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let config = config(&yaml);
+    let registry = &config.registries[0];
+    assert!(registry.credentials.is_some() && registry.tls.client.is_some() && registry.deadline.is_some());
+    assert_eq!(registry.token_realms, ["https://auth.example.com"]);
+}
+
+#[test]
 fn a_selection_reads_as_it_is_documented() {
     let select = rule(
         r#"{tags: ["*-rc.*", "build-*"], exclude: "*-keep", regex: '^pr-\d+$', version: ">=1.0.0, <2.0.0"}"#,

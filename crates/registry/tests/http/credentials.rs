@@ -317,3 +317,39 @@ async fn keys_for_teams_are_used_where_there_is_one_and_not_guessed_where_there_
     assert!(text.contains("several keys for parts of 127.0.0.1"), "{text}");
     assert_eq!(server.whole_log().len(), before);
 }
+
+/// Kubernetes writes a new folder and swaps the link to it; the name of the file stays the same.
+#[tokio::test]
+async fn a_mounted_secret_that_is_swapped_is_read_anew() {
+    let folder = TempDir::new().unwrap();
+    let good = Arc::new(AtomicUsize::new(0));
+    let now = Arc::clone(&good);
+    let server =
+        Server::start(move |seen| accepting(seen, [BASIC, CHANGED][now.load(Ordering::SeqCst)])).await;
+    let host = server.url.trim_start_matches("http://");
+    for (version, auth) in [("v1", "Y2k6czNjcmV0"), ("v2", "Y2k6Y2hhbmdlZA==")] {
+        fs::create_dir(folder.path().join(version)).unwrap();
+        let content = format!(r#"{{"auths":{{"{host}":{{"auth":"{auth}"}}}}}}"#);
+        fs::write(folder.path().join(version).join(".dockerconfigjson"), content).unwrap();
+    }
+    let link = |version: &str| {
+        let new = folder.path().join("..data_tmp");
+        std::os::unix::fs::symlink(version, &new).unwrap();
+        fs::rename(new, folder.path().join("..data")).unwrap();
+    };
+    link("v1");
+    let name = folder.path().join(".dockerconfigjson");
+    std::os::unix::fs::symlink("..data/.dockerconfigjson", name).unwrap();
+    let config = DockerConfig::new(folder.path().to_owned(), Vec::new());
+    let registry = OciRegistry::connect(docker(&server, config)).await.unwrap();
+    registry.list_tags(&app()).await.unwrap();
+    link("v2");
+    good.store(1, Ordering::SeqCst);
+    let before = server.log().len();
+    registry.list_tags(&app()).await.unwrap();
+    assert_eq!(
+        server.log().len(),
+        before + 1,
+        "the change was seen before it was refused"
+    );
+}
