@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scope_asks_for_no_more_than_the_request_needs() {
+    fn a_scope_asks_for_no_more_than_its_request_needs() {
         let name: RepositoryName = "team/app".parse().unwrap();
         for (scope, actions) in [
             (Scope::Pull(name.clone()), "pull"),
