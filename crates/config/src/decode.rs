@@ -295,11 +295,11 @@ pub(crate) fn truth(node: &Node, problems: &mut Problems<'_>) -> Read<bool> {
     match &node.value {
         Value::Scalar {
             text,
-            style: Style::Plain,
+            style: Style::Plain | Style::Argument,
         } if text == "true" => Ok(true),
         Value::Scalar {
             text,
-            style: Style::Plain,
+            style: Style::Plain | Style::Argument,
         } if text == "false" => Ok(false),
         Value::Refused(reported) => Err(*reported),
         _ => Err(wrong_type(node, "expected true or false", None, problems)),

@@ -23,6 +23,7 @@
 mod decode;
 mod document;
 mod error;
+mod native;
 mod one_liner;
 mod repository_list;
 mod source;
@@ -37,6 +38,7 @@ pub use document::registry::{
     ClientCertificateFiles, Credentials, RegistrySettings, SecretSource, TlsSettings,
 };
 pub use error::{ConfigError, ConfigErrors};
+pub use native::{native_file, native_policy};
 pub use one_liner::{OneLiner, one_liner};
 pub use repository_list::{MAX_LIST, repository_list};
 pub use source::MAX_DOCUMENT;

@@ -1,14 +1,16 @@
 //! A policy from arguments of the command line.
 //!
 //! An argument of `--select` is one condition, `key=value`, its value taken whole, since a version range holds
-//! commas: `--select 'version=>=1.0.0, <2.0.0'`. Given twice, `tags`, `exclude` and `channel` are alternatives,
-//! as in a list.
+//! commas: `--select 'version=>=1.0.0, <2.0.0'`. Given twice, `tags`, `exclude`, `channel`, `media_type` and
+//! `artifact_type` are alternatives, as in a list. `label=tier=scratch` names one label; other keys must hold as
+//! well, other values of the same key are alternatives.
 //!
 //! An argument of `--keep` is `all`, `none`, or `key=value` pairs with commas between them, with the keys of `keep`
 //! in a document: `last=10,by=version,per=variant`. A length of time names its clock, `within=created:30d`. Given
 //! twice, what any of them keeps is kept.
 //!
-//! An argument of `--protect` is a glob over tags, or one of `tags=`, `regex=` and `channel=`. No tag holds `=`.
+//! An argument of `--protect` is a glob over tags, or one of `tags=`, `regex=`, `channel=`, `label=` and
+//! `signed=true`. No tag holds `=`.
 
 use lagan_policy::{Keep, Limits, Mode, Policy, PolicyName, Protection, Rule, Select, VersionTable};
 
@@ -42,7 +44,10 @@ const KEEP: &str = "--keep";
 const PROTECT: &str = "--protect";
 
 /// Keys of a selection that hold a list.
-const LISTS: &[&str] = &["tags", "exclude", "channel"];
+const LISTS: &[&str] = &["tags", "exclude", "channel", "media_type", "artifact_type"];
+
+/// How an argument names one label, `label=tier=scratch`; in a document these are a mapping, `labels`.
+const LABEL: &str = "label";
 
 /// Makes a policy of one rule. It is named `command line`, and is a dry run.
 ///
@@ -207,6 +212,9 @@ fn condition(
             Some(hint),
         ));
     };
+    if key.text == LABEL {
+        return label(key, value, entries, problems);
+    }
     match entries.iter_mut().find(|(known, _)| known.text == key.text) {
         None if LISTS.contains(&key.text) => {
             entries.push((
@@ -233,6 +241,59 @@ fn condition(
     Ok(())
 }
 
+/// Adds `tier=scratch` to the mapping of labels.
+fn label(
+    key: Argument<'_>,
+    value: Argument<'_>,
+    entries: &mut Vec<(Key, Node)>,
+    problems: &mut Problems<'_>,
+) -> Read<()> {
+    let (name, glob) = pair_of_label(value, problems)?;
+    let position = match entries.iter().position(|(known, _)| known.text == "labels") {
+        Some(position) => position,
+        None => {
+            let labels = Key {
+                span: key.span,
+                text: "labels".to_owned(),
+            };
+            entries.push((labels, Node::mapping(Vec::new(), value.span)));
+            entries.len() - 1
+        }
+    };
+    let Value::Mapping { entries, .. } = &mut entries[position].1.value else {
+        return Err(problems.report(key.span, "labels are given twice", None));
+    };
+    let known = entries.iter_mut().find(|(known, _)| known.text == name.text);
+    if let Some((
+        _,
+        Node {
+            value: Value::Sequence(values),
+            ..
+        },
+    )) = known
+    {
+        values.push(glob.node());
+    } else {
+        let values = Node {
+            span: glob.span,
+            value: Value::Sequence(vec![glob.node()]),
+        };
+        entries.push((name.key(), values));
+    }
+    Ok(())
+}
+
+fn pair_of_label<'a>(value: Argument<'a>, problems: &mut Problems<'_>) -> Read<(Argument<'a>, Argument<'a>)> {
+    value.split('=').ok_or_else(|| {
+        let hint = format!("`label={}=*` takes any value", value.text);
+        problems.report(
+            value.span,
+            format!("{} with which value?", quoted(value.text)),
+            Some(hint),
+        )
+    })
+}
+
 fn kept(
     given: &[Argument<'_>],
     select: Option<&Select>,
@@ -246,26 +307,32 @@ fn kept(
         end,
         problems,
     )?;
-    let lines = all(given, |argument| {
-        let alone = !argument.text.contains('=');
-        if alone && given.len() > 1 && matches!(argument.text, "all" | "none") {
-            let message = format!(
-                "{} stands alone: there are other lines to keep",
-                quoted(argument.text)
-            );
-            return Err(problems.report(argument.span, message, None));
+    let is_word = |argument: &Argument<'_>| !argument.text.contains('=');
+    let keep = match given {
+        [only] if is_word(only) => keep::decode(&only.node(), only.span, select, problems)?,
+        several => {
+            let parts = all(several, |argument| {
+                if matches!(argument.text, "all" | "none") {
+                    let message = format!(
+                        "{} stands alone: there are other lines to keep",
+                        quoted(argument.text)
+                    );
+                    return Err(problems.report(argument.span, message, None));
+                }
+                if is_word(argument) {
+                    // No word but these two is read: this reports what was meant.
+                    keep::decode(&argument.node(), argument.span, select, problems)?;
+                }
+                let node = pairs(*argument, problems)?;
+                keep::lines(&node, argument.span, select, problems)
+            })?;
+            keep::joined(parts, problems)?
         }
-        let node = if alone {
-            argument.node()
-        } else {
-            pairs(*argument, problems)?
-        };
-        keep::decode(&node, argument.span, select, problems).map(|keep| keep.lines)
-    })?;
-    let keep = Keep {
-        lines: lines.concat(),
     };
-    rule::check_leaves_one(&keep, allowed, given[0].span, problems)?;
+    if let Some(select) = select {
+        rule::check_can_keep(select, &keep, given[0].span, problems)?;
+    }
+    rule::check_leaves_one(select, &keep, allowed, given[0].span, problems)?;
     Ok(keep)
 }
 
@@ -300,7 +367,7 @@ fn pairs(argument: Argument<'_>, problems: &mut Problems<'_>) -> Read<Node> {
             return Err(problems.report(key.span, format!("{} is given twice", quoted(key.text)), hint));
         }
         let node = match value.split(':') {
-            Some((clock, age)) if key.text == "within" => {
+            Some((clock, age)) if matches!(key.text, "within" | "unless_older_than") => {
                 Node::mapping(vec![(clock.key(), age.node())], value.span)
             }
             _ => value.node(),
@@ -313,6 +380,11 @@ fn pairs(argument: Argument<'_>, problems: &mut Problems<'_>) -> Read<Node> {
 
 fn protection(argument: &Argument<'_>, problems: &mut Problems<'_>) -> Read<Vec<Protection>> {
     let item = match argument.split('=') {
+        Some((key, value)) if key.text == LABEL => {
+            let mut entries = Vec::new();
+            label(key, value, &mut entries, problems)?;
+            Node::mapping(entries, argument.span)
+        }
         Some((key, value)) => Node::mapping(vec![(key.key(), value.node())], argument.span),
         None => argument.node(),
     };

@@ -5,6 +5,7 @@ use crate::ConfigErrors;
 mod accepted;
 mod arguments;
 mod laws;
+mod native;
 mod refused;
 
 /// Every error in one line: place, message, hint.

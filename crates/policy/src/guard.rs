@@ -3,7 +3,7 @@
 use lagan_model::RepositoryName;
 use serde::{Deserialize, Serialize};
 
-use crate::document::Limits;
+use crate::document::{LimitOverride, Limits};
 use crate::plan::{Action, RepositoryPlan};
 
 /// The limits that guards hold, by the names that documents and `--override-limit` use.
@@ -16,9 +16,19 @@ pub enum Guard {
     MaxPercentPerRepository,
     /// How many tagged artifacts stay in a repository.
     KeepAtLeast,
+    /// Manifests and untags in one run, against those of the last runs.
+    MaxChangeFromLastRun,
 }
 
 impl Guard {
+    /// Every limit.
+    pub const ALL: [Self; 4] = [
+        Self::MaxDeletions,
+        Self::MaxPercentPerRepository,
+        Self::KeepAtLeast,
+        Self::MaxChangeFromLastRun,
+    ];
+
     /// As documents write it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -26,6 +36,7 @@ impl Guard {
             Self::MaxDeletions => "max_deletions",
             Self::MaxPercentPerRepository => "max_percent_per_repository",
             Self::KeepAtLeast => "keep_at_least",
+            Self::MaxChangeFromLastRun => "max_change_from_last_run",
         }
     }
 }
@@ -45,10 +56,35 @@ pub struct GuardReport {
     pub refuses: bool,
 }
 
+/// What the last completed runs did, the newest first: manifests deleted and tags taken off, of each run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunHistory(pub Vec<u64>);
+
+impl RunHistory {
+    /// How many runs count.
+    pub const RUNS: usize = 5;
+
+    /// What no run is refused for: a small registry's runs differ by large factors.
+    pub const FLOOR: u64 = 100;
+
+    /// The most that a run may do at `factor` times the median; `None` where no run is known.
+    ///
+    /// The median of an even number of runs is the smaller of the two in the middle.
+    #[must_use]
+    pub fn allows(&self, factor: u32) -> Option<u64> {
+        let mut runs: Vec<u64> = self.0.iter().copied().take(Self::RUNS).collect();
+        runs.sort_unstable();
+        let median = *runs.get(runs.len().checked_sub(1)? / 2)?;
+        Some(median.saturating_mul(u64::from(factor)).max(Self::FLOOR))
+    }
+}
+
 /// Folds over the repositories of a plan, and says at the end what the limits refuse.
 #[derive(Debug, Clone)]
 pub struct Guards {
-    max_deletions: Option<u64>,
+    run: Limits,
+    history: RunHistory,
+    overrides: Vec<LimitOverride>,
     deletions: u64,
     reports: Vec<GuardReport>,
 }
@@ -58,16 +94,39 @@ impl Guards {
     #[must_use]
     pub fn new(run: &Limits) -> Self {
         Self {
-            max_deletions: run.max_deletions,
+            run: run.clone(),
+            history: RunHistory::default(),
+            overrides: Vec::new(),
             deletions: 0,
             reports: Vec::new(),
         }
+    }
+
+    /// Guards that know the last runs; without, nothing is held against these.
+    #[must_use]
+    pub fn after(mut self, history: RunHistory) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// Guards of which some hold something else, in this run, than the policies say.
+    #[must_use]
+    pub fn overridden(mut self, by: &[LimitOverride]) -> Self {
+        self.overrides = by.to_vec();
+        self.run = self.in_force(&self.run);
+        self
+    }
+
+    fn in_force(&self, limits: &Limits) -> Limits {
+        let overrides = self.overrides.iter().copied();
+        overrides.fold(limits.clone(), Limits::overridden)
     }
 
     /// Adds a repository, with the limits of the policies that name it. Returns the limit that holds it back.
     ///
     /// A repository that is held back is left out of the run's sum: none of its deletions would happen.
     pub fn add(&mut self, plan: &RepositoryPlan, limits: &Limits) -> Option<&GuardReport> {
+        let limits = &self.in_force(limits);
         let deleted = plan.tagged_artifacts_deleted;
         let before = self.reports.len();
         let mut held = |limit, allowed, wanted| {
@@ -109,15 +168,24 @@ impl Guards {
     /// What the limits say: those that hold back a repository in the order of the plan, then the run's own.
     #[must_use]
     pub fn finish(self) -> Vec<GuardReport> {
+        let of_run = [
+            (Guard::MaxDeletions, self.run.max_deletions),
+            (
+                Guard::MaxChangeFromLastRun,
+                self.run
+                    .max_change_from_last_run
+                    .and_then(|factor| self.history.allows(factor)),
+            ),
+        ];
         let mut reports = self.reports;
-        if let Some(allowed) = self.max_deletions {
-            reports.push(GuardReport {
-                limit: Guard::MaxDeletions,
+        for (limit, allowed) in of_run {
+            reports.extend(allowed.map(|allowed| GuardReport {
+                limit,
                 allowed,
                 wanted: self.deletions,
                 repository: None,
                 refuses: self.deletions > allowed,
-            });
+            }));
         }
         reports
     }
@@ -167,6 +235,7 @@ mod tests {
             max_deletions: deletions,
             max_percent_per_repository: percent,
             keep_at_least: least,
+            ..Limits::default()
         }
     }
 

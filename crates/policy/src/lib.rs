@@ -25,12 +25,12 @@ mod votes;
 pub use age::Age;
 pub use decide::{Context, Decision, Decisions, Depth, Step, Verdict, decide};
 pub use document::{
-    Clock, Keep, KeepLine, Limits, Mode, Order, Per, Policy, PolicyName, PolicySet, Protection,
-    ProtectionPattern, RepositoryPolicies, Rule, Select,
+    Clock, Keep, KeepLine, LimitOverride, Limits, Mode, Order, OverrideError, Per, Period, Policy,
+    PolicyName, PolicySet, Protection, ProtectionPattern, RepositoryPolicies, Rule, Select, Timezone,
 };
-pub use guard::{Guard, GuardReport, Guards};
+pub use guard::{Guard, GuardReport, Guards, RunHistory};
 pub use needs::Needs;
-pub use pattern::{RepositoryPattern, TagPattern, TagRegex};
+pub use pattern::{RepositoryPattern, TagPattern, TagRegex, TextPattern};
 pub use plan::{Action, Dependent, Kept, RepositoryPlan, Totals, Undo};
 pub use reason::Reason;
 pub use version::{Channel, TagReading, VersionRequirement, VersionTable};

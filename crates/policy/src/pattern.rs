@@ -23,13 +23,13 @@ pub enum PatternError {
     Regex(String),
 }
 
-fn compile(glob: &str) -> Result<GlobMatcher, PatternError> {
+/// With `segments`, `*` stays within one path segment: else `team/*` would match `team/a/b`.
+fn compile(glob: &str, segments: bool) -> Result<GlobMatcher, PatternError> {
     if glob.is_empty() {
         return Err(PatternError::Empty);
     }
-    // Without the literal separator, `team/*` would match `team/a/b`.
     let glob = GlobBuilder::new(glob)
-        .literal_separator(true)
+        .literal_separator(segments)
         .backslash_escape(true)
         .build();
     glob.map(|glob| glob.compile_matcher())
@@ -37,7 +37,7 @@ fn compile(glob: &str) -> Result<GlobMatcher, PatternError> {
 }
 
 macro_rules! glob_pattern {
-    ($(#[$doc:meta])* $name:ident over $over:ty) => {
+    ($(#[$doc:meta])* $name:ident over $over:ty as $text:path, segments: $segments:literal) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
@@ -49,7 +49,7 @@ macro_rules! glob_pattern {
             /// Whether the whole name matches.
             #[must_use]
             pub fn matches(&self, name: &$over) -> bool {
-                self.matcher.is_match(name.as_str())
+                self.matcher.is_match($text(name))
             }
 
             /// The pattern as it was written.
@@ -63,7 +63,7 @@ macro_rules! glob_pattern {
             type Err = PatternError;
 
             fn from_str(text: &str) -> Result<Self, PatternError> {
-                Ok(Self { text: text.to_owned(), matcher: compile(text)? })
+                Ok(Self { text: text.to_owned(), matcher: compile(text, $segments)? })
             }
         }
 
@@ -97,12 +97,17 @@ macro_rules! glob_pattern {
 
 glob_pattern! {
     /// A glob over tags, anchored at both ends: `*`, `?`, `[a-z]`, `{a,b}`. Case counts.
-    TagPattern over Tag
+    TagPattern over Tag as Tag::as_str, segments: true
 }
 
 glob_pattern! {
     /// A glob over repository names, anchored at both ends. `*` stays within one path segment, `**` does not.
-    RepositoryPattern over RepositoryName
+    RepositoryPattern over RepositoryName as RepositoryName::as_str, segments: true
+}
+
+glob_pattern! {
+    /// A glob over labels and media types, anchored at both ends. `*` matches slashes, and nothing at all.
+    TextPattern over str as std::convert::identity, segments: false
 }
 
 /// A regular expression that must match the whole tag.

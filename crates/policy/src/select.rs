@@ -23,6 +23,12 @@ pub enum Unmet {
     Channel,
     /// Its version is outside the range, or it has none.
     Version,
+    /// The rule selects what has no tag.
+    Untagged,
+    /// The rule selects attachments whose subject is gone.
+    Orphaned,
+    /// The rule selects by what is not known of it.
+    Facts,
 }
 
 impl Unmet {
@@ -37,6 +43,9 @@ impl Unmet {
             Self::Regex => "`regex` does not match the whole tag",
             Self::Channel => "it is in another channel",
             Self::Version => "its version is outside the range, or it has none",
+            Self::Untagged => "the rule selects what has no tag",
+            Self::Orphaned => "the rule selects attachments whose subject is gone",
+            Self::Facts => "what the rule selects by is not known",
         }
     }
 }
@@ -45,6 +54,12 @@ impl Select {
     /// The first condition that a tag does not meet; `None` if it is selected.
     #[must_use]
     pub fn unmet(&self, tag: &Tag, reading: &TagReading) -> Option<Unmet> {
+        if self.untagged.is_some() {
+            return Some(Unmet::Untagged);
+        }
+        if !self.is_told_by_names() {
+            return Some(Unmet::Facts);
+        }
         // Cheapest first; the order decides which condition is named, never whether the tag is selected.
         let checks = [
             (Unmet::Attachment, reading.channel != Channel::Attachment),
@@ -99,6 +114,8 @@ impl Protection {
             ProtectionPattern::Channel(channels) => channels
                 .contains(reading.channel)
                 .then(|| format!("channel {}", reading.channel)),
+            ProtectionPattern::Labels(_) => Some("labels".to_owned()),
+            ProtectionPattern::Signed => Some("signed".to_owned()),
         }
     }
 }

@@ -129,6 +129,7 @@ impl<'a> LineVotes<'a, '_> {
                 KeepLine::All => vec![Some(Reason::KeepAll { rule: rule() }); count],
                 KeepLine::Last { count, by, per } => self.last(*count, *by, per, needs),
                 KeepLine::Within { clock, age } => self.within(*clock, age, needs),
+                KeepLine::Period { .. } => vec![Some(Reason::KeepAll { rule: rule() }); count],
             };
             for (votes, vote) in votes.iter_mut().zip(of_line) {
                 votes.push(vote);

@@ -16,7 +16,8 @@ const SCHEMA: Schema = Schema {
     later: &[],
 };
 
-const MEANINGS: &[(&str, Meaning)] = &[
+/// The keys, and what a word under each means.
+pub(crate) const MEANINGS: &[(&str, Meaning)] = &[
     ("stable", Meaning::Channel(Channel::Stable)),
     ("rc", Meaning::Channel(Channel::Rc)),
     ("beta", Meaning::Channel(Channel::Beta)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 use lagan_policy::{Protection, ProtectionPattern};
 
-use super::select::{channels, globs, regex};
+use super::select::{channels, flag, globs, labels, regex};
 use crate::decode::{Fields, Schema, all, label, parsed, sequence, text};
 use crate::error::{Problems, Read};
 use crate::source::quoted;
@@ -13,8 +13,8 @@ use crate::tree::{Node, Value};
 
 const SCHEMA: Schema = Schema {
     what: "a protection",
-    keys: &["tags", "regex", "channel", "until", "why"],
-    later: &["labels"],
+    keys: &["tags", "regex", "channel", "labels", "signed", "until", "why"],
+    later: &[],
 };
 
 /// Reads the entries: globs, or mappings.
@@ -41,17 +41,21 @@ fn entry(node: &Node, problems: &mut Problems<'_>) -> Read<Protection> {
     let channel = fields.optional("channel", |node| {
         channels(node, problems).map(ProtectionPattern::Channel)
     });
+    let labels = fields.optional("labels", |node| {
+        labels(node, problems).map(ProtectionPattern::Labels)
+    });
+    let signed = flag(&fields, "signed", problems).map(|signed| signed.then_some(ProtectionPattern::Signed));
     let until = fields.optional("until", |node| date(node, problems));
     let why = fields.optional("why", |node| label(node, "the reason", problems).map(Arc::from));
     let (until, why) = (until?, why?);
-    let mut patterns = [tags?, regex?, channel?].into_iter().flatten();
+    let mut patterns = [tags?, regex?, channel?, labels?, signed?].into_iter().flatten();
     match (patterns.next(), patterns.next()) {
         (Some(pattern), None) => Ok(Protection { pattern, until, why }),
         (None, _) => {
             fields.incomplete()?;
             Err(problems.report(
                 node.span,
-                "a protection needs one of `tags`, `regex`, `channel`",
+                "a protection needs one of `tags`, `regex`, `channel`, `labels`, `signed`",
                 None,
             ))
         }
@@ -59,7 +63,7 @@ fn entry(node: &Node, problems: &mut Problems<'_>) -> Read<Protection> {
             let hint = Some("write one entry for each: protections are alternatives".to_owned());
             Err(problems.report(
                 node.span,
-                "a protection has one of `tags`, `regex`, `channel`",
+                "a protection has one of `tags`, `regex`, `channel`, `labels`, `signed`",
                 hint,
             ))
         }

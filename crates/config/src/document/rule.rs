@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lagan_policy::{Keep, Rule, VersionTable};
+use lagan_policy::{Clock, Keep, KeepLine, Order, Per, Rule, Select, VersionTable};
 
 use super::{keep, select};
 use crate::decode::{Fields, Schema, all, label, sequence, truth};
@@ -88,7 +88,7 @@ fn rule(
     fields: &Fields<'_>,
     versions: &VersionTable,
     problems: &mut Problems<'_>,
-) -> Read<(lagan_policy::Select, Keep, bool)> {
+) -> Read<(Select, Keep, bool)> {
     let select = fields
         .required(
             "select",
@@ -105,19 +105,66 @@ fn rule(
         keep_entry.and_then(|(key, node)| keep::decode(node, key.span, select.as_ref().ok(), problems));
     let allow = fields.optional("allow_empty_repository", |node| truth(node, problems));
     if let (Ok((key, _)), Ok(keep), Ok(allow), Ok(())) = (keep_entry, &keep, allow, fields.incomplete()) {
-        check_leaves_one(keep, allow.unwrap_or(false), key.span, problems)?;
+        if let Ok(select) = &select {
+            check_can_keep(select, keep, key.span, problems)?;
+        }
+        check_leaves_one(
+            select.as_ref().ok(),
+            keep,
+            allow.unwrap_or(false),
+            key.span,
+            problems,
+        )?;
     }
     Ok((select?, keep?, allow?.unwrap_or(false)))
 }
 
+/// Reports lines that say nothing of what the rule selects: what has no tag has no name to be ordered by, and
+/// attachments take no place.
+pub(crate) fn check_can_keep(
+    select: &Select,
+    keep: &Keep,
+    place: Span,
+    problems: &mut Problems<'_>,
+) -> Read<()> {
+    let wrong = |line: &KeepLine| match line {
+        KeepLine::Last { by, per, .. } if select.untagged.is_some() => match (by, per) {
+            (Order::Clock(_), Per::Repository) => None,
+            (Order::Clock(_), _) => Some(format!("what has no tag cannot be grouped per {per}")),
+            _ => Some(format!("what has no tag cannot be ordered by {by}")),
+        },
+        KeepLine::Period { per, .. } if select.untagged.is_some() && *per != Per::Repository => {
+            Some(format!("what has no tag cannot be grouped per {per}"))
+        }
+        KeepLine::Last { .. } | KeepLine::Period { .. } if select.orphaned => {
+            Some("what is attached takes no place, and is never counted".to_owned())
+        }
+        _ => None,
+    };
+    let created = select.orphaned && keep.clocks().any(|clock| clock == Clock::Created);
+    let message = keep.lines.iter().find_map(wrong);
+    match message.or_else(|| created.then(|| "what is attached has no `created` time".to_owned())) {
+        None => Ok(()),
+        Some(message) => {
+            let hint = if select.untagged.is_some() {
+                "the clocks are pushed, pulled, created and observed, per repository"
+            } else {
+                "`within` and `unless_older_than` by pushed, pulled or observed say how long it stays"
+            };
+            Err(problems.report(place, message, Some(hint.to_owned())))
+        }
+    }
+}
+
 /// Reports a rule that can leave a repository empty and does not say that it may.
 pub(crate) fn check_leaves_one(
+    select: Option<&Select>,
     keep: &Keep,
     allowed: bool,
     place: Span,
     problems: &mut Problems<'_>,
 ) -> Read<()> {
-    if allowed || keep.always_leaves_one() {
+    if allowed || keep.always_leaves_one() || select.is_some_and(Select::spares_tags) {
         return Ok(());
     }
     let hint = problems.say(

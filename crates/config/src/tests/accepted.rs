@@ -234,7 +234,11 @@ fn every_form_of_keep_that_is_documented_is_read() {
             vec![last(1, Order::Clock(Clock::Created), Per::Capture("b".into()))],
         ),
     ] {
-        assert_eq!(rule("{regex: '(?<b>.*)-x'}", keep).keep, Keep { lines }, "{keep}");
+        assert_eq!(
+            rule("{regex: '(?<b>.*)-x'}", keep).keep,
+            Keep::from(lines),
+            "{keep}"
+        );
     }
 }
 

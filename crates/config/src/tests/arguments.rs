@@ -202,7 +202,7 @@ fn wrong_arguments_are_all_named() {
             vec!["a", "--select", "tags=a", "--keep", "last=3,,by"],
             vec![
                 "3:15 something is missing at this comma",
-                "3:16 `by` has no value [a line reads KEY=VALUE, with last, by, per, within]",
+                "3:16 `by` has no value [a line reads KEY=VALUE, with last, by, per, within, daily, weekly, monthly, yearly, timezone, unless_older_than]",
             ],
         ),
         (
@@ -250,7 +250,7 @@ fn wrong_arguments_are_all_named() {
             ],
             vec![
                 "4:17 not a regular expression: unclosed group",
-                "5:11 unknown key `foo` in a protection [a protection has tags, regex, channel, until, why]",
+                "5:11 unknown key `foo` in a protection [a protection has tags, regex, channel, labels, signed, until, why]",
             ],
         ),
     ] {

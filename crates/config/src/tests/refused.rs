@@ -126,9 +126,8 @@ fn protections_and_limits() {
             (
                 "protect: [{until: 2027-01-31}, {labels: {a: b}}, {tags: a, channel: rc}]",
                 &[
-                    "3:11 a protection needs one of `tags`, `regex`, `channel`",
-                    "3:33 `labels` is not supported by this version",
-                    "3:50 a protection has one of `tags`, `regex`, `channel` \
+                    "3:11 a protection needs one of `tags`, `regex`, `channel`, `labels`, `signed`",
+                    "3:50 a protection has one of `tags`, `regex`, `channel`, `labels`, `signed` \
              [write one entry for each: protections are alternatives]",
                 ],
             ),
@@ -142,12 +141,23 @@ fn protections_and_limits() {
                 ],
             ),
             (
-                "limits: {max_deletions: many, keep_at_least: off, max_change_from_last_run: 5x}",
+                "limits: {max_deletions: many, keep_at_least: off, max_change_from_last_run: 0x}",
                 &[
                     "3:25 expected a whole number or `off`, found `many`",
                     "3:46 expected a whole number, found `off`",
-                    "3:51 `max_change_from_last_run` is not supported by this version",
+                    "3:77 0 is no factor [a factor is at least 1; `off` lifts the limit]",
                 ],
+            ),
+            (
+                "protect: [{signed: false}, {labels: {'': b}}]",
+                &[
+                    "3:20 `signed: false` is no condition [leave `signed` out: without it nothing depends on it]",
+                    "3:38 the key of a label is empty",
+                ],
+            ),
+            (
+                "limits: {max_change_from_last_run: 1.5x}",
+                &["3:36 expected a factor such as `5x`, or `off`, found `1.5`"],
             ),
             (
                 "limits: {max_percent_per_repository: 0%}",

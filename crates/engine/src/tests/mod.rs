@@ -32,7 +32,7 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
             tags: vec!["*".parse().unwrap()],
             ..Select::default()
         },
-        keep: Keep { lines: vec![keep] },
+        keep: Keep::from(vec![keep]),
         allow_empty_repository: false,
     };
     let policy = Policy {

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Clock, Depth, Guard, KeepLine, Order, PolicySet, RepositoryPattern};
+use lagan_policy::{Clock, Depth, Guard, PolicySet, RepositoryPattern};
 use lagan_registry::OciRegistry;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 
@@ -104,7 +104,7 @@ fn format(format: Format) -> PlanFormat {
 /// 3 before 4 before 5 before 0, where several hold.
 fn exit_code(outcome: &Outcome, detailed: bool) -> Exit {
     let refusing = || outcome.guards.iter().filter(|guard| guard.refuses);
-    if refusing().any(|guard| guard.limit == Guard::MaxDeletions) {
+    if refusing().any(|guard| guard.repository.is_none()) {
         Exit::Refused
     } else if outcome.totals.incomplete_repositories > 0 || refusing().next().is_some() {
         Exit::Partial
@@ -127,21 +127,8 @@ fn policy_notes(policies: &PolicySet) -> Vec<PolicyNote> {
 /// The clocks that rules read. What a clock does not know is kept, which nobody should have to find out by
 /// waiting for deletions.
 pub(super) fn clock_notes(policies: &PolicySet) -> Vec<ClockNote> {
-    let lines = policies
-        .policies
-        .iter()
-        .flat_map(|policy| &policy.rules)
-        .flat_map(|rule| &rule.keep.lines);
-    let clocks: BTreeSet<Clock> = lines
-        .filter_map(|line| match line {
-            KeepLine::Last {
-                by: Order::Clock(clock),
-                ..
-            }
-            | KeepLine::Within { clock, .. } => Some(*clock),
-            KeepLine::All | KeepLine::Last { .. } => None,
-        })
-        .collect();
+    let rules = policies.policies.iter().flat_map(|policy| &policy.rules);
+    let clocks: BTreeSet<Clock> = rules.flat_map(|rule| rule.keep.clocks()).collect();
     clocks
         .into_iter()
         .map(|clock| {

@@ -1,4 +1,7 @@
+use chrono::NaiveDate;
+
 use super::*;
+use crate::version::ChannelSet;
 use crate::version::{Channel, Meaning};
 
 fn policy() -> Policy {
@@ -14,20 +17,18 @@ fn policy() -> Policy {
                 version: Some(">=1.0.0".parse().unwrap()),
                 ..Select::default()
             },
-            keep: Keep {
-                lines: vec![
-                    KeepLine::Last {
-                        count: 10,
-                        by: Order::Version,
-                        per: Per::Variant,
-                    },
-                    KeepLine::Within {
-                        clock: Clock::Created,
-                        age: "30d".parse().unwrap(),
-                    },
-                    KeepLine::All,
-                ],
-            },
+            keep: Keep::from(vec![
+                KeepLine::Last {
+                    count: 10,
+                    by: Order::Version,
+                    per: Per::Variant,
+                },
+                KeepLine::Within {
+                    clock: Clock::Created,
+                    age: "30d".parse().unwrap(),
+                },
+                KeepLine::All,
+            ]),
             allow_empty_repository: false,
         }],
         protect: vec![Protection {
@@ -115,6 +116,7 @@ fn the_strictest_of_all_limits_holds() {
         max_deletions: deletions,
         max_percent_per_repository: percent,
         keep_at_least: least,
+        ..Limits::default()
     };
     let both = limits(None, Some(50), 1).strictest(limits(Some(9), Some(20), 3));
     assert_eq!(both, limits(Some(9), Some(20), 3));
@@ -130,19 +132,17 @@ fn the_strictest_of_all_limits_holds() {
 
 #[test]
 fn only_all_and_last_leave_something_whatever_the_time() {
-    let last = |count| Keep {
-        lines: vec![KeepLine::Last {
+    let last = |count| {
+        Keep::from(vec![KeepLine::Last {
             count,
             by: Order::Name,
             per: Per::Repository,
-        }],
+        }])
     };
-    let within = Keep {
-        lines: vec![KeepLine::Within {
-            clock: Clock::Created,
-            age: "1d".parse().unwrap(),
-        }],
-    };
+    let within = Keep::from(vec![KeepLine::Within {
+        clock: Clock::Created,
+        age: "1d".parse().unwrap(),
+    }]);
     assert!(Keep::all().always_leaves_one() && last(1).always_leaves_one());
     assert!(!Keep::none().always_leaves_one() && !last(0).always_leaves_one() && !within.always_leaves_one());
 }

@@ -114,13 +114,11 @@ pub(crate) fn last(count: u32, by: &str) -> Keep {
         .into_iter()
         .find(|order| order.as_str() == by)
         .unwrap();
-    Keep {
-        lines: vec![KeepLine::Last {
-            count,
-            by,
-            per: by.default_per(),
-        }],
-    }
+    Keep::from(vec![KeepLine::Last {
+        count,
+        by,
+        per: by.default_per(),
+    }])
 }
 
 pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {

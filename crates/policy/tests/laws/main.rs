@@ -260,7 +260,7 @@ fn keeping_more_never_deletes_another_tag() {
                 for line in 0..document.policies[policy].rules[rule].lines.len() {
                     let mut more = document.clone();
                     match &mut more.policies[policy].rules[rule].lines[line] {
-                        KeepLine::Last { count, .. } => *count += 1,
+                        KeepLine::Last { count, .. } | KeepLine::Period { count, .. } => *count += 1,
                         KeepLine::Within { age: within, .. } => *within = age(90),
                         KeepLine::All => continue,
                     }

@@ -203,7 +203,7 @@ impl<'a> Oracle<'a> {
             } => self
                 .created(&self.world.tags[tag])
                 .is_none_or(|at| now() - at <= age.delta()),
-            KeepLine::Within { .. } => true,
+            KeepLine::Within { .. } | KeepLine::Period { .. } => true,
             KeepLine::Last { count, by, per } => {
                 let Some(group) = group(rule, per, name) else {
                     return true;

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use lagan_model::Tag;
 use lagan_policy::version::ChannelSet;
 use lagan_policy::{
-    Age, Clock, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, Protection, ProtectionPattern, Rule,
+    Age, Clock, KeepLine, Limits, Mode, Order, Policy, PolicySet, Protection, ProtectionPattern, Rule,
     Select, VersionTable,
 };
 use proptest::prelude::*;
@@ -267,9 +267,7 @@ impl Document {
             let rules = policy.rules.iter().enumerate().map(|(number, rule)| Rule {
                 name: format!("rule {number}").into(),
                 select: rule.select.clone(),
-                keep: Keep {
-                    lines: rule.lines.clone(),
-                },
+                keep: rule.lines.clone().into(),
                 allow_empty_repository: true,
             });
             Policy {

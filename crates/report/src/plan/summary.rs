@@ -192,6 +192,10 @@ pub(super) fn refusal(report: &GuardReport) -> String {
             let artifacts = count(report.wanted, "tagged artifact", "tagged artifacts");
             format!("{place} would be left with {artifacts}, at least {allowed} must stay")
         }
+        Guard::MaxChangeFromLastRun => format!(
+            "{place} would delete {wanted} manifests and single tags, {allowed} are allowed after what the last \
+             runs did"
+        ),
     }
 }
 
@@ -204,6 +208,10 @@ fn advice(limit: Guard) -> &'static str {
         Guard::MaxPercentPerRepository => {
             "if so much is meant to go, raise it under the policy's `limits`; if not, keep \
              more, or exclude these repositories"
+        }
+        Guard::MaxChangeFromLastRun => {
+            "if so much more than before is meant to go, raise it under the policy's `limits`; if not, look at what \
+             changed in the policies or in the registry"
         }
         Guard::KeepAtLeast => {
             "if so little is meant to stay, lower it under the policy's `limits`; if not, keep more, or \

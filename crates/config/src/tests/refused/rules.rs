@@ -28,7 +28,7 @@ fn selections() {
             (
                 "{flavour: a}",
                 &[
-                    "4:12 unknown key `flavour` in `select` [`select` has tags, exclude, regex, channel, version]",
+                    "4:12 unknown key `flavour` in `select` [`select` has tags, exclude, regex, channel, version, untagged, min_age, labels, media_type, artifact_type, superseded, orphaned]",
                 ],
             ),
             (
@@ -87,10 +87,51 @@ fn selections() {
                 &["4:21 `tags` is given twice, first on line 4"],
             ),
             (
-                "{labels: {tier: scratch}, untagged: true}",
+                "{labels: {tier: scratch}, untagged: false}",
                 &[
-                    "4:12 `labels` is not supported by this version",
-                    "4:37 `untagged` is not supported by this version",
+                    "4:47 `untagged: false` is no condition [leave `untagged` out: without it nothing depends on it]",
+                ],
+            ),
+            (
+                "{untagged: true, tags: x, channel: rc}",
+                &[
+                    "4:28 what has no tag never meets `tags` [write one rule with `untagged`, and another one for tags]",
+                    "4:37 what has no tag never meets `channel` [write one rule with `untagged`, and another one for tags]",
+                ],
+            ),
+            (
+                "{orphaned: true, superseded: true}",
+                &[
+                    "4:28 what is attached never meets `superseded` [write one rule with `orphaned`, and another one for tags]",
+                ],
+            ),
+            (
+                "{untagged: true, orphaned: true}",
+                &["4:28 what is attached is never `untagged` [write one rule for each]"],
+            ),
+            (
+                "{tags: x, min_age: 12h}",
+                &[
+                    "4:21 `min_age` says nothing without `untagged` [it is the least age, since it was pushed, of what `untagged: true` selects]",
+                ],
+            ),
+            (
+                "{untagged: true, min_age: 1m}",
+                &["4:37 `1m` cannot be read: `m` is ambiguous: write `min` for minutes, or days for months"],
+            ),
+            (
+                "{labels: tier}",
+                &["4:20 `tier` with which value? [`labels: {tier: \"*\"}` takes any value]"],
+            ),
+            (
+                "{labels: {}}",
+                &["4:20 `labels` is empty [name a label, as in `labels: {tier: scratch}`]"],
+            ),
+            (
+                "{labels: {tier: '{a'}, media_type: []}",
+                &[
+                    "4:27 not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+                    "4:46 the list is empty; expected a list of types",
                 ],
             ),
         ],
@@ -181,7 +222,8 @@ fn lines_of_keep() {
                 "10",
                 &["4:9 `10` of what order? [write `keep: {last: 10, by: version}`]"],
             ),
-            ("[all]", &["4:9 `keep` is a mapping, found a list"]),
+            ("[all]", &["4:10 `keep` is a mapping, found `all`"]),
+            ("[]", &["4:9 the list is empty; expected a list of mappings"]),
             (
                 "{last: 0}",
                 &["4:16 the last 0 keep nothing [say `keep: none` if nothing is to be kept]"],
@@ -197,8 +239,8 @@ fn lines_of_keep() {
             (
                 "{by: version, per: major}",
                 &[
-                    "4:10 `by` says nothing without `last`",
-                    "4:23 `per` says nothing without `last`",
+                    "4:10 `by` says nothing without `last` or a period such as `daily`",
+                    "4:23 `per` says nothing without `last` or a period such as `daily`",
                 ],
             ),
             (
@@ -268,12 +310,63 @@ fn lines_of_keep() {
                 ],
             ),
             (
-                "{daily: 7, by: pushed}",
-                &["4:10 `daily` is not supported by this version"],
+                "{daily: 7}",
+                &[
+                    "4:10 `daily` needs `by`: by which clock? [add `by`: one of pushed, pulled, created, observed]",
+                ],
             ),
             (
-                "{unless_older_than: {created: 3d}}",
-                &["4:10 `unless_older_than` is not supported by this version"],
+                "{daily: 7, by: version}",
+                &[
+                    "4:24 `daily` needs a clock, and `version` is none [the clocks are pushed, pulled, created, observed]",
+                ],
+            ),
+            (
+                "{last: 3, weekly: 7, by: version}",
+                &[
+                    "4:34 `weekly` needs a clock, and `version` is none [write two lines: \
+             `keep: [{last: 10, by: version}, {weekly: 7, by: created}]`]",
+                ],
+            ),
+            (
+                "{daily: 0, monthly: 3, by: pushed}",
+                &["4:17 `daily: 0` keeps nothing [leave `daily` out]"],
+            ),
+            (
+                "{last: 3, by: created, timezone: UTC}",
+                &["4:32 `timezone` says nothing without `daily`, `weekly`, `monthly` or `yearly`"],
+            ),
+            (
+                "{daily: 3, by: created, timezone: Europe/Berln}",
+                &[
+                    "4:43 \"Europe/Berln\" is no time zone of the IANA database [did you mean `Europe/Berlin`?]",
+                ],
+            ),
+            (
+                "{daily: 3, by: created, timezone: CEST5}",
+                &[
+                    "4:43 \"CEST5\" is no time zone of the IANA database [a time zone reads `Europe/Berlin` or `UTC`]",
+                ],
+            ),
+            (
+                "{unless_older_than: 3d}",
+                &["4:29 `3d` by which clock? [name the clock, as in `unless_older_than: {created: 180d}`]"],
+            ),
+            (
+                "{unless_older_than: {created: 3d, pushed: 4d}}",
+                &[
+                    "4:29 `unless_older_than` has one clock [older by one of them, or by all? Write one rule for each]",
+                ],
+            ),
+            (
+                "[{last: 3, by: name, unless_older_than: {created: 3d}}, {unless_older_than: {pushed: 4d}}]",
+                &[
+                    "4:85 `unless_older_than` is given twice [it narrows all that the rule keeps; write it once]",
+                ],
+            ),
+            (
+                "{last: 3, by: created, unless_older_than: {created: 3d}}",
+                &["4:3 this rule can leave a repository empty [EMPTYABLE]"],
             ),
         ],
     );
