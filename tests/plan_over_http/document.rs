@@ -247,6 +247,7 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
             "repositories",
             "tags",
             "delete_artifacts",
+            "delete_unread",
             "delete_tags",
             "untag",
             "kept_tags",

@@ -143,3 +143,41 @@ async fn our_count_is_the_registrys_count() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_goes_with_an_index_is_read_one_by_one_only_where_the_plan_has_to_be_exact() {
+    const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+    const ONE: &str = "--select channel=prerelease --keep last=1,by=version";
+    let sandbox = start(SandboxOptions::default().profile(Profile::Distribution28)).await;
+    let made = |number: i64| lagan_sandbox::Moment::date(2026, 1, number);
+    let image = |number| sandbox.put_image("team/app", &[], made(number));
+    let (shared, kept, own) = (image(1), image(2), image(3));
+    // Provenance of a platform that another index lists, too: only its own manifest says so.
+    let config = sandbox.put_blob("team/app", "{}");
+    let provenance = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": IMAGE,
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config.to_string(), "size": 2},
+        "layers": [],
+        "subject": {"mediaType": IMAGE, "digest": kept.to_string(), "size": 500},
+    });
+    let provenance = sandbox.put_raw_manifest("team/app", &[], IMAGE, provenance.to_string());
+    sandbox.put_index("team/app", &["1.0.0-rc.1"], &[shared, own, provenance]);
+    sandbox.put_index("team/app", &["1.0.0-rc.2"], &[shared, kept]);
+
+    let report = plan(&sandbox, ONE).await;
+    let [_, _, _, manifests, _, _] = counted(&sandbox);
+    let tags = report["totals"]["tags"].as_u64().unwrap();
+    assert_eq!(manifests, tags, "one request a tag");
+    assert_eq!(report["totals"]["delete_artifacts"], 3);
+    assert_eq!(report["totals"]["delete_unread"], 2);
+
+    sandbox.log().clear();
+    let exact = plan(&sandbox, &format!("{ONE} --exact")).await;
+    let [_, _, _, manifests, _, _] = counted(&sandbox);
+    assert_eq!(manifests, tags + 2);
+    assert_eq!(exact["totals"]["delete_artifacts"], 2);
+    assert!(exact["totals"].get("delete_unread").is_none());
+    let listed = |plan: &Value| plan.to_string().matches(&provenance.to_string()).count();
+    assert_eq!((listed(&report), listed(&exact)), (1, 0));
+}

@@ -141,7 +141,12 @@ pub(crate) struct PlanArgs {
     #[arg(long)]
     pub all: bool,
 
-    /// Count what collecting the garbage would free; reads the manifests of children too
+    /// Read the manifests of untagged children and attachments that would go along, as deleting them takes: one
+    /// request each. That can only keep more
+    #[arg(long)]
+    pub exact: bool,
+
+    /// Count what collecting the garbage would free; reads the manifests of all children, as --exact does
     #[arg(long)]
     pub bytes: bool,
 

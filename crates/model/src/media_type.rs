@@ -70,6 +70,12 @@ impl MediaType {
         *self == Self::OCI_INDEX || *self == Self::DOCKER_LIST
     }
 
+    /// Whether it names an image manifest: one that lists blobs, and no other manifests.
+    #[must_use]
+    pub fn is_image_manifest(&self) -> bool {
+        *self == Self::OCI_MANIFEST || *self == Self::DOCKER_MANIFEST
+    }
+
     /// Whether it names the configuration of a container image, which alone says when it was created.
     #[must_use]
     pub fn is_image_config(&self) -> bool {

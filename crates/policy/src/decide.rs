@@ -19,8 +19,11 @@ use crate::votes::{Artifacts, Ballot};
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// No more than the decisions depend on.
+    /// What a report needs: image manifests that go because an index or a subject does are listed as what names
+    /// them says, and not read. Reading them can only keep more.
     Enough,
+    /// All that decides, as whoever deletes must have read it.
+    Exact,
     /// Every tag's manifest, so that all relations can be told.
     Everything,
     /// Every manifest there is, so that bytes can be counted.
@@ -222,8 +225,13 @@ impl<'a> Judge<'a> {
         }
         // What goes because an index or a subject does may itself be attached to something that stays: only its
         // manifest tells.
-        let whole = !touched.is_empty() && self.context.depth == Depth::Bytes;
-        needs.manifests = unread(&|node, _| whole || fates.is_gone(node));
+        needs.manifests = match self.context.depth {
+            Depth::Enough => {
+                unread(&|node, media_type| fates.is_gone(node) && !media_type.is_image_manifest())
+            }
+            Depth::Exact | Depth::Everything => unread(&|node, _| fates.is_gone(node)),
+            Depth::Bytes => unread(&|_, _| !touched.is_empty()),
+        };
         if !needs.is_empty() {
             return Step::Missing(needs);
         }

@@ -32,6 +32,11 @@ pub struct RepositoryPlan {
     /// How many of these would be deleted.
     #[serde(skip)]
     pub tagged_artifacts_deleted: u64,
+    /// How many of the manifests that would be deleted were not read themselves ([`Depth::Enough`]).
+    ///
+    /// [`Depth::Enough`]: crate::Depth::Enough
+    #[serde(skip)]
+    pub deleted_unread: u64,
     /// What collecting the garbage would free, in bytes: blobs that no artifact of the repository needs that
     /// stays. `None` where nobody asked.
     #[serde(skip)]
@@ -130,6 +135,10 @@ pub struct Totals {
     pub tags: u64,
     /// Manifests that would be deleted: artifacts, children and attachments.
     pub delete_artifacts: u64,
+    /// How many of these were not read themselves: what names them says that they are there. Reading them can only
+    /// keep more. Left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delete_unread: u64,
     /// Tags that would go with them.
     pub delete_tags: u64,
     /// Tags that would be taken off artifacts that stay.
@@ -145,6 +154,10 @@ pub struct Totals {
     /// What collecting the garbage would free, in bytes; `None` where nobody asked, or where a repository is
     /// incomplete.
     pub bytes_reclaimable: Option<u64>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Totals {
@@ -175,6 +188,7 @@ impl Totals {
                 }
             }
         }
+        self.delete_unread += plan.deleted_unread;
         self.kept_tags += plan.tags_total.saturating_sub(gone);
         let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
         self.kept_for_shared_digest += shared.count() as u64;
@@ -240,6 +254,7 @@ impl RepositoryPlan {
             incomplete: None,
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,
+            deleted_unread: 0,
             bytes_reclaimable: Some(0),
         }
     }
@@ -262,6 +277,7 @@ impl RepositoryPlan {
             incomplete: Some(incomplete),
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,
+            deleted_unread: 0,
             bytes_reclaimable: None,
         }
     }

@@ -28,6 +28,7 @@ impl RepositoryPlan {
             incomplete: None,
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,
+            deleted_unread: 0,
             bytes_reclaimable: (depth == Depth::Bytes).then_some(0),
         };
         for (listed, decision) in snapshot.tags().iter().zip(&decisions.tags) {
@@ -52,6 +53,11 @@ impl RepositoryPlan {
         let gone = |node: &NodeId| fates.is_gone(*node);
         plan.tagged_artifacts = graph.nodes().filter(counted).count() as u64;
         plan.tagged_artifacts_deleted = graph.nodes().filter(counted).filter(gone).count() as u64;
+        let unread = |node: &NodeId| {
+            let digest = graph.digest(*node);
+            snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest)
+        };
+        plan.deleted_unread = graph.nodes().filter(gone).filter(unread).count() as u64;
         let units = Units {
             snapshot,
             decisions,

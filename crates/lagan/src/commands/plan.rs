@@ -51,6 +51,8 @@ pub(super) async fn run_source(
         now: source.now,
         depth: if arguments.bytes {
             Depth::Bytes
+        } else if arguments.exact {
+            Depth::Exact
         } else {
             Depth::Enough
         },

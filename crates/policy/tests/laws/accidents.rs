@@ -60,7 +60,10 @@ impl World {
     ) -> Digest {
         let child = |child: &usize| Child {
             digest: digest(*child),
-            media_type: MediaType::OCI_MANIFEST,
+            media_type: match self.manifests.get(&digest(*child)) {
+                Some(pushed) => pushed.media_type.clone(),
+                None => MediaType::OCI_MANIFEST,
+            },
             size: 1,
         };
         let artifact = Artifact {
@@ -149,7 +152,12 @@ pub(crate) fn protecting(mut policy: Policy, globs: &[&str]) -> Policy {
     policy
 }
 
+/// As whoever deletes has to plan.
 pub(crate) fn planned(world: &World, policies: Vec<Policy>) -> (RepositoryPlan, Asked) {
+    planned_at(world, policies, Depth::Exact)
+}
+
+pub(crate) fn planned_at(world: &World, policies: Vec<Policy>, depth: Depth) -> (RepositoryPlan, Asked) {
     let set = PolicySet {
         policies,
         versions: VersionTable::default(),
@@ -157,8 +165,8 @@ pub(crate) fn planned(world: &World, policies: Vec<Policy>) -> (RepositoryPlan, 
     let policies = set
         .of_repository(&"team/app".parse().unwrap(), &|_| true)
         .unwrap();
-    let (_, _, asked) = world.decide(&policies, Depth::Enough);
-    (world.plan(&policies, Depth::Enough), asked)
+    let (_, _, asked) = world.decide(&policies, depth);
+    (world.plan(&policies, depth), asked)
 }
 
 /// The tags that would be removed, by their bytes.
@@ -305,7 +313,7 @@ fn tags_on_the_keep_list_survive_every_rule() {
         .of_repository(&"team/app".parse().unwrap(), &|policy| &*policy.name.0 == "tidy")
         .unwrap();
     let kept: Vec<String> = world
-        .plan(&policies, Depth::Enough)
+        .plan(&policies, Depth::Exact)
         .kept
         .into_iter()
         .map(|kept| kept.tag.into())
@@ -330,7 +338,7 @@ fn a_policy_that_nobody_asked_for_makes_no_candidates() {
     let policies = set
         .of_repository(&"team/app".parse().unwrap(), &|policy| &*policy.name.0 == "tidy")
         .unwrap();
-    let plan = world.plan(&policies, Depth::Enough);
+    let plan = world.plan(&policies, Depth::Exact);
     assert_eq!(deleted(&plan), [digest(2)]);
 }
 
@@ -432,7 +440,7 @@ fn a_tag_that_signs_its_own_digest_goes_with_it_and_says_why() {
     let policies = set
         .of_repository(&"team/app".parse().unwrap(), &|_| true)
         .unwrap();
-    let (_, decisions, _) = world.decide(&policies, Depth::Enough);
+    let (_, decisions, _) = world.decide(&policies, Depth::Exact);
     assert!(
         decisions
             .tags

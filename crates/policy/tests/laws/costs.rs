@@ -1,9 +1,13 @@
 //! What a decision asks for, counted: a request is the unit of cost.
 
-use lagan_policy::Keep;
+use lagan_policy::{Action, Depth, Keep, Policy, RepositoryPlan};
 
-use crate::accidents::{channel, last, planned, policy, protecting, registry, select};
+use crate::accidents::{channel, last, planned_at, policy, protecting, registry, select};
 use crate::world::{Asked, World};
+
+fn planned(world: &World, policies: Vec<Policy>) -> (RepositoryPlan, Asked) {
+    planned_at(world, policies, Depth::Enough)
+}
 
 fn candidates(count: usize) -> World {
     let mut world = registry();
@@ -94,21 +98,35 @@ fn an_attachment_is_never_asked_for_its_age() {
 }
 
 #[test]
-fn referrers_and_children_are_asked_for_only_where_something_goes() {
+fn referrers_are_asked_for_only_where_something_goes_and_children_only_by_whoever_deletes() {
     let mut world = registry();
     world.referrers_api = true;
     for (number, name) in [(1, "1.0.0-rc.1"), (2, "1.0.0-rc.2"), (3, "1.0.0")] {
         world.image(10 + number, &[]);
         world.index(number, &[name], &[10 + number]);
     }
-    let (_, asked) = planned(&world, vec![policy(vec![(channel(&["rc"]), last(1, "version"))])]);
-    assert_eq!(
-        asked,
-        Asked {
+    let doom = || vec![policy(vec![(channel(&["rc"]), last(1, "version"))])];
+    for (depth, manifests) in [(Depth::Enough, 0), (Depth::Exact, 1)] {
+        let (plan, asked) = planned_at(&world, doom(), depth);
+        let expected = Asked {
             tags: 3,
-            manifests: 1,
+            manifests,
             created: 0,
-            referrers: 2
-        }
-    );
+            referrers: 2,
+        };
+        assert_eq!(asked, expected, "{depth:?}");
+        assert_eq!(plan.deleted_unread, 1 - manifests as u64);
+        assert!(matches!(&plan.actions[..], [Action::Delete { children, .. }] if children.len() == 1));
+    }
+}
+
+#[test]
+fn an_index_in_an_index_is_always_read_since_it_has_children_of_its_own() {
+    let mut world = registry();
+    world.image(3, &[]);
+    world.index(2, &[], &[3]);
+    world.index(1, &["1.0.0-rc.1"], &[2]);
+    let (plan, asked) = planned(&world, vec![policy(vec![(channel(&["rc"]), Keep::none())])]);
+    assert_eq!(asked.manifests, 1);
+    assert!(matches!(&plan.actions[..], [Action::Delete { children, .. }] if children.len() == 2));
 }

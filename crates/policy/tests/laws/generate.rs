@@ -80,6 +80,40 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         .prop_map(|(manifests, tags, api, delete_tag)| build(&manifests, &tags, api, delete_tag))
 }
 
+/// Indexes with untagged children, many of them shared or attached to something: what a report does not read.
+pub(crate) fn families() -> impl Strategy<Value = World> {
+    const LEAVES: usize = 5;
+    let leaf = prop::option::of(target()).prop_map(|subject| Seed {
+        children: Vec::new(),
+        subject,
+        annotation: None,
+        config: None,
+    });
+    let children = prop::collection::vec(prop_oneof![12 => 0..MANIFESTS, 1 => 100..102usize], 1..4);
+    let index = children.prop_map(|children| Seed {
+        children,
+        subject: None,
+        annotation: None,
+        config: None,
+    });
+    let manifests = (
+        prop::collection::vec(leaf, LEAVES),
+        prop::collection::vec(index, MANIFESTS - LEAVES),
+    );
+    let name = (0..POOL.len()).prop_map(TagSeed::Name);
+    let tags = (
+        prop::collection::vec((name, LEAVES..MANIFESTS), 1..6),
+        prop::collection::vec((tag_seed(), 0..LEAVES), 0..2),
+    );
+    (manifests, tags, any::<bool>(), any::<bool>()).prop_map(
+        |((mut seeds, indexes), (mut tags, more), api, delete_tag)| {
+            seeds.extend(indexes);
+            tags.extend(more);
+            build(&seeds, &tags, api, delete_tag)
+        },
+    )
+}
+
 fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_tag: bool) -> World {
     let tags: BTreeMap<_, _> = tags
         .iter()

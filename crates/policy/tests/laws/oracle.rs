@@ -143,7 +143,7 @@ impl<'a> Oracle<'a> {
         found
     }
 
-    fn tags_on(&self, digest: &Digest) -> Vec<&Tag> {
+    pub(crate) fn tags_on(&self, digest: &Digest) -> Vec<&Tag> {
         self.world
             .tags
             .iter()

@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use lagan_model::Tag;
 use lagan_policy::version::ChannelSet;
 use lagan_policy::{
-    Age, Clock, KeepLine, Limits, Mode, Order, Policy, PolicySet, Protection, ProtectionPattern, Rule,
-    Select, VersionTable,
+    Age, Clock, Keep, KeepLine, Limits, Mode, Order, Per, Policy, PolicySet, Protection, ProtectionPattern,
+    Rule, Select, VersionTable,
 };
 use proptest::prelude::*;
 
@@ -239,6 +239,29 @@ pub(crate) fn protection() -> impl Strategy<Value = ProtectSpec> {
             },
             matches,
             holds,
+        }
+    })
+}
+
+/// Deletes most of what there is.
+pub(crate) fn sweeping() -> impl Strategy<Value = Document> {
+    (0u32..3, prop::collection::vec(protection(), 0..2)).prop_map(|(count, protects)| {
+        let (select, selects, captures) = SELECTIONS[0].clone();
+        let by = Order::Name;
+        let per = Per::Repository;
+        let rule = RuleSpec {
+            select,
+            selects,
+            captures,
+            lines: vec![KeepLine::Last { count, by, per }],
+        };
+        let policy = PolicySpec {
+            asked: true,
+            rules: vec![rule],
+            protects,
+        };
+        Document {
+            policies: vec![policy],
         }
     })
 }

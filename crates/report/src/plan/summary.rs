@@ -37,6 +37,13 @@ pub(super) fn totals(totals: &Totals, seen: &Seen) -> Vec<(&'static str, String)
         ("untag", count(totals.untag, "tag", "tags")),
         ("keep", count(totals.kept_tags, "tag", "tags")),
     ];
+    if totals.delete_unread > 0 {
+        let unread = count(totals.delete_unread, "manifest was", "manifests were");
+        lines.push((
+            "not read",
+            format!("{unread} only seen in an index or a list of referrers; --exact reads them, and can only keep more"),
+        ));
+    }
     if let Some(bytes) = totals.bytes_reclaimable {
         lines.push((
             "reclaimable",

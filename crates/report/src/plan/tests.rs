@@ -159,6 +159,7 @@ fn busy() -> RepositoryPlan {
         incomplete: None,
         tagged_artifacts: 5,
         tagged_artifacts_deleted: 2,
+        deleted_unread: 0,
         bytes_reclaimable: None,
     }
 }
@@ -185,6 +186,7 @@ fn quiet() -> RepositoryPlan {
         incomplete: None,
         tagged_artifacts: 0,
         tagged_artifacts_deleted: 0,
+        deleted_unread: 0,
         bytes_reclaimable: None,
     }
 }

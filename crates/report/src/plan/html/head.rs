@@ -145,7 +145,7 @@ fn cards(totals: &Totals, quiet: u64) -> Vec<Card> {
             "delete",
             "Tags deleted",
             grouped(totals.delete_tags),
-            format!("with {}", count(totals.delete_artifacts, "manifest", "manifests")),
+            with_manifests(totals),
         ),
         card(
             "untag",
@@ -187,6 +187,17 @@ fn cards(totals: &Totals, quiet: u64) -> Vec<Card> {
         ));
     }
     cards
+}
+
+fn with_manifests(totals: &Totals) -> String {
+    let mut text = format!("with {}", count(totals.delete_artifacts, "manifest", "manifests"));
+    if totals.delete_unread > 0 {
+        text.push_str(&format!(
+            ", {} of them not read (--exact)",
+            grouped(totals.delete_unread)
+        ));
+    }
+    text
 }
 
 fn share(totals: &Totals) -> Option<Share> {

@@ -275,3 +275,20 @@ fn what_the_registry_does_not_delete_is_said_with_what_could_be_done() {
             .contains("does not delete manifests: what is to be deleted here would be refused")
     );
 }
+
+#[test]
+fn what_was_not_read_itself_is_counted_and_said_once() {
+    let mut plan = busy();
+    let text = document(PlanFormat::Text, BRIEF, &head(), &[plan.clone()]);
+    assert!(!text.contains("not read"), "{text}");
+    plan.deleted_unread = 1;
+    for (format, shown) in [
+        (PlanFormat::Text, "not read      1 manifest was only seen"),
+        (PlanFormat::Markdown, "| not read | 1 manifest was only seen"),
+        (PlanFormat::Html, "1 of them not read (--exact)"),
+        (PlanFormat::Json, "\"delete_unread\":1"),
+    ] {
+        let text = document(format, BRIEF, &head(), &[plan.clone()]);
+        assert!(text.contains(shown), "{text}");
+    }
+}
