@@ -1,5 +1,7 @@
 //! What decisions need of a manifest, without its bytes.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Fact, Time};
 use crate::digest::Digest;
 use crate::manifest::{Content, Descriptor, Manifest};
@@ -12,7 +14,7 @@ pub const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
 const EMPTY_CONFIG_SIZE: u64 = 2;
 
 /// A blob that an artifact needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// Its digest.
     pub digest: Digest,
@@ -21,7 +23,7 @@ pub struct Blob {
 }
 
 /// A manifest that an index lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Child {
     /// Its digest.
     pub digest: Digest,
@@ -32,26 +34,32 @@ pub struct Child {
 }
 
 /// One manifest of a repository, as facts. The unit of deletion is an artifact: a digest with all its tags.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Its digest.
     pub digest: Digest,
     /// What kind of manifest it is.
     pub media_type: MediaType,
     /// `artifactType`, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The size of the manifest itself, in bytes.
     pub size: u64,
     /// The manifests that it lists, where it is an index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Child>,
     /// What it is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<Digest>,
     /// Its configuration blob, where that is the configuration of a container image: the only kind that says
     /// when the image was created. Charts, signatures and empty configurations are not worth a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_config: Option<Blob>,
-    /// All its blobs, the configuration among them.
+    /// All its blobs, the configuration among them. They decide nothing, and are no part of the serialized form.
+    #[serde(skip)]
     pub blobs: Vec<Blob>,
     /// What its annotation says of when it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_annotation: Option<Fact<Time>>,
 }
 

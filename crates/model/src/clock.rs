@@ -41,7 +41,8 @@ impl Unknown {
 }
 
 /// Something that is known, or the reason why it is not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fact<T> {
     /// Known.
     Known(T),

@@ -31,5 +31,5 @@ pub use port::{
     RegistryRead,
 };
 pub use request::{RequestCounts, RequestKind};
-pub use snapshot::{CompleteSnapshot, Incomplete, ListedTag, RepositorySnapshot};
+pub use snapshot::{CompleteSnapshot, Incomplete, ListedTag, RepositorySnapshot, SnapshotError};
 pub use tag::{Reference, Tag};

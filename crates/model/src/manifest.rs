@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::digest::Digest;
@@ -58,7 +58,7 @@ pub enum ManifestError {
 }
 
 /// A content descriptor of the image specification, as far as decisions need it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the content is.
@@ -68,15 +68,15 @@ pub struct Descriptor {
     /// The content's size in bytes.
     pub size: u64,
     /// The kind of artifact, where the descriptor is of one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
     /// The platform that a child of an index is for.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
 }
 
 /// The platform of a child of an index.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Platform {
     /// The processor architecture, such as `amd64`.
     #[serde(default)]
@@ -85,7 +85,7 @@ pub struct Platform {
     #[serde(default)]
     pub os: String,
     /// The variant of the processor, such as `v8`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
 

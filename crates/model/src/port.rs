@@ -46,6 +46,7 @@ pub enum Capability {
 
 /// What a registry was seen to offer. Never assumed: what is unknown is treated as the safer of the two.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Capabilities {
     /// A list of its repositories, for whoever asked.
     pub catalog: Capability,

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
+
 use crate::artifact::Artifact;
 use crate::clock::{Fact, Time};
 use crate::digest::Digest;
@@ -12,8 +14,12 @@ use crate::manifest::Descriptor;
 use crate::name::RepositoryName;
 use crate::tag::Tag;
 
+mod stored;
+
+pub use stored::SnapshotError;
+
 /// A tag of the listing, and the digest it is on, once that is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListedTag {
     /// The tag.
     pub tag: Tag,
@@ -31,14 +37,38 @@ pub struct Incomplete {
 /// One repository, as far as it has been looked at.
 ///
 /// Facts are added as they are asked for. Maps are keyed by digest, since what a digest names never changes.
-#[derive(Debug, Clone)]
+///
+/// The serialized form holds what decisions depend on, sorted, so that a decision can be made again elsewhere: see
+/// [`RepositorySnapshot::check`] for what whoever reads it must not forget.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RepositorySnapshot {
     repository: RepositoryName,
+    #[serde(deserialize_with = "stored::sorted_tags")]
     tags: Vec<ListedTag>,
+    #[serde(
+        serialize_with = "stored::artifacts",
+        deserialize_with = "stored::artifacts_by_digest"
+    )]
     artifacts: HashMap<Digest, Artifact>,
+    #[serde(
+        default,
+        skip_serializing_if = "HashSet::is_empty",
+        serialize_with = "stored::digests"
+    )]
     absent: HashSet<Digest>,
+    #[serde(
+        default,
+        skip_serializing_if = "HashMap::is_empty",
+        serialize_with = "stored::by_digest"
+    )]
     config_created: HashMap<Digest, Fact<Time>>,
+    #[serde(
+        default,
+        skip_serializing_if = "HashMap::is_empty",
+        serialize_with = "stored::by_digest"
+    )]
     referrers: HashMap<Digest, Vec<Descriptor>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     incomplete: Option<Incomplete>,
 }
 
