@@ -2,13 +2,13 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
-    Artifact, Capability, Descriptor, Digest, Fact, Failure, Incomplete, Observer, Reference, Referrers,
-    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Tag, Time, Unknown,
+    Artifact, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, Observer, Reference, Referrers,
+    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
 };
 use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
 
-use crate::created::{MAX_CONFIG_BYTES, created};
+use crate::config_blob::{ConfigFacts, MAX_CONFIG_BYTES};
 use crate::health::Health;
 use crate::inspect::Inspection;
 
@@ -110,15 +110,26 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
 
     async fn fetch(&self, snapshot: &mut RepositorySnapshot, needs: Needs) -> Result<(), RegistryError> {
         if needs.tags {
-            self.resolve_tags(snapshot).await?;
+            self.resolve_tags(snapshot, needs.labels).await?;
         }
-        self.fetch_manifests(snapshot, needs.manifests).await?;
-        self.fetch_created(snapshot, needs.config_created).await?;
+        self.fetch_manifests(snapshot, needs.manifests, needs.labels)
+            .await?;
+        let configs = needs.config_created.union(&needs.config_labels);
+        self.fetch_configs(snapshot, configs.cloned(), needs.labels)
+            .await?;
+        for digest in needs.times {
+            // No registry that is supported records times beside manifests.
+            snapshot.insert_artifact_times(digest, Times::default());
+        }
         self.fetch_referrers(snapshot, needs.referrers).await
     }
 
     /// One request a tag: the manifest tells digest, children, subject and sizes at once.
-    async fn resolve_tags(&self, snapshot: &mut RepositorySnapshot) -> Result<(), RegistryError> {
+    async fn resolve_tags(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        labels: bool,
+    ) -> Result<(), RegistryError> {
         let repository = snapshot.repository().clone();
         let unresolved: Vec<(usize, Tag)> = snapshot
             .tags()
@@ -142,7 +153,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                 .buffer_unordered(ANSWERS_AT_ONCE);
             while let Some((position, tag, answer)) = answers.next().await {
                 match answer {
-                    Ok(manifest) => snapshot.resolve(position, Artifact::from(&manifest)),
+                    Ok(manifest) => snapshot.resolve(position, facts(&manifest, labels)),
                     Err(error) if error.failure() == Failure::NotFound => vanished.push((tag, error)),
                     Err(error) => return Err(error),
                 }
@@ -167,6 +178,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         &self,
         snapshot: &mut RepositorySnapshot,
         wanted: impl IntoIterator<Item = Digest>,
+        labels: bool,
     ) -> Result<(), RegistryError> {
         let repository = snapshot.repository().clone();
         let repository = &repository;
@@ -177,7 +189,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                     .manifest(repository, &Reference::Digest(digest.clone()))
                     .await
                 {
-                    Ok(manifest) => Ok((digest, Some(Artifact::from(&manifest)))),
+                    Ok(manifest) => Ok((digest, Some(facts(&manifest, labels)))),
                     Err(error) if error.failure() == Failure::NotFound => Ok((digest, None)),
                     Err(error) => Err(error),
                 }
@@ -194,35 +206,40 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         Ok(())
     }
 
-    async fn fetch_created(
+    /// One request a configuration, whatever is asked of it.
+    async fn fetch_configs(
         &self,
         snapshot: &mut RepositorySnapshot,
         wanted: impl IntoIterator<Item = Digest>,
+        keep_labels: bool,
     ) -> Result<(), RegistryError> {
         let repository = snapshot.repository().clone();
         let repository = &repository;
-        let answers: Vec<(Digest, Fact<Time>)> = stream::iter(wanted)
+        let answers: Vec<(Digest, ConfigFacts)> = stream::iter(wanted)
             .map(|config| async move {
-                let fact = match self
+                let facts = match self
                     .registry
                     .config_blob(repository, &config, MAX_CONFIG_BYTES)
                     .await
                 {
-                    Ok(blob) => created(&blob),
+                    Ok(blob) => ConfigFacts::read(&blob),
                     Err(error) => match error.failure() {
                         // The image is broken, or its configuration is no such thing: unknown, and kept.
-                        Failure::NotFound => Fact::Unknown(Unknown::Missing),
-                        Failure::TooLarge => Fact::Unknown(Unknown::Unreadable),
+                        Failure::NotFound => ConfigFacts::unknown(Unknown::Missing),
+                        Failure::TooLarge => ConfigFacts::unknown(Unknown::Unreadable),
                         _ => return Err(error),
                     },
                 };
-                Ok((config, fact))
+                Ok((config, facts))
             })
             .buffer_unordered(ANSWERS_AT_ONCE)
             .try_collect()
             .await?;
-        for (config, fact) in answers {
-            snapshot.insert_config_created(config, fact);
+        for (config, facts) in answers {
+            if keep_labels {
+                snapshot.insert_config_labels(config.clone(), facts.labels);
+            }
+            snapshot.insert_config_created(config, facts.created);
         }
         Ok(())
     }
@@ -268,4 +285,13 @@ fn turns_on_it(decisions: &Decisions) -> bool {
         .tags
         .iter()
         .any(|decision| decision.verdict == Verdict::Keep && only_shares_digest(&decision.reasons))
+}
+
+/// What decisions need of a manifest; its annotations only where somebody reads them.
+fn facts(manifest: &Manifest, labels: bool) -> Artifact {
+    let mut artifact = Artifact::from(manifest);
+    if !labels {
+        artifact.annotations = None;
+    }
+    artifact
 }

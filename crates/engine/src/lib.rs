@@ -4,7 +4,7 @@
 //! order of their names: nothing here holds the whole registry.
 
 mod collect;
-mod created;
+mod config_blob;
 mod health;
 mod inspect;
 mod plan;

@@ -6,6 +6,7 @@ use crate::clock::{Fact, Time};
 use crate::digest::Digest;
 use crate::manifest::{Content, Descriptor, Manifest};
 use crate::media_type::MediaType;
+use crate::snapshot::Labels;
 
 /// The annotation in which builders say when an image was made.
 pub const CREATED_ANNOTATION: &str = "org.opencontainers.image.created";
@@ -58,6 +59,12 @@ pub struct Artifact {
     /// All its blobs, the configuration among them. They decide nothing, and are no part of the serialized form.
     #[serde(skip)]
     pub blobs: Vec<Blob>,
+    /// The media type of its configuration, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_type: Option<MediaType>,
+    /// Its annotations; `None` where nobody needs them, and they were not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Labels>,
     /// What its annotation says of when it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_annotation: Option<Fact<Time>>,
@@ -68,6 +75,17 @@ impl Artifact {
     #[must_use]
     pub fn is_index(&self) -> bool {
         self.media_type.is_index()
+    }
+
+    /// What kind of artifact it is: `artifactType`, else the media type of its configuration, as the distribution
+    /// specification has it for referrers.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        let config = || self.config_type.as_ref().map(MediaType::as_str);
+        self.artifact_type
+            .as_deref()
+            .filter(|kind| !kind.is_empty())
+            .or_else(config)
     }
 }
 
@@ -104,6 +122,8 @@ impl From<&Manifest> for Artifact {
                 .filter(|config| config.media_type.is_image_config() && config.size > EMPTY_CONFIG_SIZE)
                 .map(blob),
             blobs,
+            config_type: config.map(|config| config.media_type.clone()),
+            annotations: Some(manifest.annotations().clone()),
             created_annotation: manifest
                 .annotations()
                 .get(CREATED_ANNOTATION)

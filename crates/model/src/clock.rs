@@ -24,6 +24,8 @@ pub enum Unknown {
     Unreadable,
     /// This registry does not record it.
     NotRecorded,
+    /// It was there when its repository was listed for the first time, and may be of any age.
+    FirstListing,
 }
 
 impl Unknown {
@@ -36,6 +38,7 @@ impl Unknown {
             Self::Future => "in the future",
             Self::Unreadable => "not a time",
             Self::NotRecorded => "not recorded by this registry",
+            Self::FirstListing => "there since its repository was first listed",
         }
     }
 }

@@ -31,5 +31,7 @@ pub use port::{
     RegistryRead,
 };
 pub use request::{RequestCounts, RequestKind};
-pub use snapshot::{CompleteSnapshot, Incomplete, ListedTag, RepositorySnapshot, SnapshotError};
+pub use snapshot::{
+    CompleteSnapshot, Incomplete, Labels, ListedTag, Recorded, RepositorySnapshot, SnapshotError, Times,
+};
 pub use tag::{Reference, Tag};

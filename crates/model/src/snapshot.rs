@@ -14,8 +14,10 @@ use crate::manifest::Descriptor;
 use crate::name::RepositoryName;
 use crate::tag::Tag;
 
+mod beside;
 mod stored;
 
+pub use beside::{Labels, Recorded, Times};
 pub use stored::SnapshotError;
 
 /// A tag of the listing, and the digest it is on, once that is known.
@@ -68,6 +70,8 @@ pub struct RepositorySnapshot {
         serialize_with = "stored::by_digest"
     )]
     referrers: HashMap<Digest, Vec<Descriptor>>,
+    #[serde(default, skip_serializing_if = "beside::Beside::is_empty")]
+    beside: beside::Beside,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     incomplete: Option<Incomplete>,
 }
@@ -89,6 +93,7 @@ impl RepositorySnapshot {
             absent: HashSet::new(),
             config_created: HashMap::new(),
             referrers: HashMap::new(),
+            beside: beside::Beside::default(),
             incomplete: None,
         }
     }
@@ -256,6 +261,8 @@ mod tests {
             subject: None,
             image_config: None,
             blobs: Vec::new(),
+            config_type: None,
+            annotations: None,
             created_annotation: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use lagan_model::{CompleteSnapshot, Digest, Fact, Time, Unknown};
+use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, Fact, NodeId, Tag, Time, Times, Unknown};
 
 use crate::document::Clock;
 use crate::needs::Needs;
@@ -18,25 +18,81 @@ type Answer = Option<Fact<Time>>;
 pub(crate) struct Clocks<'a> {
     snapshot: CompleteSnapshot<'a>,
     now: Time,
+    /// Whether anything here was ever pulled, as far as is known: if not, nobody records it.
+    pulls: bool,
     /// What was found, by depth: indexes that list each other's children would be walked once a way to them.
     found: RefCell<HashMap<(Digest, usize), Answer>>,
 }
 
 impl<'a> Clocks<'a> {
     pub(crate) fn new(snapshot: CompleteSnapshot<'a>, now: Time) -> Self {
+        let pulled = |times: Times| times.pulled.plausible(now).known().is_some();
         Self {
             snapshot,
             now,
+            pulls: snapshot.all_times().any(pulled),
             found: RefCell::default(),
         }
     }
 
-    /// What a clock says of an artifact; `None` if that takes facts that were added to `needs`.
-    pub(crate) fn read(&self, clock: Clock, digest: &Digest, needs: &mut Needs) -> Answer {
+    /// What a clock says of a tag on an artifact, or of an artifact without one; `None` if that takes facts that were
+    /// added to `needs`.
+    pub(crate) fn read(
+        &self,
+        clock: Clock,
+        tag: Option<&Tag>,
+        graph: &ArtifactGraph,
+        node: NodeId,
+        needs: &mut Needs,
+    ) -> Answer {
+        let digest = graph.digest(node);
+        let of_tag = tag
+            .and_then(|tag| self.snapshot.tag_times(tag))
+            .unwrap_or_default();
+        if !is_recorded(clock, self.snapshot) {
+            return Some(Fact::Unknown(Unknown::NotRecorded));
+        }
         match clock {
             Clock::Created => self.created(digest, MAX_DEPTH, needs),
-            Clock::Pushed | Clock::Pulled | Clock::Observed => Some(Fact::Unknown(Unknown::NotRecorded)),
+            Clock::Pushed => Some(self.pushed(of_tag, self.times(digest, needs)?)),
+            Clock::Pulled if !self.pulls => Some(Fact::Unknown(Unknown::NotRecorded)),
+            Clock::Pulled => {
+                let own = self.times(digest, needs);
+                let relatives = graph.parents(node).iter().chain(graph.children(node));
+                let mut pulls = vec![of_tag.pulled];
+                // All are asked for in one round.
+                let mut missing = false;
+                for relative in relatives {
+                    match self.times(graph.digest(*relative), needs) {
+                        Some(times) => pulls.push(times.pulled),
+                        None => missing = true,
+                    }
+                }
+                let own = own.filter(|_| !missing)?;
+                pulls.push(own.pulled);
+                // What was never pulled was never pulled, as far as this place tells.
+                pulls.retain(|fact| !is_zero(*fact, self.now));
+                pulls.push(self.pushed(of_tag, own));
+                Some(latest(pulls, self.now))
+            }
+            Clock::Observed => Some(match tag {
+                Some(_) => of_tag.observed.plausible(self.now),
+                None => self.times(digest, needs)?.observed.plausible(self.now),
+            }),
         }
+    }
+
+    fn pushed(&self, tag: Times, artifact: Times) -> Fact<Time> {
+        latest([tag.pushed, artifact.pushed], self.now)
+    }
+
+    fn times(&self, digest: &Digest, needs: &mut Needs) -> Option<Times> {
+        let times = self.snapshot.artifact_times(digest);
+        if times.is_none() && !self.snapshot.is_absent(digest) {
+            needs.times.insert(digest.clone());
+            return None;
+        }
+        Some(times.unwrap_or_default())
     }
 
     fn created(&self, digest: &Digest, depth: usize, needs: &mut Needs) -> Answer {
@@ -98,4 +154,36 @@ impl<'a> Clocks<'a> {
             (unknown, Fact::Unknown(_)) => Some(unknown),
         }
     }
+}
+
+/// Whether a clock is recorded at all where a snapshot comes from. What an image says of itself always is.
+pub(crate) fn is_recorded(clock: Clock, snapshot: CompleteSnapshot<'_>) -> bool {
+    let recorded = snapshot.recorded();
+    match clock {
+        Clock::Created => true,
+        Clock::Pushed => recorded.pushed,
+        Clock::Pulled => recorded.pulled,
+        Clock::Observed => recorded.observed,
+    }
+}
+
+fn is_zero(fact: Fact<Time>, now: Time) -> bool {
+    fact.plausible(now) == Fact::Unknown(Unknown::Zero)
+}
+
+/// The latest of several times. Where one that should be recorded is not known, it could be later than all others.
+fn latest(times: impl IntoIterator<Item = Fact<Time>>, now: Time) -> Fact<Time> {
+    let mut latest = Fact::Unknown(Unknown::NotRecorded);
+    for fact in times {
+        match fact.plausible(now) {
+            Fact::Unknown(Unknown::NotRecorded) => {}
+            Fact::Unknown(why) => return Fact::Unknown(why),
+            Fact::Known(time) => {
+                if latest.known().is_none_or(|known| time > known) {
+                    latest = Fact::Known(time);
+                }
+            }
+        }
+    }
+    latest
 }

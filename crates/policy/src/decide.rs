@@ -10,9 +10,11 @@ use lagan_model::{
 
 use crate::clocks::Clocks;
 use crate::document::RepositoryPolicies;
+use crate::facts::Facts;
 use crate::needs::Needs;
 use crate::reason::Reason;
-use crate::relations::{Fate, Fates, Own, attachments};
+use crate::relations::{Fate, Fates, Own, attachments, is_lost, is_unseen};
+use crate::untagged::Untagged;
 use crate::version::TagReading;
 use crate::votes::{Artifacts, Ballot};
 
@@ -75,11 +77,21 @@ pub struct Decision {
 pub struct Decisions {
     /// One for each tag of the snapshot, in its order.
     pub tags: Vec<Decision>,
+    /// One for each artifact that the registry lists without a tag, and that belongs to nothing else; by node.
+    pub(crate) untagged: Vec<Untagged>,
+    /// Which artifacts a rule dooms for themselves, by a tag or without one, by node.
+    pub(crate) roots: Vec<bool>,
     /// How the artifacts hang together; `None` where names alone showed that nothing can be deleted.
     pub(crate) related: Option<(ArtifactGraph, Fates)>,
 }
 
 impl Decisions {
+    /// What was said of an artifact without a tag.
+    pub(crate) fn untagged_at(&self, node: NodeId) -> Option<&Untagged> {
+        let position = self.untagged.binary_search_by_key(&node, |said| said.node).ok()?;
+        self.untagged.get(position)
+    }
+
     /// How the artifacts hang together; `None` where names alone showed that nothing can be deleted.
     #[must_use]
     pub fn graph(&self) -> Option<&ArtifactGraph> {
@@ -93,6 +105,16 @@ impl Decisions {
 /// so that this ends.
 #[must_use]
 pub fn decide(policies: &RepositoryPolicies<'_>, snapshot: CompleteSnapshot<'_>, context: &Context) -> Step {
+    match step(policies, snapshot, context) {
+        Step::Missing(mut needs) => {
+            needs.labels = policies.read_labels();
+            Step::Missing(needs)
+        }
+        decided @ Step::Decided(_) => decided,
+    }
+}
+
+fn step(policies: &RepositoryPolicies<'_>, snapshot: CompleteSnapshot<'_>, context: &Context) -> Step {
     let readings: Vec<TagReading> = snapshot
         .tags()
         .iter()
@@ -107,10 +129,12 @@ pub fn decide(policies: &RepositoryPolicies<'_>, snapshot: CompleteSnapshot<'_>,
         },
         context,
     };
-    if snapshot.is_resolved() && !snapshot.tags().is_empty() {
-        return judge.by_artifacts();
+    let untagged = judge.ballot.reaches_untagged();
+    if snapshot.is_resolved() && (untagged || !snapshot.tags().is_empty()) {
+        return judge.by_artifacts(untagged);
     }
-    if (context.depth != Depth::Everything || snapshot.tags().is_empty())
+    if !untagged
+        && (context.depth != Depth::Everything || snapshot.tags().is_empty())
         && let Some(decisions) = judge.by_names()
     {
         return Step::Decided(Box::new(decisions));
@@ -159,7 +183,12 @@ impl<'a> Judge<'a> {
                 }
             })
             .collect();
-        Some(Decisions { tags, related: None })
+        Some(Decisions {
+            tags,
+            untagged: Vec::new(),
+            roots: Vec::new(),
+            related: None,
+        })
     }
 
     fn named_subject(&self, position: usize) -> Option<Digest> {
@@ -167,7 +196,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Decides with the digest of every tag known.
-    fn by_artifacts(&self) -> Step {
+    fn by_artifacts(&self, reaches_untagged: bool) -> Step {
         let snapshot = self.ballot.snapshot;
         let graph = ArtifactGraph::of(snapshot);
         let mut needs = Needs::default();
@@ -185,21 +214,41 @@ impl<'a> Judge<'a> {
         };
         // An index in an index has children of its own, which it keeps, or takes along.
         needs.manifests = unread(&|_, media_type| media_type.is_index());
+        // What attachments hang on and was here once may be there still, without a tag.
+        let unsure = graph
+            .nodes()
+            .map(|node| (node, graph.digest(node)))
+            .filter(|(node, digest)| {
+                snapshot.is_remembered(digest)
+                    && !snapshot.is_absent(digest)
+                    && is_unseen(&graph, snapshot, *node)
+            });
+        needs.manifests.extend(unsure.map(|(_, digest)| digest.clone()));
+        if reaches_untagged {
+            needs.manifests.extend(self.ballot.unread_untagged().cloned());
+        }
         if !needs.is_empty() {
             return Step::Missing(needs);
         }
         let attachment = attachments(&graph, snapshot, self.ballot.readings);
         let clocks = Clocks::new(snapshot, self.context.now);
+        let facts = Facts::new(snapshot, &graph, self.context.capabilities.referrers);
         let artifacts = Artifacts {
             graph: &graph,
             attachment: &attachment,
             clocks: &clocks,
+            facts: &facts,
         };
         let votes = self.ballot.votes(Some(artifacts), &mut needs);
+        let mut untagged = if reaches_untagged {
+            self.ballot.untagged_votes(artifacts, &mut needs)
+        } else {
+            Vec::new()
+        };
         if !needs.is_empty() {
             return Step::Missing(needs);
         }
-        let fates = Fates::of(&graph, snapshot, &votes.own, attachment);
+        let fates = Fates::of(&graph, snapshot, &votes.own, &untagged, attachment);
         let tags: Vec<Decision> = votes
             .reasons
             .into_iter()
@@ -209,6 +258,13 @@ impl<'a> Judge<'a> {
                 self.settle(&graph, &fates, &votes.own, position, *own, reasons)
             })
             .collect();
+        for said in &mut untagged {
+            if !fates.is_gone(said.node) {
+                let behind = said.reasons.iter().take_while(|reason| reason.keeps()).count();
+                said.reasons
+                    .splice(behind..behind, self.relations(&graph, &fates, said.node));
+            }
+        }
         let touched: BTreeSet<NodeId> = graph
             .nodes()
             .filter(|node| {
@@ -223,6 +279,18 @@ impl<'a> Judge<'a> {
                 .cloned()
                 .collect();
         }
+        if !touched.is_empty() {
+            // An index that lost its tag may still be there, and list what would go.
+            needs.manifests.extend(
+                snapshot
+                    .remembered_indexes()
+                    .filter(|digest| snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest))
+                    .cloned(),
+            );
+        }
+        if !needs.is_empty() {
+            return Step::Missing(needs);
+        }
         // What goes because an index or a subject does may itself be attached to something that stays: only its
         // manifest tells.
         needs.manifests = match self.context.depth {
@@ -235,8 +303,17 @@ impl<'a> Judge<'a> {
         if !needs.is_empty() {
             return Step::Missing(needs);
         }
+        let mut roots: Vec<bool> = graph
+            .nodes()
+            .map(|node| graph.tags(node).any(|tag| votes.own[tag] == Own::Doom))
+            .collect();
+        for said in &untagged {
+            roots[said.node.index()] |= said.doomed;
+        }
         Step::Decided(Box::new(Decisions {
             tags,
+            untagged,
+            roots,
             related: Some((graph, fates)),
         }))
     }
@@ -257,7 +334,6 @@ impl<'a> Judge<'a> {
                 reasons,
             };
         };
-        let first_tag = |node: NodeId| graph.tags(node).next().map(|tag| self.tag(tag).clone());
         if fates.is_gone(node) {
             if says == Own::Follow {
                 let subjects: BTreeSet<Digest> = graph
@@ -278,37 +354,7 @@ impl<'a> Judge<'a> {
                 reasons,
             };
         }
-        let mut relations = Vec::new();
-        for parent in graph
-            .parents(node)
-            .iter()
-            .filter(|parent| fates.is_kept(**parent))
-        {
-            relations.push(Reason::ChildOf {
-                index: graph.digest(*parent).clone(),
-                tag: first_tag(*parent),
-            });
-        }
-        for subject in graph.subjects(node) {
-            let digest = graph.digest(*subject).clone();
-            match fates.fate(*subject) {
-                Fate::Kept => relations.push(Reason::AttachedTo {
-                    subject: digest,
-                    tag: first_tag(*subject),
-                }),
-                Fate::Unseen => relations.push(Reason::SubjectUnseen { subject: digest }),
-                Fate::Gone => {}
-            }
-        }
-        for attachment in graph.attachments(node) {
-            // One that is itself only kept because this artifact is says nothing.
-            if fates.is_kept(*attachment) && fates.is_kept_without(graph, *attachment, node) {
-                relations.push(Reason::SubjectOf {
-                    attachment: graph.digest(*attachment).clone(),
-                    tag: first_tag(*attachment),
-                });
-            }
-        }
+        let mut relations = self.relations(graph, fates, node);
         let kept_neighbour = graph
             .tags(node)
             .find(|tag| *tag != position && own[*tag] == Own::Keep);
@@ -341,5 +387,45 @@ impl<'a> Judge<'a> {
             verdict: Verdict::Keep,
             reasons,
         }
+    }
+
+    /// What keeps an artifact for the sake of others.
+    fn relations(&self, graph: &ArtifactGraph, fates: &Fates, node: NodeId) -> Vec<Reason> {
+        let first_tag = |node: NodeId| graph.tags(node).next().map(|tag| self.tag(tag).clone());
+        let mut relations = Vec::new();
+        for parent in graph
+            .parents(node)
+            .iter()
+            .filter(|parent| fates.is_kept(**parent))
+        {
+            relations.push(Reason::ChildOf {
+                index: graph.digest(*parent).clone(),
+                tag: first_tag(*parent),
+            });
+        }
+        for subject in graph.subjects(node) {
+            let digest = graph.digest(*subject).clone();
+            match fates.fate(*subject) {
+                Fate::Kept => relations.push(Reason::AttachedTo {
+                    subject: digest,
+                    tag: first_tag(*subject),
+                }),
+                Fate::Unseen if is_lost(graph, self.ballot.snapshot, *subject) => {
+                    relations.push(Reason::SubjectGone { subject: digest });
+                }
+                Fate::Unseen => relations.push(Reason::SubjectUnseen { subject: digest }),
+                Fate::Gone => {}
+            }
+        }
+        for attachment in graph.attachments(node) {
+            // One that is itself only kept because this artifact is says nothing.
+            if fates.is_kept(*attachment) && fates.is_kept_without(graph, *attachment, node) {
+                relations.push(Reason::SubjectOf {
+                    attachment: graph.digest(*attachment).clone(),
+                    tag: first_tag(*attachment),
+                });
+            }
+        }
+        relations
     }
 }

@@ -14,6 +14,7 @@ mod limits;
 mod protect;
 mod select;
 
+pub(crate) use keep::Bucket;
 pub use keep::{Clock, Keep, KeepLine, Order, Per, Period, Timezone};
 pub use limits::{LimitOverride, Limits, OverrideError};
 pub use protect::{Protection, ProtectionPattern};
@@ -87,6 +88,19 @@ impl<'a> RepositoryPolicies<'a> {
     #[must_use]
     pub fn versions(&self) -> &'a VersionTable {
         self.versions
+    }
+
+    /// Whether any of them reads labels or annotations.
+    #[must_use]
+    pub fn read_labels(&self) -> bool {
+        let protects = |policy: &Policy| {
+            let labels = |entry: &Protection| matches!(entry.pattern, ProtectionPattern::Labels(_));
+            policy.protect.iter().any(labels)
+        };
+        let selects = |policy: &Policy| policy.rules.iter().any(|rule| !rule.select.labels.is_empty());
+        self.policies
+            .iter()
+            .any(|(policy, _)| protects(policy) || selects(policy))
     }
 
     /// The strictest limits of all of them.

@@ -10,6 +10,7 @@ pub mod age;
 mod clocks;
 pub mod decide;
 pub mod document;
+mod facts;
 pub mod guard;
 pub mod needs;
 pub mod pattern;
@@ -19,6 +20,7 @@ pub mod reason;
 mod relations;
 pub mod select;
 mod steps;
+mod untagged;
 pub mod version;
 mod votes;
 
@@ -31,6 +33,6 @@ pub use document::{
 pub use guard::{Guard, GuardReport, Guards, RunHistory};
 pub use needs::Needs;
 pub use pattern::{RepositoryPattern, TagPattern, TagRegex, TextPattern};
-pub use plan::{Action, Dependent, Kept, RepositoryPlan, Totals, Undo};
+pub use plan::{Action, Dependent, Kept, KeptUntagged, RepositoryPlan, Totals, Undo};
 pub use reason::Reason;
 pub use version::{Channel, TagReading, VersionRequirement, VersionTable};

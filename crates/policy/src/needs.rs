@@ -14,6 +14,12 @@ pub struct Needs {
     pub manifests: BTreeSet<Digest>,
     /// What these configuration blobs say of when their images were created.
     pub config_created: BTreeSet<Digest>,
+    /// The labels in these configuration blobs; what reads one for its time may record both.
+    pub config_labels: BTreeSet<Digest>,
+    /// When these artifacts were pushed and pulled, where that is recorded.
+    pub times: BTreeSet<Digest>,
+    /// Whether annotations and labels are worth keeping: some policy reads them. Says nothing of what is missing.
+    pub labels: bool,
     /// The referrers of these digests.
     pub referrers: BTreeSet<Digest>,
 }
@@ -22,6 +28,21 @@ impl Needs {
     /// Whether nothing is missing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.tags && self.manifests.is_empty() && self.config_created.is_empty() && self.referrers.is_empty()
+        !self.tags
+            && self.manifests.is_empty()
+            && self.config_created.is_empty()
+            && self.config_labels.is_empty()
+            && self.times.is_empty()
+            && self.referrers.is_empty()
+    }
+
+    /// Adds what another question needs.
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.tags |= other.tags;
+        self.manifests.append(&mut other.manifests);
+        self.config_created.append(&mut other.config_created);
+        self.config_labels.append(&mut other.config_labels);
+        self.times.append(&mut other.times);
+        self.referrers.append(&mut other.referrers);
     }
 }

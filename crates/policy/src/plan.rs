@@ -24,6 +24,10 @@ pub struct RepositoryPlan {
     pub actions: Vec<Action>,
     /// Every tag that stays, sorted by its bytes.
     pub kept: Vec<Kept>,
+    /// What the registry lists without a tag, belongs to nothing else, and stays; in the order of digests. Empty
+    /// where no rule selects what has no tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept_untagged: Vec<KeptUntagged>,
     /// Why nothing could be decided.
     pub incomplete: Option<Incomplete>,
     /// How many tagged artifacts there are that are not attachments: what the limits count.
@@ -120,6 +124,15 @@ pub struct Kept {
     pub tag: Tag,
     /// What it is on; `None` where nobody had to ask.
     pub digest: Option<Digest>,
+    /// Why: at least one reason that keeps. Reasons that would have deleted it stand behind those.
+    pub reasons: Vec<Reason>,
+}
+
+/// An artifact without a tag that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptUntagged {
+    /// The artifact.
+    pub digest: Digest,
     /// Why: at least one reason that keeps. Reasons that would have deleted it stand behind those.
     pub reasons: Vec<Reason>,
 }
@@ -251,6 +264,7 @@ impl RepositoryPlan {
             tags_total: 0,
             actions: Vec::new(),
             kept: Vec::new(),
+            kept_untagged: Vec::new(),
             incomplete: None,
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,
@@ -274,6 +288,7 @@ impl RepositoryPlan {
             tags_total,
             actions: Vec::new(),
             kept: Vec::new(),
+            kept_untagged: Vec::new(),
             incomplete: Some(incomplete),
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,

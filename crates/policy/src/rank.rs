@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use lagan_model::{Digest, NodeId, Tag, Time};
 
-use crate::document::{Order, Per, Select};
+use crate::document::{Bucket, Order, Per, Period, Select, Timezone};
 use crate::version::{TagReading, Version, natural};
 
 /// What a tag is ordered by. Only keys of one kind are ever compared.
@@ -116,6 +116,29 @@ pub(crate) struct Rank {
     pub rank: u32,
     /// How many places there are.
     pub of: u32,
+    /// Of periods: whether it is the newest of its bucket.
+    pub newest: bool,
+    /// The slot of the contender that stands for its place: what the place is ordered by.
+    pub by: usize,
+}
+
+/// What counts as one of what is kept: one table for all lines that count.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Row {
+    /// `last`: each place for itself.
+    Places,
+    /// A period: all places in one bucket of the calendar.
+    Periods(Period, Timezone),
+}
+
+impl Row {
+    /// The bucket of a place; `None` where each has its own.
+    fn bucket(self, place: &Contender<'_>) -> Option<Bucket> {
+        match (self, &place.key) {
+            (Self::Periods(period, timezone), Key::Time(at)) => Some(period.bucket(*at, timezone)),
+            _ => None,
+        }
+    }
 }
 
 /// How many places the contenders would take.
@@ -133,7 +156,11 @@ pub(crate) fn places(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) ->
 }
 
 /// Ranks the contenders of one group. `ancestors` are the indexes that list a node, near and far.
-pub(crate) fn rank(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> Vec<Rank> {
+pub(crate) fn rank(
+    contenders: &[Contender<'_>],
+    ancestors: &dyn Fn(NodeId) -> Vec<NodeId>,
+    row: Row,
+) -> Vec<Rank> {
     let leaders = leaders(contenders, ancestors);
     // The best tag of each place, and whether the place counts.
     let mut best: Vec<Option<(usize, bool)>> = vec![None; contenders.len()];
@@ -154,21 +181,33 @@ pub(crate) fn rank(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> V
         .filter_map(|(leader, best)| best.map(|(tag, counts)| (leader, tag, counts)))
         .collect();
     places.sort_unstable_by(|a, b| contenders[b.1].compare(&contenders[a.1]));
-    let of = clamp(places.iter().filter(|(_, _, counts)| *counts).count());
-    let mut ranks = vec![0u32; contenders.len()];
+    // The newest first: what a bucket has first is its newest, however the calendar runs.
+    let mut standing = vec![(0u32, false, 0usize); contenders.len()];
+    let mut buckets: HashMap<Bucket, u32> = HashMap::new();
     let mut taken = 0;
-    for (leader, _, counts) in places {
+    for (leader, tag, counts) in places {
+        let bucket = row.bucket(&contenders[tag]);
+        let known = bucket.and_then(|bucket| buckets.get(&bucket).copied());
         // What takes no place stands beside the next one that does.
-        ranks[leader] = clamp(taken + 1);
-        taken += usize::from(counts);
+        let rank = known.unwrap_or_else(|| clamp(taken + 1));
+        if counts && known.is_none() {
+            taken += 1;
+            buckets.extend(bucket.map(|bucket| (bucket, rank)));
+        }
+        standing[leader] = (rank, known.is_none(), contenders[tag].slot);
     }
     contenders
         .iter()
         .zip(leaders)
-        .map(|(contender, leader)| Rank {
-            slot: contender.slot,
-            rank: ranks[leader],
-            of,
+        .map(|(contender, leader)| {
+            let (rank, newest, by) = standing[leader];
+            Rank {
+                slot: contender.slot,
+                rank,
+                of: clamp(taken),
+                newest,
+                by,
+            }
         })
         .collect()
 }

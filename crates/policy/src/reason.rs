@@ -7,7 +7,7 @@ use lagan_model::{Digest, Tag, Time, Unknown};
 use serde::{Deserialize, Serialize};
 
 use crate::age::Age;
-use crate::document::{Clock, Order, PolicyName};
+use crate::document::{Clock, Order, Period, PolicyName};
 
 /// The rule that a reason comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -71,6 +71,59 @@ pub enum Reason {
         at: Time,
         /// The age.
         age: Age,
+    },
+    /// Keeps: the newest of its day, week, month or year, which is among those that the rule keeps one of.
+    NewestOf {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The period.
+        period: Period,
+        /// Which one, such as `2026-W47`.
+        bucket: String,
+        /// The clock.
+        clock: Clock,
+        /// What the clock says.
+        at: Time,
+        /// Counted from the newest that has any, 1 being that.
+        rank: u32,
+        /// Of how many the rule keeps one.
+        count: u32,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Keeps: whether the rule selects it depends on what is not known.
+    SelectionUnknown {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// Why it is not known.
+        why: Unknown,
+    },
+    /// Keeps: whether a policy protects it depends on what is not known.
+    ProtectionUnknown {
+        /// The policy.
+        policy: PolicyName,
+        /// What it protects.
+        pattern: String,
+        /// Why it is not known.
+        why: Unknown,
+    },
+    /// Keeps: without a tag, and not yet as old as the rule wants it.
+    TooYoung {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// When it was pushed.
+        at: Time,
+        /// The least age.
+        min_age: Age,
+    },
+    /// Keeps: what it is attached to is gone, and no rule deletes what is left behind.
+    SubjectGone {
+        /// What it was attached to.
+        subject: Digest,
     },
     /// Keeps: the rule needs a time that is not known.
     ClockUnknown {
@@ -174,6 +227,60 @@ pub enum Reason {
         /// The age.
         age: Age,
     },
+    /// Deletes: of a day, week, month or year of which the rule keeps one, something else is newer.
+    NotNewestOf {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The period.
+        period: Period,
+        /// Which one, such as `2026-W47`.
+        bucket: String,
+        /// The clock.
+        clock: Clock,
+        /// What the clock says.
+        at: Time,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Deletes: behind the days, weeks, months or years of which the rule keeps one.
+    BeyondPeriods {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The period.
+        period: Period,
+        /// Which one, such as `2026-W47`.
+        bucket: String,
+        /// The clock.
+        clock: Clock,
+        /// What the clock says.
+        at: Time,
+        /// Counted from the newest that has any, 1 being that.
+        rank: u32,
+        /// Of how many the rule keeps one.
+        count: u32,
+        /// Which group, where the rule has more than one.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        group: Option<Arc<str>>,
+    },
+    /// Deletes: a prerelease with a stable successor, which is kept.
+    Superseded {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// The successor with the greatest version.
+        by: Tag,
+    },
+    /// Deletes: what it was attached to was here once, and is gone.
+    Orphaned {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
+        /// What it was attached to.
+        subject: Digest,
+    },
     /// Deletes: the rule keeps nothing of what it selects.
     KeepNone {
         /// The rule.
@@ -199,6 +306,10 @@ impl Reason {
         !matches!(
             self,
             Self::BeyondLast { .. }
+                | Self::NotNewestOf { .. }
+                | Self::BeyondPeriods { .. }
+                | Self::Superseded { .. }
+                | Self::Orphaned { .. }
                 | Self::OlderThan { .. }
                 | Self::KeepNone { .. }
                 | Self::DeletedWithIndex { .. }

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use lagan_model::{ArtifactGraph, CompleteSnapshot, NodeId};
 
+use crate::untagged::Untagged;
 use crate::version::{Channel, TagReading};
 
 /// What a tag's own name and rules say of it, before relations.
@@ -84,11 +85,13 @@ impl Fates {
         graph: &ArtifactGraph,
         snapshot: CompleteSnapshot<'_>,
         own: &[Own],
+        untagged: &[Untagged],
         attachment: Vec<bool>,
     ) -> Self {
+        let lost: Vec<bool> = graph.nodes().map(|node| is_lost(graph, snapshot, node)).collect();
         let unseen: Vec<bool> = graph
             .nodes()
-            .map(|node| is_unseen(graph, snapshot, node))
+            .map(|node| is_unseen(graph, snapshot, node) && !lost[node.index()])
             .collect();
 
         let mut source: Vec<bool> = graph
@@ -97,13 +100,13 @@ impl Fates {
             .collect();
         let mut kept = source.clone();
         let seeds: Vec<NodeId> = graph.nodes().filter(|node| kept[node.index()]).collect();
-        spread_keep(graph, &mut kept, seeds);
+        spread_keep(graph, &lost, &mut kept, seeds);
         let gone = loop {
-            let gone = spread_gone(graph, own, &kept);
+            let gone = spread_gone(graph, own, untagged, &kept);
             // Kept by nothing and doomed by nothing: signatures of each other, say.
             let stray: Vec<NodeId> = graph
                 .nodes()
-                .filter(|node| !kept[node.index()] && !gone[node.index()])
+                .filter(|node| !kept[node.index()] && !gone[node.index()] && !lost[node.index()])
                 .collect();
             if stray.is_empty() {
                 break gone;
@@ -112,15 +115,17 @@ impl Fates {
                 kept[node.index()] = true;
                 source[node.index()] = true;
             }
-            spread_keep(graph, &mut kept, stray);
+            spread_keep(graph, &lost, &mut kept, stray);
         };
         let fates = graph
             .nodes()
-            .map(|node| match (unseen[node.index()], gone[node.index()]) {
-                (true, _) => Fate::Unseen,
-                (false, true) => Fate::Gone,
-                (false, false) => Fate::Kept,
-            })
+            .map(
+                |node| match (unseen[node.index()] || lost[node.index()], gone[node.index()]) {
+                    (true, _) => Fate::Unseen,
+                    (false, true) => Fate::Gone,
+                    (false, false) => Fate::Kept,
+                },
+            )
             .collect();
         Self {
             fates,
@@ -151,14 +156,20 @@ pub(crate) fn attachments(
 }
 
 /// Whether nothing but attachments speaks of it: no tag, no index, no manifest that was read.
-fn is_unseen(graph: &ArtifactGraph, snapshot: CompleteSnapshot<'_>, node: NodeId) -> bool {
+pub(crate) fn is_unseen(graph: &ArtifactGraph, snapshot: CompleteSnapshot<'_>, node: NodeId) -> bool {
     graph.tags(node).len() == 0
         && graph.parents(node).is_empty()
         && graph.subjects(node).is_empty()
         && snapshot.artifact(graph.digest(node)).is_none()
 }
 
-fn spread_keep(graph: &ArtifactGraph, kept: &mut [bool], mut work: Vec<NodeId>) {
+/// Whether only attachments speak of it, and it was here once and is no more: nothing keeps them for its sake.
+pub(crate) fn is_lost(graph: &ArtifactGraph, snapshot: CompleteSnapshot<'_>, node: NodeId) -> bool {
+    let digest = graph.digest(node);
+    snapshot.is_absent(digest) && snapshot.is_remembered(digest) && is_unseen(graph, snapshot, node)
+}
+
+fn spread_keep(graph: &ArtifactGraph, lost: &[bool], kept: &mut [bool], mut work: Vec<NodeId>) {
     while let Some(node) = work.pop() {
         let next = graph
             .children(node)
@@ -166,19 +177,21 @@ fn spread_keep(graph: &ArtifactGraph, kept: &mut [bool], mut work: Vec<NodeId>) 
             .chain(graph.attachments(node))
             .chain(graph.subjects(node));
         for next in next {
-            if !std::mem::replace(&mut kept[next.index()], true) {
+            if !lost[next.index()] && !std::mem::replace(&mut kept[next.index()], true) {
                 work.push(*next);
             }
         }
     }
 }
 
-fn spread_gone(graph: &ArtifactGraph, own: &[Own], kept: &[bool]) -> Vec<bool> {
+fn spread_gone(graph: &ArtifactGraph, own: &[Own], untagged: &[Untagged], kept: &[bool]) -> Vec<bool> {
     let mut gone = vec![false; kept.len()];
     let mut work: Vec<NodeId> = graph
         .nodes()
         .filter(|node| !kept[node.index()] && graph.tags(*node).any(|tag| own[tag] == Own::Doom))
         .collect();
+    let doomed = untagged.iter().filter(|said| said.doomed).map(|said| said.node);
+    work.extend(doomed.filter(|node| !kept[node.index()]));
     for node in &work {
         gone[node.index()] = true;
     }

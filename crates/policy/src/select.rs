@@ -1,10 +1,12 @@
 //! Which tags a rule selects, and which a policy protects.
 
-use lagan_model::{Tag, Time};
+use lagan_model::{Digest, Fact, NodeId, Tag, Time};
 
-use crate::document::{Policy, Protection, ProtectionPattern, Select};
+use crate::document::{Labels, Policy, Protection, ProtectionPattern, Select};
+use crate::facts::Facts;
+use crate::needs::Needs;
 use crate::reason::Reason;
-use crate::version::{Channel, TagReading};
+use crate::version::{Channel, ChannelSet, TagReading};
 
 /// A condition of a selection that a tag does not meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +29,9 @@ pub enum Unmet {
     Untagged,
     /// The rule selects attachments whose subject is gone.
     Orphaned,
-    /// The rule selects by what is not known of it.
+    /// The rule selects prereleases that have a stable successor.
+    Superseded,
+    /// Its media type is another one, or the type of artifact, or it has not all labels.
     Facts,
 }
 
@@ -45,24 +49,30 @@ impl Unmet {
             Self::Version => "its version is outside the range, or it has none",
             Self::Untagged => "the rule selects what has no tag",
             Self::Orphaned => "the rule selects attachments whose subject is gone",
-            Self::Facts => "what the rule selects by is not known",
+            Self::Superseded => "it is no prerelease with a stable successor that is kept",
+            Self::Facts => "its labels or types are others",
         }
     }
 }
 
 impl Select {
-    /// The first condition that a tag does not meet; `None` if it is selected.
+    /// The first condition on a tag's name that it does not meet; `None` if its name lets it be selected. What
+    /// names do not tell, labels for one, is not asked here.
     #[must_use]
     pub fn unmet(&self, tag: &Tag, reading: &TagReading) -> Option<Unmet> {
         if self.untagged.is_some() {
             return Some(Unmet::Untagged);
         }
-        if !self.is_told_by_names() {
-            return Some(Unmet::Facts);
-        }
         // Cheapest first; the order decides which condition is named, never whether the tag is selected.
+        let attachment = reading.channel == Channel::Attachment;
+        if self.orphaned {
+            return (!attachment).then_some(Unmet::Orphaned);
+        }
+        if self.superseded && !ChannelSet::PRERELEASE.contains(reading.channel) {
+            return Some(Unmet::Superseded);
+        }
         let checks = [
-            (Unmet::Attachment, reading.channel != Channel::Attachment),
+            (Unmet::Attachment, !attachment),
             (
                 Unmet::Unknown,
                 reading.channel != Channel::Unknown || self.reaches_unknown_tags(),
@@ -99,10 +109,16 @@ impl Select {
 }
 
 impl Protection {
-    /// The text of the pattern that matches a tag, if this entry still holds on the day of `now`.
+    /// Whether this entry still holds on the day of `now`.
+    #[must_use]
+    pub fn holds(&self, now: Time) -> bool {
+        self.until.is_none_or(|until| now.date_naive() <= until)
+    }
+
+    /// The text of the pattern that matches a tag by its name, if this entry still holds on the day of `now`.
     #[must_use]
     pub fn matching(&self, tag: &Tag, reading: &TagReading, now: Time) -> Option<String> {
-        if self.until.is_some_and(|until| now.date_naive() > until) {
+        if !self.holds(now) {
             return None;
         }
         match &self.pattern {
@@ -114,14 +130,72 @@ impl Protection {
             ProtectionPattern::Channel(channels) => channels
                 .contains(reading.channel)
                 .then(|| format!("channel {}", reading.channel)),
-            ProtectionPattern::Labels(_) => Some("labels".to_owned()),
-            ProtectionPattern::Signed => Some("signed".to_owned()),
+            ProtectionPattern::Labels(_) | ProtectionPattern::Signed => None,
         }
     }
 }
 
 impl Policy {
-    /// Why this policy protects a tag: one reason for each entry that matches.
+    /// Whether it protects by what names do not tell.
+    pub(crate) fn protects_by_facts(&self) -> bool {
+        let by_facts = |entry: &Protection| {
+            matches!(
+                entry.pattern,
+                ProtectionPattern::Labels(_) | ProtectionPattern::Signed
+            )
+        };
+        self.protect.iter().any(by_facts)
+    }
+
+    /// Why this policy protects an artifact, by what names do not tell. Nothing is read for it unless `ask`.
+    pub(crate) fn protections_by_facts(
+        &self,
+        facts: &Facts<'_>,
+        node: NodeId,
+        digest: &Digest,
+        now: Time,
+        ask: Option<&mut Needs>,
+    ) -> Vec<Reason> {
+        let mut found = Needs::default();
+        let reasons = self
+            .protect
+            .iter()
+            .filter(|entry| entry.holds(now))
+            .filter_map(|entry| {
+                let (pattern, told) = match &entry.pattern {
+                    ProtectionPattern::Labels(labels) => {
+                        (shown(labels), facts.has_labels(labels, digest, &mut found)?)
+                    }
+                    ProtectionPattern::Signed => (
+                        "signed".to_owned(),
+                        Fact::Known(facts.is_signed(node, &mut found)?),
+                    ),
+                    ProtectionPattern::Tags(_)
+                    | ProtectionPattern::Regex(_)
+                    | ProtectionPattern::Channel(_) => {
+                        return None;
+                    }
+                };
+                let policy = self.name.clone();
+                match told {
+                    Fact::Known(false) => None,
+                    Fact::Known(true) => Some(Reason::Protected {
+                        policy,
+                        pattern,
+                        until: entry.until,
+                        why: entry.why.clone(),
+                    }),
+                    Fact::Unknown(why) => Some(Reason::ProtectionUnknown { policy, pattern, why }),
+                }
+            });
+        let reasons: Vec<Reason> = reasons.collect();
+        if let (Some(needs), true) = (ask, reasons.is_empty()) {
+            needs.add(found);
+        }
+        reasons
+    }
+
+    /// Why this policy protects a tag by its name: one reason for each entry that matches.
     pub fn protections<'a>(
         &'a self,
         tag: &'a Tag,
@@ -137,4 +211,16 @@ impl Policy {
             })
         })
     }
+}
+
+/// Labels as reasons show them: `label tier=prod, owner=*`.
+fn shown(labels: &Labels) -> String {
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, globs)| {
+            let globs: Vec<&str> = globs.iter().map(|glob| glob.as_str()).collect();
+            format!("{key}={}", globs.join("|"))
+        })
+        .collect();
+    format!("label {}", pairs.join(", "))
 }

@@ -6,7 +6,8 @@ use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, NodeId, Tag};
 
 use crate::decide::{Decisions, Depth, Verdict};
 use crate::document::PolicyName;
-use crate::plan::{Action, Dependent, Kept, RepositoryPlan, Undo};
+use crate::plan::{Action, Dependent, Kept, KeptUntagged, RepositoryPlan, Undo};
+use crate::reason::Reason;
 use crate::relations::Fates;
 
 impl RepositoryPlan {
@@ -25,6 +26,7 @@ impl RepositoryPlan {
             tags_total: snapshot.tags().len() as u64,
             actions: Vec::new(),
             kept: Vec::new(),
+            kept_untagged: Vec::new(),
             incomplete: None,
             tagged_artifacts: 0,
             tagged_artifacts_deleted: 0,
@@ -49,6 +51,13 @@ impl RepositoryPlan {
         let Some((graph, fates)) = &decisions.related else {
             return plan;
         };
+        for said in decisions.untagged.iter().filter(|said| !fates.is_gone(said.node)) {
+            plan.kept_untagged.push(KeptUntagged {
+                digest: graph.digest(said.node).clone(),
+                reasons: said.reasons.clone(),
+            });
+        }
+        plan.kept_untagged.sort_by(|a, b| a.digest.cmp(&b.digest));
         let counted = |node: &NodeId| graph.tags(*node).len() > 0 && !fates.is_attachment(*node);
         let gone = |node: &NodeId| fates.is_gone(*node);
         plan.tagged_artifacts = graph.nodes().filter(counted).count() as u64;
@@ -138,9 +147,11 @@ impl Units<'_> {
 
     /// Whether a tag of its own, which rules decide about, is on it.
     fn is_root(&self, node: NodeId) -> bool {
-        self.graph
-            .tags(node)
-            .any(|tag| lagan_model::AttachmentForm::of(&self.snapshot.tags()[tag].tag).is_none())
+        self.decisions.roots[node.index()] && self.above(node).next().is_none()
+            || self
+                .graph
+                .tags(node)
+                .any(|tag| lagan_model::AttachmentForm::of(&self.snapshot.tags()[tag].tag).is_none())
     }
 
     fn above(&self, node: NodeId) -> impl Iterator<Item = NodeId> {
@@ -230,7 +241,8 @@ impl Units<'_> {
     }
 
     fn delete(&self, root: NodeId, children: Vec<Dependent>, attachments: Vec<Dependent>) -> Action {
-        let mut reasons = Vec::new();
+        let said = self.decisions.untagged_at(root);
+        let mut reasons: Vec<Reason> = said.map_or_else(Vec::new, |said| said.reasons.clone());
         for tag in self.graph.tags(root) {
             for reason in &self.decisions.tags[tag].reasons {
                 if !reasons.contains(reason) {

@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 
-use lagan_model::{ArtifactGraph, CompleteSnapshot, Fact, NodeId, Tag, Time, Unknown};
+use lagan_model::{ArtifactGraph, AttachmentForm, CompleteSnapshot, Fact, NodeId, Tag, Time, Unknown};
 
 use crate::age::Age;
-use crate::clocks::Clocks;
+use crate::clocks::{Clocks, is_recorded};
 use crate::document::{Clock, KeepLine, Order, Per, RepositoryPolicies, Rule};
+use crate::facts::Facts;
 use crate::needs::Needs;
-use crate::rank::{Contender, Group, Key, places, rank};
+use crate::rank::{Contender, Group, Key, Row, places, rank};
 use crate::reason::{Reason, RuleName};
 use crate::relations::Own;
-use crate::version::{Channel, TagReading};
+use crate::version::{Channel, ChannelSet, TagReading};
 
 /// What the rules say of each tag, before relations.
 pub(crate) struct Votes {
@@ -38,6 +39,14 @@ pub(crate) struct Artifacts<'b> {
     /// Which artifacts are attached to something.
     pub(crate) attachment: &'b [bool],
     pub(crate) clocks: &'b Clocks<'b>,
+    pub(crate) facts: &'b Facts<'b>,
+}
+
+/// What was said of each tag so far.
+struct Count {
+    keeps: Vec<Vec<Reason>>,
+    deletes: Vec<Vec<Reason>>,
+    candidate: Vec<bool>,
 }
 
 impl<'a> Ballot<'a> {
@@ -48,40 +57,37 @@ impl<'a> Ballot<'a> {
     /// What every rule says of every tag; by names alone where there are no artifacts.
     pub(crate) fn votes(&self, artifacts: Option<Artifacts<'_>>, needs: &mut Needs) -> Votes {
         let count = self.readings.len();
-        let mut reasons: Vec<Vec<Reason>> = vec![Vec::new(); count];
-        let mut deletes: Vec<Vec<Reason>> = vec![Vec::new(); count];
-        let mut candidate = vec![false; count];
-        for (policy, asked) in self.policies.policies() {
-            for rule in &policy.rules {
-                let name = RuleName {
-                    policy: policy.name.clone(),
-                    rule: rule.name.clone(),
-                };
-                let selected: Vec<usize> = (0..count)
-                    .filter(|tag| rule.select.unmet(self.tag(*tag), &self.readings[*tag]).is_none())
-                    .collect();
-                let lines = LineVotes {
-                    ballot: self,
-                    rule,
-                    name: &name,
-                    selected: &selected,
-                    artifacts,
-                };
-                for (tag, votes) in selected.iter().zip(lines.of_rule(needs)) {
-                    if votes.iter().flatten().any(Reason::keeps) {
-                        reasons[*tag].extend(votes.into_iter().flatten().filter(Reason::keeps));
-                    } else if *asked {
-                        candidate[*tag] = true;
-                        deletes[*tag].extend(votes.into_iter().flatten());
-                    }
-                }
-            }
+        let mut said = Count {
+            keeps: vec![Vec::new(); count],
+            deletes: vec![Vec::new(); count],
+            candidate: vec![false; count],
+        };
+        self.by_rules(false, &[], artifacts, &mut said, needs);
+        for (policy, _) in self.policies.policies() {
             if !policy.protect.is_empty() {
-                for (tag, reasons) in reasons.iter_mut().enumerate() {
+                for (tag, reasons) in said.keeps.iter_mut().enumerate() {
                     reasons.extend(policy.protections(self.tag(tag), &self.readings[tag], self.now));
                 }
             }
         }
+        let protected: Vec<bool> = (0..count)
+            .map(|tag| self.protect_by_facts(tag, artifacts, &mut said, needs))
+            .collect();
+        // What is superseded depends on what is kept; what is kept of stable tags, never on what is superseded.
+        let superseding = self.superseding(&said, artifacts.is_some());
+        if needs.is_empty() {
+            self.by_rules(true, &superseding, artifacts, &mut said, needs);
+            for (tag, asked) in protected.into_iter().enumerate() {
+                if !asked && said.candidate[tag] && said.keeps[tag].is_empty() {
+                    self.protect_by_facts(tag, artifacts, &mut said, needs);
+                }
+            }
+        }
+        let Count {
+            keeps: mut reasons,
+            deletes,
+            candidate,
+        } = said;
         let mut own = Vec::with_capacity(count);
         for (tag, (reasons, deletes)) in reasons.iter_mut().zip(deletes).enumerate() {
             own.push(if !reasons.is_empty() {
@@ -98,13 +104,214 @@ impl<'a> Ballot<'a> {
         }
         Votes { reasons, own }
     }
+
+    /// What the rules say, those that select by `superseded` or the others.
+    fn by_rules(
+        &self,
+        superseded: bool,
+        superseding: &[Option<usize>],
+        artifacts: Option<Artifacts<'_>>,
+        said: &mut Count,
+        needs: &mut Needs,
+    ) {
+        for (policy, asked) in self.policies.policies() {
+            for rule in policy
+                .rules
+                .iter()
+                .filter(|rule| rule.select.superseded == superseded)
+            {
+                let name = RuleName {
+                    policy: policy.name.clone(),
+                    rule: rule.name.clone(),
+                };
+                let Some(selected) = self.selected(rule, &name, superseding, artifacts, said, needs) else {
+                    continue;
+                };
+                let lines = LineVotes {
+                    ballot: self,
+                    rule,
+                    name: &name,
+                    selected: &selected,
+                    artifacts,
+                };
+                for (tag, votes) in selected.iter().zip(lines.of_rule(needs)) {
+                    if votes.iter().flatten().any(Reason::keeps) {
+                        said.keeps[*tag].extend(votes.into_iter().flatten().filter(Reason::keeps));
+                    } else if *asked {
+                        said.candidate[*tag] = true;
+                        said.deletes[*tag].extend(self.because(rule, &name, *tag, superseding, artifacts));
+                        said.deletes[*tag].extend(votes.into_iter().flatten());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The tags that a rule selects; by names alone, all that it could select. `None` while facts are missing.
+    fn selected(
+        &self,
+        rule: &Rule,
+        name: &RuleName,
+        superseding: &[Option<usize>],
+        artifacts: Option<Artifacts<'_>>,
+        said: &mut Count,
+        needs: &mut Needs,
+    ) -> Option<Vec<usize>> {
+        let select = &rule.select;
+        let mut selected: Vec<usize> = (0..self.readings.len())
+            .filter(|tag| select.unmet(self.tag(*tag), &self.readings[*tag]).is_none())
+            .filter(|tag| !select.superseded || superseding[*tag].is_some())
+            .filter(|tag| !select.orphaned || artifacts.is_some() || self.may_be_orphaned(*tag))
+            .collect();
+        if select.is_told_by_names() {
+            return Some(selected);
+        }
+        let Some(artifacts) = artifacts else {
+            return Some(selected);
+        };
+        let mut missing = false;
+        selected.retain(|tag| {
+            let told = match artifacts.graph.node_of_tag(*tag) {
+                Some(node) => artifacts.facts.meets(select, node, needs),
+                None => Some(Fact::Unknown(Unknown::Missing)),
+            };
+            match told {
+                Some(Fact::Known(met)) => met,
+                Some(Fact::Unknown(why)) => {
+                    let rule = name.clone();
+                    said.keeps[*tag].push(Reason::SelectionUnknown { rule, why });
+                    false
+                }
+                None => {
+                    missing = true;
+                    false
+                }
+            }
+        });
+        // Places among some of what is selected would be better than the true ones.
+        (!missing).then_some(selected)
+    }
+
+    /// Whether the name of an attachment says that its subject could be gone.
+    fn may_be_orphaned(&self, tag: usize) -> bool {
+        AttachmentForm::of(self.tag(tag)).is_some_and(|(_, subject)| self.snapshot.is_remembered(&subject))
+    }
+
+    /// What makes a tag one that a rule selects, where its name does not say that.
+    fn because(
+        &self,
+        rule: &Rule,
+        name: &RuleName,
+        tag: usize,
+        superseding: &[Option<usize>],
+        artifacts: Option<Artifacts<'_>>,
+    ) -> Vec<Reason> {
+        let rule_name = || name.clone();
+        if let Some(by) = superseding.get(tag).copied().flatten() {
+            return vec![Reason::Superseded {
+                rule: rule_name(),
+                by: self.tag(by).clone(),
+            }];
+        }
+        let node = artifacts.and_then(|artifacts| Some((artifacts, artifacts.graph.node_of_tag(tag)?)));
+        match node {
+            Some((artifacts, node)) if rule.select.orphaned => {
+                let subjects = artifacts.graph.subjects(node).iter();
+                let reason = |subject: &NodeId| Reason::Orphaned {
+                    rule: rule_name(),
+                    subject: artifacts.graph.digest(*subject).clone(),
+                };
+                subjects.map(reason).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// For each prerelease the greatest stable tag of its MAJOR.MINOR and variant that is kept and no older than its
+    /// own version numbers. By names alone every stable tag counts as kept, so that nothing is missed.
+    ///
+    /// Only what the rules and protections say of a stable tag counts: what relations keep may go in the next run.
+    fn superseding(&self, said: &Count, known: bool) -> Vec<Option<usize>> {
+        let rules = self
+            .policies
+            .policies()
+            .iter()
+            .flat_map(|(policy, _)| &policy.rules);
+        if !rules.into_iter().any(|rule| rule.select.superseded) {
+            return Vec::new();
+        }
+        let line = |tag: usize| {
+            let reading = &self.readings[tag];
+            let version = reading.version.as_ref()?;
+            let [major, minor, patch] = version.numbers;
+            Some(((major, minor, reading.variant.as_deref()), patch))
+        };
+        let mut newest: HashMap<(u64, u64, Option<&str>), (u64, usize)> = HashMap::new();
+        for tag in 0..self.readings.len() {
+            let kept = !known || !said.keeps[tag].is_empty() || !said.candidate[tag];
+            if self.readings[tag].channel == Channel::Stable
+                && kept
+                && let Some((line, patch)) = line(tag)
+            {
+                let best = newest.entry(line).or_insert((patch, tag));
+                if patch > best.0 {
+                    *best = (patch, tag);
+                }
+            }
+        }
+        let by = |tag: usize| {
+            let prerelease = ChannelSet::PRERELEASE.contains(self.readings[tag].channel);
+            let (line, patch) = line(tag).filter(|_| prerelease)?;
+            newest
+                .get(&line)
+                .filter(|(stable, _)| *stable >= patch)
+                .map(|(_, tag)| *tag)
+        };
+        (0..self.readings.len()).map(by).collect()
+    }
+
+    /// Adds what protects a tag and its name does not tell. What has to be read for that is asked for only where
+    /// nothing else keeps the tag; returns whether it was.
+    fn protect_by_facts(
+        &self,
+        tag: usize,
+        artifacts: Option<Artifacts<'_>>,
+        said: &mut Count,
+        needs: &mut Needs,
+    ) -> bool {
+        let Some(artifacts) = artifacts else { return false };
+        let (Some(node), ask) = (
+            artifacts.graph.node_of_tag(tag),
+            said.candidate[tag] && said.keeps[tag].is_empty(),
+        ) else {
+            return false;
+        };
+        let digest = artifacts.graph.digest(node);
+        for (policy, _) in self.policies.policies() {
+            if policy.protects_by_facts() {
+                let ask = ask.then_some(&mut *needs);
+                let reasons = policy.protections_by_facts(artifacts.facts, node, digest, self.now, ask);
+                said.keeps[tag].extend(reasons);
+            }
+        }
+        ask
+    }
 }
 
 /// What a line says of a tag. `None` does not keep it, as far as is known, and asks for no reason: while names
 /// alone are known it may yet be kept, and while facts are missing the vote is taken again.
 type Vote = Option<Reason>;
 
+/// A line that counts what it keeps.
+#[derive(Clone, Copy)]
+struct Counting {
+    count: u32,
+    by: Order,
+    row: Row,
+}
+
 /// The lines of one rule's `keep`, each a row that votes on every selected tag.
+#[derive(Clone, Copy)]
 struct LineVotes<'a, 'b> {
     ballot: &'b Ballot<'a>,
     rule: &'b Rule,
@@ -118,6 +325,40 @@ struct LineVotes<'a, 'b> {
 impl<'a> LineVotes<'a, '_> {
     /// The votes of all lines for each selected tag: at least one each.
     fn of_rule(&self, needs: &mut Needs) -> Vec<Vec<Vote>> {
+        let Some((clock, age)) = &self.rule.keep.unless_older_than else {
+            return self.of_lines(needs);
+        };
+        let narrowing = self.within(*clock, age, needs);
+        let unknown = narrowing.iter().any(Option::is_none);
+        let newer: Vec<usize> = self
+            .selected
+            .iter()
+            .zip(&narrowing)
+            .filter(|(_, vote)| matches!(vote, Some(Reason::Within { .. })))
+            .map(|(position, _)| *position)
+            .collect();
+        // What is older takes no place: nobody is ranked before it is known what that is.
+        let mut lines = if unknown || self.rule.keep.lines == [KeepLine::All] {
+            Vec::new()
+        } else {
+            let narrowed = LineVotes {
+                selected: &newer,
+                ..*self
+            };
+            narrowed.of_lines(needs)
+        }
+        .into_iter();
+        narrowing
+            .into_iter()
+            .map(|vote| match vote {
+                Some(Reason::Within { .. }) if unknown => vec![None],
+                Some(Reason::Within { .. }) => lines.next().unwrap_or_else(|| vec![vote]),
+                other => vec![other],
+            })
+            .collect()
+    }
+
+    fn of_lines(&self, needs: &mut Needs) -> Vec<Vec<Vote>> {
         let rule = || self.name.clone();
         let count = self.selected.len();
         if self.rule.keep.lines.is_empty() {
@@ -127,9 +368,35 @@ impl<'a> LineVotes<'a, '_> {
         for line in &self.rule.keep.lines {
             let of_line = match line {
                 KeepLine::All => vec![Some(Reason::KeepAll { rule: rule() }); count],
-                KeepLine::Last { count, by, per } => self.last(*count, *by, per, needs),
+                KeepLine::Last { count, by, per } => {
+                    let by = *by;
+                    let row = Counting {
+                        count: *count,
+                        by,
+                        row: Row::Places,
+                    };
+                    self.counted(row, per, needs)
+                }
+                KeepLine::Period {
+                    period,
+                    count,
+                    clock,
+                    per,
+                    timezone,
+                } => {
+                    let row = Row::Periods(*period, *timezone);
+                    let by = Order::Clock(*clock);
+                    self.counted(
+                        Counting {
+                            count: *count,
+                            by,
+                            row,
+                        },
+                        per,
+                        needs,
+                    )
+                }
                 KeepLine::Within { clock, age } => self.within(*clock, age, needs),
-                KeepLine::Period { .. } => vec![Some(Reason::KeepAll { rule: rule() }); count],
             };
             for (votes, vote) in votes.iter_mut().zip(of_line) {
                 votes.push(vote);
@@ -144,16 +411,17 @@ impl<'a> LineVotes<'a, '_> {
 
     /// What a clock says of a tag; `None` where that is not known yet.
     fn clock(&self, clock: Clock, position: usize, needs: &mut Needs) -> Option<Fact<Time>> {
-        if clock.unrecorded().is_some() {
+        if !is_recorded(clock, self.ballot.snapshot) {
             return Some(Fact::Unknown(Unknown::NotRecorded));
         }
         let artifacts = self.artifacts?;
         let node = self.node(position)?;
-        if artifacts.attachment[node.index()] {
+        if clock == Clock::Created && artifacts.attachment[node.index()] {
             // A signature's age says nothing of what it signs, and is not worth a request.
             return Some(Fact::Unknown(Unknown::Missing));
         }
-        artifacts.clocks.read(clock, artifacts.graph.digest(node), needs)
+        let tag = Some(self.ballot.tag(position));
+        artifacts.clocks.read(clock, tag, artifacts.graph, node, needs)
     }
 
     fn within(&self, clock: Clock, age: &Age, needs: &mut Needs) -> Vec<Vote> {
@@ -180,7 +448,8 @@ impl<'a> LineVotes<'a, '_> {
         self.selected.iter().map(vote).collect()
     }
 
-    fn last(&self, last: u32, by: Order, per: &Per, needs: &mut Needs) -> Vec<Vote> {
+    /// The votes of a line that counts what it keeps, in each group for itself.
+    fn counted(&self, row: Counting, per: &Per, needs: &mut Needs) -> Vec<Vote> {
         let mut votes: Vec<Vote> = vec![None; self.selected.len()];
         let mut groups: HashMap<Group, Vec<usize>> = HashMap::new();
         for (slot, position) in self.selected.iter().enumerate() {
@@ -196,25 +465,25 @@ impl<'a> LineVotes<'a, '_> {
             }
         }
         for (group, slots) in groups {
-            self.last_of_group(&group, &slots, last, by, needs, &mut votes);
+            self.counted_of_group(&group, &slots, row, needs, &mut votes);
         }
         votes
     }
 
-    fn last_of_group(
+    fn counted_of_group(
         &self,
         group: &Group,
         slots: &[usize],
-        last: u32,
-        by: Order,
+        row: Counting,
         needs: &mut Needs,
         votes: &mut [Vote],
     ) {
+        let Counting { count: last, by, row } = row;
         let ancestors = |node| {
             self.artifacts
                 .map_or_else(Vec::new, |artifacts| ancestors(artifacts.graph, node))
         };
-        let recorded = !matches!(by, Order::Clock(clock) if clock.unrecorded().is_some());
+        let recorded = !matches!(by, Order::Clock(clock) if !is_recorded(clock, self.ballot.snapshot));
         let few = || {
             let by_name: Vec<_> = slots
                 .iter()
@@ -224,7 +493,8 @@ impl<'a> LineVotes<'a, '_> {
         };
         // Nobody has to read a clock, or a digest, to see that all of few are kept.
         let unread = matches!(by, Order::Clock(_)) || self.artifacts.is_none();
-        if recorded && unread && few() {
+        let places = matches!(row, Row::Places);
+        if places && recorded && unread && few() {
             let tags = u32::try_from(slots.len()).unwrap_or(u32::MAX);
             for slot in slots {
                 votes[*slot] = Some(Reason::Fits {
@@ -272,27 +542,68 @@ impl<'a> LineVotes<'a, '_> {
         if pending {
             return;
         }
-        for place in rank(&contenders, &ancestors) {
+        let at: HashMap<usize, Time> = contenders
+            .iter()
+            .filter_map(|contender| match contender.key {
+                Key::Time(at) => Some((contender.slot, at)),
+                _ => None,
+            })
+            .collect();
+        for place in rank(&contenders, &ancestors, row) {
             let (rule, group, rank, of) = (self.name.clone(), group.name(), place.rank, place.of);
-            votes[place.slot] = Some(if rank <= last {
-                Reason::Rank {
+            votes[place.slot] = match (row, by, at.get(&place.by)) {
+                (Row::Periods(period, timezone), Order::Clock(clock), Some(at)) => {
+                    let (at, bucket) = (*at, period.bucket_name(*at, timezone));
+                    Some(if rank > last {
+                        Reason::BeyondPeriods {
+                            rule,
+                            period,
+                            bucket,
+                            clock,
+                            at,
+                            rank,
+                            count: last,
+                            group,
+                        }
+                    } else if place.newest {
+                        Reason::NewestOf {
+                            rule,
+                            period,
+                            bucket,
+                            clock,
+                            at,
+                            rank,
+                            count: last,
+                            group,
+                        }
+                    } else {
+                        Reason::NotNewestOf {
+                            rule,
+                            period,
+                            bucket,
+                            clock,
+                            at,
+                            group,
+                        }
+                    })
+                }
+                _ if rank <= last => Some(Reason::Rank {
                     rule,
                     rank,
                     of,
                     last,
                     by,
                     group,
-                }
-            } else {
-                Reason::BeyondLast {
+                }),
+                _ => Some(Reason::BeyondLast {
                     rule,
                     rank,
                     of,
                     last,
                     by,
                     group,
-                }
-            });
+                }),
+            };
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::SecondsFormat;
 use lagan_model::{Digest, MediaType, RegistryKind, Tag, Time};
 use lagan_policy::reason::RuleName;
-use lagan_policy::{Action, Age, Clock, Mode, Order, PolicyName, Reason, RepositoryPlan};
+use lagan_policy::{Action, Age, Clock, Mode, Order, Period, PolicyName, Reason, RepositoryPlan};
 
 use crate::number::{count, grouped};
 use crate::sanitize::harmless;
@@ -56,6 +56,13 @@ pub fn rule_of(reason: &Reason) -> Option<&RuleName> {
         | Reason::ClockUnknown { rule, .. }
         | Reason::VersionUnknown { rule, .. }
         | Reason::GroupUnknown { rule, .. }
+        | Reason::NewestOf { rule, .. }
+        | Reason::SelectionUnknown { rule, .. }
+        | Reason::TooYoung { rule, .. }
+        | Reason::NotNewestOf { rule, .. }
+        | Reason::BeyondPeriods { rule, .. }
+        | Reason::Superseded { rule, .. }
+        | Reason::Orphaned { rule, .. }
         | Reason::BeyondLast { rule, .. }
         | Reason::OlderThan { rule, .. }
         | Reason::KeepNone { rule } => Some(rule),
@@ -66,6 +73,8 @@ pub fn rule_of(reason: &Reason) -> Option<&RuleName> {
         | Reason::AttachedTo { .. }
         | Reason::SubjectOf { .. }
         | Reason::SubjectUnseen { .. }
+        | Reason::SubjectGone { .. }
+        | Reason::ProtectionUnknown { .. }
         | Reason::DeletedWithIndex { .. }
         | Reason::DeletedWithSubject { .. } => None,
     }
@@ -89,6 +98,15 @@ pub fn kind(reason: &Reason) -> &'static str {
         Reason::AttachedTo { .. } => "attached_to",
         Reason::SubjectOf { .. } => "subject_of",
         Reason::SubjectUnseen { .. } => "subject_unseen",
+        Reason::NewestOf { .. } => "newest_of",
+        Reason::SelectionUnknown { .. } => "selection_unknown",
+        Reason::ProtectionUnknown { .. } => "protection_unknown",
+        Reason::TooYoung { .. } => "too_young",
+        Reason::SubjectGone { .. } => "subject_gone",
+        Reason::NotNewestOf { .. } => "not_newest_of",
+        Reason::BeyondPeriods { .. } => "beyond_periods",
+        Reason::Superseded { .. } => "superseded",
+        Reason::Orphaned { .. } => "orphaned",
         Reason::BeyondLast { .. } => "beyond_last",
         Reason::OlderThan { .. } => "older_than",
         Reason::KeepNone { .. } => "keep_none",
@@ -204,6 +222,81 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
                 named(rule)
             )
         }
+        Reason::NewestOf {
+            rule,
+            period,
+            bucket,
+            clock,
+            at,
+            rank,
+            count,
+            group,
+        } => format!(
+            "{clock} {}, the newest of {bucket}{}, {} of the {} {} that keep one{}",
+            moment(*at),
+            Group(group.as_deref()),
+            grouped(u64::from(*rank)),
+            grouped(u64::from(*count)),
+            unit(*period),
+            named(rule)
+        ),
+        Reason::SelectionUnknown { rule, why } => format!(
+            "whether the rule selects it cannot be told: its labels or types are not known ({}){}",
+            why.as_str(),
+            named(rule)
+        ),
+        Reason::ProtectionUnknown { policy, pattern, why } => format!(
+            "whether \"{}\" of policy {} protects it cannot be told ({})",
+            harmless(pattern),
+            harmless(&policy.0),
+            why.as_str()
+        ),
+        Reason::TooYoung { rule, at, min_age } => format!(
+            "pushed {}, not yet {min_age} old: its index may still come{}",
+            moment(*at),
+            named(rule)
+        ),
+        Reason::SubjectGone { subject } => format!(
+            "attached to {}, which is gone; no rule deletes what is left behind",
+            Named(subject, None)
+        ),
+        Reason::NotNewestOf {
+            rule,
+            bucket,
+            clock,
+            at,
+            group,
+            ..
+        } => format!(
+            "{clock} {}, not the newest of {bucket}{}{}",
+            moment(*at),
+            Group(group.as_deref()),
+            named(rule)
+        ),
+        Reason::BeyondPeriods {
+            rule,
+            period,
+            bucket,
+            clock,
+            at,
+            rank,
+            count,
+            group,
+        } => format!(
+            "{clock} {}, beyond the last {} {} that have any: {bucket} is number {}{}{}",
+            moment(*at),
+            grouped(u64::from(*count)),
+            unit(*period),
+            grouped(u64::from(*rank)),
+            Group(group.as_deref()),
+            named(rule)
+        ),
+        Reason::Superseded { rule, by } => format!("superseded by {by}, which is kept{}", named(rule)),
+        Reason::Orphaned { rule, subject } => format!(
+            "attached to {}, which was here and is gone{}",
+            Named(subject, None),
+            named(rule)
+        ),
         Reason::OlderThan { rule, clock, at, age } => timed(*clock, *at, "older", age, &named(rule)),
         Reason::KeepNone { rule } => format!("the rule keeps nothing that it selects{}", named(rule)),
         Reason::DeletedWithIndex { index } => {
@@ -215,6 +308,15 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
         Reason::DeletedWithSubject { subject } => {
             format!("attached to {}, which is deleted", Named(subject, None))
         }
+    }
+}
+
+fn unit(period: Period) -> &'static str {
+    match period {
+        Period::Daily => "days",
+        Period::Weekly => "weeks",
+        Period::Monthly => "months",
+        Period::Yearly => "years",
     }
 }
 

@@ -29,6 +29,8 @@ fn artifact(number: u8, children: &[u8], subject: Option<u8>) -> Artifact {
         subject: subject.map(digest),
         image_config: None,
         blobs: Vec::new(),
+        config_type: None,
+        annotations: None,
         created_annotation: None,
     }
 }

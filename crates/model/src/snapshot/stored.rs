@@ -136,6 +136,8 @@ mod tests {
             subject: None,
             image_config: None,
             blobs: Vec::new(),
+            config_type: None,
+            annotations: None,
             created_annotation: None,
         }
     }
@@ -144,6 +146,8 @@ mod tests {
     fn full() -> RepositorySnapshot {
         let mut snapshot = listed(&["b", "a", "c"]);
         let image = Artifact {
+            config_type: None,
+            annotations: None,
             created_annotation: Some(Fact::Known("2026-01-02T03:04:05Z".parse().unwrap())),
             ..artifact(b"1")
         };

@@ -1,6 +1,6 @@
 //! What went wrong elsewhere, and each example of the specification, as small registries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use lagan_model::{Artifact, Blob, Child, Digest, Fact, MediaType};
@@ -19,6 +19,13 @@ pub(crate) fn registry() -> World {
         tags: BTreeMap::new(),
         manifests: BTreeMap::new(),
         created: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        registry_labels: BTreeMap::new(),
+        recorded: lagan_model::Recorded::default(),
+        tag_times: BTreeMap::new(),
+        times: BTreeMap::new(),
+        lists_untagged: false,
+        remembered: BTreeSet::new(),
         referrers_api: false,
         delete_tag: false,
     }
@@ -79,6 +86,8 @@ impl World {
             subject,
             image_config: None,
             blobs: Vec::new(),
+            config_type: None,
+            annotations: None,
             created_annotation: None,
         };
         self.manifests.insert(digest(number), artifact);

@@ -111,8 +111,8 @@ fn referrers_are_asked_for_only_where_something_goes_and_children_only_by_whoeve
         let expected = Asked {
             tags: 3,
             manifests,
-            created: 0,
             referrers: 2,
+            ..Asked::default()
         };
         assert_eq!(asked, expected, "{depth:?}");
         assert_eq!(plan.deleted_unread, 1 - manifests as u64);

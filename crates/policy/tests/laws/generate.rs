@@ -130,6 +130,13 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
         tags: tags.into_iter().map(|(tag, on)| (tag, digest(on))).collect(),
         manifests: BTreeMap::new(),
         created: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        registry_labels: BTreeMap::new(),
+        recorded: lagan_model::Recorded::default(),
+        tag_times: BTreeMap::new(),
+        times: BTreeMap::new(),
+        lists_untagged: false,
+        remembered: BTreeSet::new(),
         referrers_api,
         delete_tag,
     };
@@ -171,6 +178,8 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
             subject: seed.subject.filter(before).map(digest),
             blobs: config.iter().cloned().collect(),
             image_config: config,
+            config_type: None,
+            annotations: None,
             created_annotation: seed.annotation.map(time),
         };
         world.manifests.insert(artifact.digest.clone(), artifact);
@@ -215,6 +224,8 @@ fn list_referrers(world: &mut World) {
             subject: None,
             image_config: None,
             blobs: Vec::new(),
+            config_type: None,
+            annotations: None,
             created_annotation: None,
         };
         world.manifests.insert(index.clone(), artifact);

@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use lagan_model::Tag;
 use lagan_policy::version::ChannelSet;
 use lagan_policy::{
-    Age, Clock, Keep, KeepLine, Limits, Mode, Order, Per, Policy, PolicySet, Protection, ProtectionPattern,
-    Rule, Select, VersionTable,
+    Age, Clock, KeepLine, Limits, Mode, Order, Per, Policy, PolicySet, Protection, ProtectionPattern, Rule,
+    Select, VersionTable,
 };
 use proptest::prelude::*;
 

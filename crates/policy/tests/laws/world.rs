@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::{
-    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, RepositorySnapshot, Tag, Time,
+    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, Labels, Recorded, RepositorySnapshot, Tag,
+    Time, Times,
 };
 use lagan_policy::{
     Action, Context, Decisions, Depth, Needs, RepositoryPlan, RepositoryPolicies, Step, decide,
@@ -18,6 +19,14 @@ pub(crate) struct World {
     pub(crate) tags: BTreeMap<Tag, Digest>,
     pub(crate) manifests: BTreeMap<Digest, Artifact>,
     pub(crate) created: BTreeMap<Digest, Fact<Time>>,
+    /// By configuration; what is not here has none.
+    pub(crate) labels: BTreeMap<Digest, Fact<Labels>>,
+    pub(crate) registry_labels: BTreeMap<Digest, Labels>,
+    pub(crate) recorded: Recorded,
+    pub(crate) tag_times: BTreeMap<Tag, Times>,
+    pub(crate) times: BTreeMap<Digest, Times>,
+    pub(crate) lists_untagged: bool,
+    pub(crate) remembered: BTreeSet<Digest>,
     pub(crate) referrers_api: bool,
     pub(crate) delete_tag: bool,
 }
@@ -28,6 +37,8 @@ pub(crate) struct Asked {
     pub(crate) tags: usize,
     pub(crate) manifests: usize,
     pub(crate) created: usize,
+    pub(crate) labels: usize,
+    pub(crate) times: usize,
     pub(crate) referrers: usize,
 }
 
@@ -57,7 +68,33 @@ impl World {
 
     pub(crate) fn listed(&self) -> RepositorySnapshot {
         // A registry lists in no order.
-        RepositorySnapshot::listed("team/app".parse().unwrap(), self.tags.keys().rev().cloned())
+        let mut snapshot =
+            RepositorySnapshot::listed("team/app".parse().unwrap(), self.tags.keys().rev().cloned());
+        self.tell(&mut snapshot);
+        snapshot
+    }
+
+    /// What comes with a listing.
+    pub(crate) fn tell(&self, snapshot: &mut RepositorySnapshot) {
+        snapshot.set_recorded(self.recorded);
+        for (tag, times) in &self.tag_times {
+            snapshot.insert_tag_times(tag.clone(), *times);
+        }
+        for (digest, labels) in &self.registry_labels {
+            snapshot.insert_registry_labels(digest.clone(), labels.clone());
+        }
+        if self.lists_untagged {
+            snapshot.list_untagged(self.untagged());
+        }
+        for digest in &self.remembered {
+            snapshot.remember(digest.clone());
+        }
+    }
+
+    pub(crate) fn untagged(&self) -> BTreeSet<Digest> {
+        let tagged: BTreeSet<&Digest> = self.tags.values().collect();
+        let untagged = self.manifests.keys().filter(|digest| !tagged.contains(digest));
+        untagged.cloned().collect()
     }
 
     /// Answers exactly what is asked, and checks that it is asked for once.
@@ -95,6 +132,24 @@ impl World {
             snapshot.insert_config_created(config.clone(), self.created[config]);
             asked.created += 1;
         }
+        for config in &needs.config_labels {
+            let known = snapshot.complete().unwrap().config_labels(config);
+            assert!(known.is_none(), "labels twice");
+            let none = || Fact::Known(Labels::new());
+            let labels = self.labels.get(config).cloned().unwrap_or_else(none);
+            snapshot.insert_config_labels(config.clone(), labels);
+            asked.labels += 1;
+        }
+        for digest in &needs.times {
+            assert_eq!(
+                snapshot.complete().unwrap().artifact_times(digest),
+                None,
+                "times twice"
+            );
+            let times = self.times.get(digest).copied().unwrap_or_default();
+            snapshot.insert_artifact_times(digest.clone(), times);
+            asked.times += 1;
+        }
         for subject in &needs.referrers {
             assert!(self.referrers_api, "nobody asks an API that is not there");
             assert!(
@@ -109,7 +164,7 @@ impl World {
                 media_type: one.media_type.clone(),
                 digest: one.digest.clone(),
                 size: one.size,
-                artifact_type: None,
+                artifact_type: one.kind().map(str::to_owned),
                 platform: None,
             };
             snapshot.insert_referrers(subject.clone(), referrers.map(descriptor).collect());
