@@ -371,6 +371,15 @@ impl<'a> Judge<'a> {
             }));
         }
         if says == Own::Follow && relations.is_empty() {
+            let lost = graph
+                .subjects(node)
+                .iter()
+                .filter(|subject| is_lost(graph, self.ballot.snapshot, **subject));
+            relations.extend(lost.map(|subject| Reason::SubjectGone {
+                subject: graph.digest(*subject).clone(),
+            }));
+        }
+        if says == Own::Follow && relations.is_empty() {
             // Attached to itself, or in a ring: nothing doomed it.
             relations.extend(
                 self.named_subject(position)
@@ -410,9 +419,8 @@ impl<'a> Judge<'a> {
                     subject: digest,
                     tag: first_tag(*subject),
                 }),
-                Fate::Unseen if is_lost(graph, self.ballot.snapshot, *subject) => {
-                    relations.push(Reason::SubjectGone { subject: digest });
-                }
+                // For its sake nothing is kept.
+                Fate::Unseen if is_lost(graph, self.ballot.snapshot, *subject) => {}
                 Fate::Unseen => relations.push(Reason::SubjectUnseen { subject: digest }),
                 Fate::Gone => {}
             }

@@ -45,6 +45,9 @@ pub(crate) struct Artifacts<'b> {
 /// What was said of each tag so far.
 struct Count {
     keeps: Vec<Vec<Reason>>,
+    /// What keeps a tag if a rule selects it, which its name does not tell: this rule does not delete it, and others
+    /// may.
+    unless_unselected: Vec<Vec<Reason>>,
     deletes: Vec<Vec<Reason>>,
     candidate: Vec<bool>,
 }
@@ -59,6 +62,7 @@ impl<'a> Ballot<'a> {
         let count = self.readings.len();
         let mut said = Count {
             keeps: vec![Vec::new(); count],
+            unless_unselected: vec![Vec::new(); count],
             deletes: vec![Vec::new(); count],
             candidate: vec![false; count],
         };
@@ -85,6 +89,7 @@ impl<'a> Ballot<'a> {
         }
         let Count {
             keeps: mut reasons,
+            mut unless_unselected,
             deletes,
             candidate,
         } = said;
@@ -97,7 +102,10 @@ impl<'a> Ballot<'a> {
             } else if self.readings[tag].channel == Channel::Attachment {
                 Own::Follow
             } else {
-                reasons.push(Reason::NotSelected);
+                reasons.append(&mut unless_unselected[tag]);
+                if reasons.is_empty() {
+                    reasons.push(Reason::NotSelected);
+                }
                 Own::Keep
             });
             reasons.extend(deletes);
@@ -127,6 +135,7 @@ impl<'a> Ballot<'a> {
                 let Some(selected) = self.selected(rule, &name, superseding, artifacts, said, needs) else {
                     continue;
                 };
+                let told = artifacts.is_some() || rule.select.is_told_by_names();
                 let lines = LineVotes {
                     ballot: self,
                     rule,
@@ -136,7 +145,12 @@ impl<'a> Ballot<'a> {
                 };
                 for (tag, votes) in selected.iter().zip(lines.of_rule(needs)) {
                     if votes.iter().flatten().any(Reason::keeps) {
-                        said.keeps[*tag].extend(votes.into_iter().flatten().filter(Reason::keeps));
+                        let keeps = if told {
+                            &mut said.keeps
+                        } else {
+                            &mut said.unless_unselected
+                        };
+                        keeps[*tag].extend(votes.into_iter().flatten().filter(Reason::keeps));
                     } else if *asked {
                         said.candidate[*tag] = true;
                         said.deletes[*tag].extend(self.because(rule, &name, *tag, superseding, artifacts));

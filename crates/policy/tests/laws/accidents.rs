@@ -87,7 +87,7 @@ impl World {
             image_config: None,
             blobs: Vec::new(),
             config_type: None,
-            annotations: None,
+            annotations: Some(lagan_model::Labels::new()),
             created_annotation: None,
         };
         self.manifests.insert(digest(number), artifact);

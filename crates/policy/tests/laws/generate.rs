@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use lagan_model::{Artifact, Blob, Child, Digest, Fact, MediaType, Time, Unknown};
+use lagan_model::{Artifact, Blob, Child, Digest, Fact, Labels, MediaType, Recorded, Time, Times, Unknown};
 use proptest::prelude::*;
 
 use crate::names::POOL;
@@ -76,8 +76,114 @@ pub(crate) fn attachment_tag(subject: &Digest, form: &str) -> lagan_model::Tag {
 pub(crate) fn world() -> impl Strategy<Value = World> {
     let manifests = prop::collection::vec(manifest(), 1..=MANIFESTS);
     let tags = prop::collection::vec((tag_seed(), 0..MANIFESTS), 0..14);
-    (manifests, tags, any::<bool>(), any::<bool>())
-        .prop_map(|(manifests, tags, api, delete_tag)| build(&manifests, &tags, api, delete_tag))
+    let beside = (
+        prop::collection::vec(beside(), MANIFESTS),
+        prop::collection::vec(times(), 14),
+        (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
+        prop::collection::vec(any::<bool>(), MANIFESTS + 2),
+    );
+    (manifests, tags, any::<bool>(), any::<bool>(), beside).prop_map(
+        |(manifests, tags, api, delete_tag, (facts, times, flags, remembered))| {
+            let mut world = build(&manifests, &tags, api, delete_tag);
+            let (pushed, pulled, observed, lists) = flags;
+            world.recorded = Recorded {
+                pushed,
+                pulled,
+                observed,
+            };
+            world.lists_untagged = lists;
+            for (number, facts) in facts.into_iter().enumerate() {
+                add(&mut world, number, facts);
+            }
+            world.tag_times = world.tags.keys().cloned().zip(times).collect();
+            let digests = (0..MANIFESTS).chain([100, 101]).map(digest);
+            let remembered = digests.zip(remembered).filter(|(_, remembered)| *remembered);
+            world.remembered = remembered.map(|(digest, _)| digest).collect();
+            world
+        },
+    )
+}
+
+/// What is known of a manifest beside what it says.
+#[derive(Debug, Clone)]
+struct Beside {
+    annotated: Fact<Labels>,
+    configured: Fact<Labels>,
+    registered: Option<Labels>,
+    kind: Option<&'static str>,
+    times: Times,
+}
+
+fn tier(value: &'static str) -> Labels {
+    Labels::from([("tier".to_owned(), value.to_owned())])
+}
+
+fn tiers() -> impl Strategy<Value = Labels> {
+    prop_oneof![
+        3 => Just(Labels::new()),
+        2 => Just(tier("scratch")),
+        1 => Just(tier("prod")),
+    ]
+}
+
+fn beside() -> impl Strategy<Value = Beside> {
+    let maybe =
+        || prop_oneof![9 => tiers().prop_map(Fact::Known), 1 => Just(Fact::Unknown(Unknown::Missing))];
+    let kind = prop_oneof![
+        3 => Just(None),
+        2 => Just(Some("a/x")),
+        1 => Just(Some("a/y")),
+        1 => Just(Some("application/vnd.cncf.notary.signature")),
+    ];
+    let registered = prop_oneof![3 => Just(None), 1 => tiers().prop_map(Some)];
+    (maybe(), maybe(), registered, kind, times()).prop_map(
+        |(annotated, configured, registered, kind, times)| Beside {
+            annotated,
+            configured,
+            registered,
+            kind,
+            times,
+        },
+    )
+}
+
+/// Mostly known, else as unknown as times are anywhere.
+fn moment() -> impl Strategy<Value = Fact<Time>> {
+    prop_oneof![
+        1 => (0..4usize).prop_map(time),
+        8 => (4..24usize).prop_map(time),
+        4 => (1..60i64).prop_map(|hours| Fact::Known(now() - TimeDelta::hours(7 * hours))),
+        2 => Just(Fact::Unknown(Unknown::NotRecorded)),
+        1 => Just(Fact::Unknown(Unknown::FirstListing)),
+    ]
+}
+
+fn times() -> impl Strategy<Value = Times> {
+    (moment(), moment(), moment()).prop_map(|(pushed, pulled, observed)| Times {
+        pushed,
+        pulled,
+        observed,
+    })
+}
+
+fn add(world: &mut World, number: usize, facts: Beside) {
+    let Some(manifest) = world.manifests.get_mut(&digest(number)) else {
+        return;
+    };
+    manifest.annotations = facts.annotated.known();
+    if let Some(config) = &manifest.image_config {
+        world.labels.insert(config.digest.clone(), facts.configured);
+    }
+    // Half of them by their own field, half by their configuration.
+    if number % 2 == 0 {
+        manifest.artifact_type = facts.kind.map(str::to_owned);
+    } else {
+        manifest.config_type = facts.kind.map(|kind| kind.parse().unwrap());
+    }
+    if let Some(labels) = facts.registered {
+        world.registry_labels.insert(digest(number), labels);
+    }
+    world.times.insert(digest(number), facts.times);
 }
 
 /// Indexes with untagged children, many of them shared or attached to something: what a report does not read.
@@ -179,7 +285,7 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
             blobs: config.iter().cloned().collect(),
             image_config: config,
             config_type: None,
-            annotations: None,
+            annotations: Some(Labels::new()),
             created_annotation: seed.annotation.map(time),
         };
         world.manifests.insert(artifact.digest.clone(), artifact);
@@ -225,7 +331,7 @@ fn list_referrers(world: &mut World) {
             image_config: None,
             blobs: Vec::new(),
             config_type: None,
-            annotations: None,
+            annotations: Some(Labels::new()),
             created_annotation: None,
         };
         world.manifests.insert(index.clone(), artifact);

@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use lagan_model::{Digest, Tag, Time};
 use lagan_policy::{Clock, KeepLine, Order, Per, Verdict};
 
+use crate::facts::{Standing, Told, bucket};
 use crate::names::{Name, POOL};
-use crate::rules::{Document, RuleSpec};
+use crate::rules::{Document, ProtectSpec, RuleSpec};
 use crate::world::{World, now};
 
 /// What a tag says of itself.
@@ -37,7 +38,7 @@ pub(crate) fn named_subject(tag: &Tag) -> Option<Digest> {
 }
 
 pub(crate) struct Oracle<'a> {
-    world: &'a World,
+    pub(crate) world: &'a World,
     document: &'a Document,
     /// Everything that can be reached from tags.
     pub(crate) seen: BTreeSet<Digest>,
@@ -48,44 +49,27 @@ pub(crate) struct Oracle<'a> {
 impl<'a> Oracle<'a> {
     pub(crate) fn new(world: &'a World, document: &'a Document) -> Self {
         let mut seen: BTreeSet<Digest> = world.tags.values().cloned().collect();
+        let mut rules = document.policies.iter().flat_map(|policy| &policy.rules);
+        if world.lists_untagged && rules.any(|rule| rule.select.untagged.is_some()) {
+            seen.extend(world.untagged());
+        }
         loop {
-            let mut more = seen.clone();
-            for digest in &seen {
-                more.extend(children(world, digest));
-                let referrers = world
-                    .manifests
-                    .values()
-                    .filter(|one| one.subject.as_ref() == Some(digest));
-                more.extend(referrers.map(|one| one.digest.clone()));
+            close(world, &mut seen);
+            let attached = attached(world, &seen);
+            // What was here once is looked for, where attachments hang on it.
+            let found = attached.iter().map(|(_, subject)| subject).filter(|subject| {
+                world.remembered.contains(subject) && world.manifests.contains_key(subject)
+            });
+            let before = seen.len();
+            seen.extend(found.cloned());
+            if seen.len() == before {
+                return Self {
+                    world,
+                    document,
+                    seen,
+                    attached,
+                };
             }
-            if more == seen {
-                break;
-            }
-            seen = more;
-        }
-        let mut attached = BTreeSet::new();
-        for digest in &seen {
-            let manifest = world.manifests.get(digest);
-            attached.extend(manifest.and_then(|one| Some((digest.clone(), one.subject.clone()?))));
-        }
-        for (tag, digest) in &world.tags {
-            if let Some(subject) = named_subject(tag) {
-                attached.insert((digest.clone(), subject.clone()));
-                if tag.as_str().len() == "sha256-".len() + 64 {
-                    attached.extend(
-                        children(world, digest)
-                            .into_iter()
-                            .map(|child| (child, subject.clone())),
-                    );
-                }
-            }
-        }
-        attached.retain(|(attachment, subject)| attachment != subject);
-        Self {
-            world,
-            document,
-            seen,
-            attached,
         }
     }
 
@@ -163,7 +147,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// Tags that name a subject are never ordered, so that only the field tells attachments here.
-    fn created(&self, digest: &Digest) -> Option<Time> {
+    pub(crate) fn created(&self, digest: &Digest) -> Option<Time> {
         let plausible = |time: &Time| {
             let day = chrono::TimeDelta::days(1);
             *time > "1970-01-03T00:00:00Z".parse::<Time>().unwrap() && *time <= now() + day
@@ -194,39 +178,50 @@ impl<'a> Oracle<'a> {
     }
 
     /// Whether a rule keeps a tag that it selects.
-    fn rule_keeps(&self, rule: &RuleSpec, tag: &Tag, name: &Name) -> bool {
+    fn rule_keeps(&self, rule: &RuleSpec, tag: &Tag) -> bool {
+        let clock = |clock| self.clock(clock, Some(tag), &self.world.tags[tag]);
         rule.lines.iter().any(|line| match line {
             KeepLine::All => true,
-            KeepLine::Within {
-                clock: Clock::Created,
-                age,
-            } => self
-                .created(&self.world.tags[tag])
-                .is_none_or(|at| now() - at <= age.delta()),
-            KeepLine::Within { .. } | KeepLine::Period { .. } => true,
-            KeepLine::Last { count, by, per } => {
-                let Some(group) = group(rule, per, name) else {
-                    return true;
-                };
-                self.rank(rule, *by, per, &group, tag)
-                    .is_none_or(|rank| rank <= *count as usize)
-            }
+            KeepLine::Within { clock: by, age } => clock(*by).is_none_or(|at| now() - at <= age.delta()),
+            KeepLine::Last { count, by, per } => match self.better(rule, *by, per, tag) {
+                None => true,
+                Some((better, _)) => better.len() < *count as usize,
+            },
+            KeepLine::Period {
+                period,
+                count,
+                clock,
+                per,
+                timezone,
+            } => match self.better(rule, Order::Clock(*clock), per, tag) {
+                None => true,
+                Some((better, own)) => {
+                    let bucket = |tag: &Tag| {
+                        let at = self.clock(*clock, Some(tag), &self.world.tags[tag]).unwrap();
+                        bucket(*period, timezone.as_str(), at)
+                    };
+                    let newer: BTreeSet<i64> = better.iter().map(|tag| bucket(tag)).collect();
+                    !newer.contains(&bucket(&own)) && newer.len() < *count as usize
+                }
+            },
         })
     }
 
-    /// The place of a tag in its group; `None` where it has nothing to be ordered by.
-    fn rank(&self, rule: &RuleSpec, by: Order, per: &Per, of: &str, tag: &Tag) -> Option<usize> {
+    /// The tags by which the better places of a tag's group stand, and that by which its own does; `None` where it
+    /// has nothing to be ordered or grouped by.
+    fn better(&self, rule: &RuleSpec, by: Order, per: &Per, tag: &Tag) -> Option<(Vec<Tag>, Tag)> {
+        let of = group(rule, per, name_of(tag)?)?;
         let members: Vec<Member<'_>> = self
             .world
             .tags
             .keys()
             .filter_map(|tag| Some((tag, name_of(tag)?)))
-            .filter(|(_, name)| (rule.selects)(name) && group(rule, per, name).as_deref() == Some(of))
+            .filter(|(tag, _)| self.standing(rule, tag) == Standing::Competes)
+            .filter(|(_, name)| group(rule, per, name).as_ref() == Some(&of))
             .filter(|(tag, name)| match by {
                 Order::Version | Order::Semver => name.numbers.is_some(),
                 Order::Name => true,
-                Order::Clock(Clock::Created) => self.created(&self.world.tags[*tag]).is_some(),
-                Order::Clock(_) => false,
+                Order::Clock(clock) => self.clock(clock, Some(*tag), &self.world.tags[*tag]).is_some(),
             })
             .collect();
         members.iter().find(|(member, _)| *member == tag)?;
@@ -235,9 +230,9 @@ impl<'a> Oracle<'a> {
                 Order::Version => a.1.version_key().cmp(&b.1.version_key()),
                 Order::Semver => a.1.compare_semver(b.1),
                 Order::Name => a.1.natural_key().cmp(&b.1.natural_key()),
-                Order::Clock(_) => self
-                    .created(&self.world.tags[a.0])
-                    .cmp(&self.created(&self.world.tags[b.0])),
+                Order::Clock(clock) => self
+                    .clock(clock, Some(a.0), &self.world.tags[a.0])
+                    .cmp(&self.clock(clock, Some(b.0), &self.world.tags[b.0])),
             };
             by_key.then(a.0.cmp(b.0))
         };
@@ -285,28 +280,28 @@ impl<'a> Oracle<'a> {
         let better = places
             .values()
             .filter(|place| counts(place) && compare(&best(place, compare), &own) == Ordering::Greater);
-        Some(better.count() + 1)
+        let better = better.map(|place| best(place, compare).0.clone()).collect();
+        Some((better, own.0.clone()))
     }
 
     fn says(&self, tag: &Tag) -> Says {
         let mut candidate = false;
         let name = name_of(tag);
+        let digest = &self.world.tags[tag];
         for policy in &self.document.policies {
-            if policy
-                .protects
-                .iter()
-                .any(|protection| protection.holds && (protection.matches)(tag.as_str(), name))
-            {
+            if policy.protects.iter().any(|protection| {
+                let by_fact = || self.fact_protects(&protection.entry.pattern, digest);
+                protection.holds && ((protection.matches)(tag.as_str(), name) || by_fact())
+            }) {
                 return Says::Keep;
             }
             for rule in &policy.rules {
-                let Some(name) = name.filter(|name| (rule.selects)(name)) else {
-                    continue;
-                };
-                if self.rule_keeps(rule, tag, name) {
-                    return Says::Keep;
+                match self.standing(rule, tag) {
+                    Standing::NotSelected => continue,
+                    Standing::Unknown => return Says::Keep,
+                    Standing::Competes if self.rule_keeps(rule, tag) => return Says::Keep,
+                    Standing::Competes | Standing::TooOld => candidate |= policy.asked,
                 }
-                candidate |= policy.asked;
             }
         }
         match (candidate, name) {
@@ -316,13 +311,117 @@ impl<'a> Oracle<'a> {
         }
     }
 
+    /// Whether a tag's own rules keep it.
+    pub(crate) fn keeps(&self, tag: &Tag) -> bool {
+        self.says(tag) == Says::Keep
+    }
+
+    /// Whether something without a tag goes for itself.
+    fn dooms_untagged(&self, digest: &Digest) -> bool {
+        let own = |one: &Digest| {
+            self.world.lists_untagged
+                && self.world.manifests.contains_key(one)
+                && self.tags_on(one).is_empty()
+                && self.parents(one).is_empty()
+                && self.subjects(one).is_empty()
+        };
+        if !own(digest) {
+            return false;
+        }
+        let mut candidate = false;
+        for policy in &self.document.policies {
+            let protects = |one: &ProtectSpec| one.holds && self.fact_protects(&one.entry.pattern, digest);
+            if policy.protects.iter().any(protects) {
+                return false;
+            }
+            for rule in &policy.rules {
+                match self.standing_untagged(rule, digest) {
+                    Standing::NotSelected => continue,
+                    Standing::Unknown => return false,
+                    Standing::TooOld => candidate |= policy.asked,
+                    Standing::Competes => {
+                        let all: Vec<Digest> = self
+                            .seen
+                            .iter()
+                            .filter(|one| own(one) && self.standing_untagged(rule, one) == Standing::Competes)
+                            .cloned()
+                            .collect();
+                        if self.keeps_untagged(rule, digest, &all) {
+                            return false;
+                        }
+                        candidate |= policy.asked;
+                    }
+                }
+            }
+        }
+        candidate
+    }
+
+    fn standing_untagged(&self, rule: &RuleSpec, digest: &Digest) -> Standing {
+        let Some(min_age) = &rule.select.untagged else {
+            return Standing::NotSelected;
+        };
+        match self.facts(&rule.select, digest) {
+            Told::No => Standing::NotSelected,
+            Told::Unknown => Standing::Unknown,
+            Told::Yes => match self.clock(Clock::Pushed, None, digest) {
+                // Too young is kept, as what is not known.
+                Some(at) if now() - at >= min_age.delta() => self.narrowed(rule, Told::Yes, None, digest),
+                _ => Standing::Unknown,
+            },
+        }
+    }
+
+    fn keeps_untagged(&self, rule: &RuleSpec, digest: &Digest, all: &[Digest]) -> bool {
+        let key = |clock: Clock, one: &Digest| Some((self.clock(clock, None, one)?, one.clone()));
+        let newer = |clock: Clock| -> Option<Vec<Time>> {
+            let own = key(clock, digest)?;
+            let others = all.iter().filter_map(|one| key(clock, one));
+            Some(others.filter(|other| *other > own).map(|(at, _)| at).collect())
+        };
+        rule.lines.iter().any(|line| match line {
+            KeepLine::All => true,
+            KeepLine::Within { clock, age } => self
+                .clock(*clock, None, digest)
+                .is_none_or(|at| now() - at <= age.delta()),
+            KeepLine::Last { count, by, .. } => match by {
+                Order::Clock(clock) => newer(*clock).is_none_or(|newer| newer.len() < *count as usize),
+                _ => true,
+            },
+            KeepLine::Period {
+                period,
+                count,
+                clock,
+                timezone,
+                ..
+            } => newer(*clock).is_none_or(|newer| {
+                let of = |at: Time| bucket(*period, timezone.as_str(), at);
+                let newer: BTreeSet<i64> = newer.into_iter().map(of).collect();
+                let own = of(self.clock(*clock, None, digest).unwrap());
+                !newer.contains(&own) && newer.len() < *count as usize
+            }),
+        })
+    }
+
     /// The largest set of artifacts that can go: none with a tag that is kept, and none without everything that
     /// lists it, that it is attached to, and that is attached to it; and each because of a tag that is doomed.
     fn gone(&self, says: &BTreeMap<&Tag, Says>) -> BTreeSet<Digest> {
         let mut gone = self.seen.clone();
+        let untagged: BTreeSet<&Digest> = self
+            .seen
+            .iter()
+            .filter(|digest| self.dooms_untagged(digest))
+            .collect();
+        let hang = |digest: &Digest, gone: &BTreeSet<Digest>| {
+            self.subjects(digest)
+                .iter()
+                .any(|subject| !gone.contains(subject) && !self.is_lost(subject))
+        };
         loop {
             let mut because: BTreeSet<Digest> = BTreeSet::new();
-            let doomed = |digest: &&Digest| self.tags_on(digest).iter().any(|tag| says[*tag] == Says::Doom);
+            let doomed = |digest: &&Digest| {
+                self.tags_on(digest).iter().any(|tag| says[*tag] == Says::Doom) || untagged.contains(digest)
+            };
             let mut work: Vec<Digest> = gone.iter().filter(doomed).cloned().collect();
             while let Some(one) = work.pop() {
                 if gone.contains(&one) && because.insert(one.clone()) {
@@ -333,7 +432,7 @@ impl<'a> Oracle<'a> {
             let stays = |digest: &Digest| {
                 self.tags_on(digest).iter().any(|tag| says[*tag] == Says::Keep)
                     || !self.parents(digest).is_subset(&gone)
-                    || !self.subjects(digest).is_subset(&gone)
+                    || hang(digest, &gone)
                     || !self.attachments(digest).is_subset(&gone)
                     || !because.contains(digest)
             };
@@ -355,7 +454,11 @@ impl<'a> Oracle<'a> {
                 return Verdict::Delete;
             }
             let neighbours = self.tags_on(digest);
-            let related = !self.parents(digest).is_subset(&gone) || !self.subjects(digest).is_subset(&gone);
+            let hangs = self.subjects(digest);
+            let related = !self.parents(digest).is_subset(&gone)
+                || hangs
+                    .iter()
+                    .any(|subject| !gone.contains(subject) && !self.is_lost(subject));
             let shared = neighbours.iter().any(|other| says[*other] == Says::Keep);
             if says[tag] != Says::Doom || related || !shared || !self.world.delete_tag {
                 return Verdict::Keep;
@@ -405,4 +508,46 @@ fn group(rule: &RuleSpec, per: &Per, name: &Name) -> Option<String> {
         Per::Capture(_) if rule.captures => name.tag.strip_prefix("pr-")?.get(..1)?.to_owned(),
         Per::Capture(_) => return None,
     })
+}
+
+/// Adds all that can be reached.
+fn close(world: &World, seen: &mut BTreeSet<Digest>) {
+    loop {
+        let mut more = seen.clone();
+        for digest in seen.iter() {
+            more.extend(children(world, digest));
+            let referrers = world
+                .manifests
+                .values()
+                .filter(|one| one.subject.as_ref() == Some(digest));
+            more.extend(referrers.map(|one| one.digest.clone()));
+        }
+        if more == *seen {
+            return;
+        }
+        *seen = more;
+    }
+}
+
+/// (attachment, subject)
+fn attached(world: &World, seen: &BTreeSet<Digest>) -> BTreeSet<(Digest, Digest)> {
+    let mut attached = BTreeSet::new();
+    for digest in seen {
+        let manifest = world.manifests.get(digest);
+        attached.extend(manifest.and_then(|one| Some((digest.clone(), one.subject.clone()?))));
+    }
+    for (tag, digest) in &world.tags {
+        if let Some(subject) = named_subject(tag) {
+            attached.insert((digest.clone(), subject.clone()));
+            if tag.as_str().len() == "sha256-".len() + 64 {
+                attached.extend(
+                    children(world, digest)
+                        .into_iter()
+                        .map(|child| (child, subject.clone())),
+                );
+            }
+        }
+    }
+    attached.retain(|(attachment, subject)| attachment != subject);
+    attached
 }

@@ -7,8 +7,8 @@ use chrono::NaiveDate;
 use lagan_model::Tag;
 use lagan_policy::version::ChannelSet;
 use lagan_policy::{
-    Age, Clock, KeepLine, Limits, Mode, Order, Per, Policy, PolicySet, Protection, ProtectionPattern, Rule,
-    Select, VersionTable,
+    Age, Clock, KeepLine, Limits, Mode, Order, Per, Period, Policy, PolicySet, Protection, ProtectionPattern,
+    Rule, Select, VersionTable,
 };
 use proptest::prelude::*;
 
@@ -21,6 +21,7 @@ pub(crate) struct RuleSpec {
     /// Whether its expression has the group `n`.
     pub(crate) captures: bool,
     pub(crate) lines: Vec<KeepLine>,
+    pub(crate) unless_older_than: Option<(Clock, Age)>,
 }
 
 #[derive(Debug, Clone)]
@@ -174,6 +175,9 @@ static PROTECTIONS: LazyLock<Vec<Protecting>> = LazyLock::new(|| {
         (ProtectionPattern::Tags(globs(&["*.sig"])), |tag, _| {
             tag.ends_with(".sig")
         }),
+        // What names do not tell is written in the oracle.
+        (ProtectionPattern::Labels(labels("prod")), |_, _| false),
+        (ProtectionPattern::Signed, |_, _| false),
     ]
 });
 
@@ -191,19 +195,55 @@ fn line() -> impl Strategy<Value = KeepLine> {
         2 => Just(Order::Semver),
         3 => Just(Order::Name),
         3 => Just(Order::Clock(Clock::Created)),
-        1 => Just(Order::Clock(Clock::Pushed)),
+        3 => clock().prop_map(Order::Clock),
     ];
+    let zone = prop_oneof![Just("UTC"), Just("Asia/Kolkata"), Just("Pacific/Honolulu")];
+    let group = prop_oneof![4 => Just("repository"), 1 => Just("channel"), 1 => Just("variant")];
+    let period = (1u32..4, clock(), group, zone, 0..4usize).prop_map(|(count, clock, per, zone, period)| {
+        KeepLine::Period {
+            period: Period::ALL[period],
+            count,
+            clock,
+            per: per.parse().unwrap(),
+            timezone: zone.parse().unwrap(),
+        }
+    });
     let last = (0u32..4, by, per).prop_map(|(count, by, per)| KeepLine::Last {
         count,
         by,
         per: per.parse().unwrap(),
     });
-    let clock = prop_oneof![9 => Just(Clock::Created), 1 => Just(Clock::Pulled)];
-    let within = (clock, 1u32..60).prop_map(|(clock, days)| KeepLine::Within {
+    let within = (clock(), 1u32..60).prop_map(|(clock, days)| KeepLine::Within {
         clock,
         age: age(days),
     });
-    prop_oneof![8 => last, 3 => within, 1 => Just(KeepLine::All)]
+    prop_oneof![8 => last, 4 => period, 3 => within, 1 => Just(KeepLine::All)]
+}
+
+fn clock() -> impl Strategy<Value = Clock> {
+    prop_oneof![
+        4 => Just(Clock::Created),
+        2 => Just(Clock::Pushed),
+        2 => Just(Clock::Pulled),
+        2 => Just(Clock::Observed),
+    ]
+}
+
+/// What a rule asks for beside names.
+#[derive(Debug, Clone)]
+enum Extra {
+    Nothing,
+    Label(&'static str),
+    Kind,
+    Superseded,
+    Untagged(u32),
+    Orphaned,
+}
+
+fn labels(value: &str) -> lagan_policy::document::Labels {
+    [("tier".to_owned(), vec![value.parse().unwrap()])]
+        .into_iter()
+        .collect()
 }
 
 pub(crate) fn age(days: u32) -> Age {
@@ -212,13 +252,45 @@ pub(crate) fn age(days: u32) -> Age {
 
 fn rule() -> impl Strategy<Value = RuleSpec> {
     let lines = prop_oneof![1 => Just(Vec::new()), 5 => prop::collection::vec(line(), 1..3)];
-    (0..SELECTIONS.len(), lines).prop_map(|(selection, lines)| {
-        let (select, selects, captures) = SELECTIONS[selection].clone();
+    let extra = prop_oneof![
+        8 => Just(Extra::Nothing),
+        2 => prop_oneof![Just("scratch"), Just("*")].prop_map(Extra::Label),
+        1 => Just(Extra::Kind),
+        2 => Just(Extra::Superseded),
+        2 => (1u32..20).prop_map(Extra::Untagged),
+        2 => Just(Extra::Orphaned),
+    ];
+    let narrowing = prop_oneof![5 => Just(None), 1 => (clock(), 1u32..60).prop_map(Some)];
+    let seeds = (0..SELECTIONS.len(), lines, extra, narrowing);
+    seeds.prop_map(|(selection, lines, extra, narrowing)| {
+        let (mut select, selects, captures) = SELECTIONS[selection].clone();
+        let mut lines = lines;
+        match extra {
+            Extra::Nothing => {}
+            Extra::Label(value) => select.labels = labels(value),
+            Extra::Kind => select.artifact_type = vec!["a/x".parse().unwrap()],
+            Extra::Superseded => select.superseded = true,
+            Extra::Untagged(days) => {
+                select = Select {
+                    untagged: Some(age(days)),
+                    ..Select::default()
+                };
+            }
+            Extra::Orphaned => {
+                select = Select {
+                    orphaned: true,
+                    ..Select::default()
+                };
+                // Attachments take no place: a document that counts them is refused.
+                lines.retain(|line| matches!(line, KeepLine::All | KeepLine::Within { .. }));
+            }
+        }
         RuleSpec {
             select,
             selects,
             captures,
             lines,
+            unless_older_than: narrowing.map(|(clock, days)| (clock, age(days))),
         }
     })
 }
@@ -254,6 +326,7 @@ pub(crate) fn sweeping() -> impl Strategy<Value = Document> {
             selects,
             captures,
             lines: vec![KeepLine::Last { count, by, per }],
+            unless_older_than: None,
         };
         let policy = PolicySpec {
             asked: true,
@@ -290,7 +363,10 @@ impl Document {
             let rules = policy.rules.iter().enumerate().map(|(number, rule)| Rule {
                 name: format!("rule {number}").into(),
                 select: rule.select.clone(),
-                keep: rule.lines.clone().into(),
+                keep: lagan_policy::Keep {
+                    lines: rule.lines.clone(),
+                    unless_older_than: rule.unless_older_than.clone(),
+                },
                 allow_empty_repository: true,
             });
             Policy {

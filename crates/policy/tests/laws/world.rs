@@ -80,6 +80,9 @@ impl World {
         for (tag, times) in &self.tag_times {
             snapshot.insert_tag_times(tag.clone(), *times);
         }
+        for (digest, times) in &self.times {
+            snapshot.insert_artifact_times(digest.clone(), *times);
+        }
         for (digest, labels) in &self.registry_labels {
             snapshot.insert_registry_labels(digest.clone(), labels.clone());
         }
