@@ -72,7 +72,7 @@ policies:
     assert!(
         checked
             .stdout
-            .contains("lagan.yaml: 2 registries and 1 policy, no errors"),
+            .contains("lagan.yaml: 2 registries and 1 policy, no errors, 2 warnings\n"),
         "{}",
         checked.stdout
     );
@@ -82,8 +82,71 @@ policies:
         .filter(|line| line.starts_with("warning: "))
         .collect();
     assert_eq!(warnings.len(), 2, "{}", checked.stdout);
-    assert!(warnings[0].contains("`pushed`") && warnings[0].contains("kept"));
-    assert!(warnings[1].contains("idle"));
+    assert!(
+        warnings[0].starts_with("warning: lagan.yaml:1:"),
+        "{}",
+        warnings[0]
+    );
+    assert!(warnings[0].contains("idle"));
+    assert!(warnings[1].contains("`pushed`") && warnings[1].contains("kept"));
+}
+
+#[tokio::test]
+async fn check_exits_with_4_for_a_warning_only_where_that_was_asked_for() {
+    let place = Place::new();
+    place.file(
+        "p.yaml",
+        "repositories: 'team/*'\nrules: [{select: {regex: rc}, keep: {last: 1, by: name}}]\n",
+    );
+    let warned = place.run("check p.yaml").await.exits(0).stdout;
+    assert!(
+        warned.contains("[unanchored]") && warned.contains("hint: "),
+        "{warned}"
+    );
+    place.run("check --strict p.yaml").await.exits(4);
+    place
+        .run("check --strict --allow unanchored p.yaml")
+        .await
+        .exits(0);
+    let unknown = place.run("check --allow unanchord p.yaml").await.exits(2);
+    assert!(unknown.stderr.contains("unanchored"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
+async fn check_holds_a_policy_against_a_plan() {
+    let place = Place::new();
+    place.file(
+        "lagan.yaml",
+        "registries: {one: {url: 'http://localhost:1'}}
+policies:
+  p: {repositories: [team/*, other], rules: [{select: {channel: rc}, keep: {last: 1, by: version}}]}
+",
+    );
+    let plan = |registry: &str| {
+        format!(
+            r#"{{"schema":"lagan.plan/v1","registry":{{"name":"{registry}","url":"http://localhost:9","kind":"oci"}},
+"repositories":[{{"name":"team/a","policies":["p"],"complete":true,"tags_total":0,"actions":[],"kept":[]}}]}}"#
+        )
+    };
+    place.file("plan.json", plan("one"));
+    let checked = place
+        .run("check --strict --against plan.json")
+        .await
+        .exits(4)
+        .stdout;
+    assert!(
+        checked.contains("`other` matches no repository of the plan of `one`, which has 1 repository"),
+        "{checked}"
+    );
+    place.file("plan.json", plan("two"));
+    let other = place.run("check --against plan.json").await.exits(2).stderr;
+    assert!(
+        other.contains("\"two\", which is no registry of this configuration"),
+        "{other}"
+    );
+    place.file("plan.json", "{}");
+    let none = place.run("check --against plan.json").await.exits(2).stderr;
+    assert!(none.contains("plan.json") && none.contains("hint: "), "{none}");
 }
 
 #[tokio::test]

@@ -35,9 +35,10 @@ pub struct ConfigError {
     numbered: bool,
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}: {}", self.heading, self.message)?;
+impl ConfigError {
+    /// The same under another word than `error`, and with `code` behind the message.
+    pub(crate) fn write_as(&self, f: &mut fmt::Formatter<'_>, word: &str, code: &str) -> fmt::Result {
+        writeln!(f, "{word}: {}: {}{code}", self.heading, self.message)?;
         if let Some((line, before, under)) = &self.shown {
             let number = if self.numbered {
                 self.line.to_string()
@@ -52,6 +53,12 @@ impl fmt::Display for ConfigError {
             Some(hint) => writeln!(f, "hint: {hint}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_as(f, "error", "")
     }
 }
 
@@ -162,6 +169,11 @@ impl<'s> Problems<'s> {
                 Err(ConfigErrors { errors, more })
             }
         }
+    }
+
+    /// A place, and what is to be said about it, shown as an error would be.
+    pub(crate) fn at(&self, span: Span, message: String, hint: Option<String>) -> ConfigError {
+        self.located(&Found { span, message, hint })
     }
 
     fn located(&self, found: &Found) -> ConfigError {

@@ -23,6 +23,7 @@
 mod decode;
 mod document;
 mod error;
+mod lint;
 mod native;
 mod one_liner;
 mod repository_list;
@@ -38,6 +39,7 @@ pub use document::registry::{
     ClientCertificateFiles, Credentials, RegistrySettings, SecretSource, TlsSettings,
 };
 pub use error::{ConfigError, ConfigErrors};
+pub use lint::{CheckOptions, Checked, Finding, Lint, SeenPlan, SeenPlanError, Severity};
 pub use native::{native_file, native_policy};
 pub use one_liner::{OneLiner, one_liner};
 pub use repository_list::{MAX_LIST, repository_list};

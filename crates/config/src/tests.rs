@@ -4,6 +4,7 @@ use crate::ConfigErrors;
 
 mod accepted;
 mod arguments;
+mod findings;
 mod laws;
 mod native;
 mod refused;

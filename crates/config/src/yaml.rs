@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use granit_parser::{ErrorKind, Event, Parser, ScalarStyle, StructureStyle};
 
-use crate::error::{Problems, Read, Reported};
+use crate::error::{ConfigErrors, Problems, Read, Reported};
 use crate::source::{MAX_DOCUMENT, Source, Span, quoted};
 use crate::tree::{Key, Node, Style, Value};
 
@@ -34,6 +34,27 @@ pub(crate) fn source(name: &str, bytes: &[u8]) -> (Source, Option<(Span, &'stati
             )
         }
     }
+}
+
+/// Reads one document and decodes it; where both went well, looks at the value beside its text.
+pub(crate) fn read_then<V, T>(
+    name: &str,
+    bytes: &[u8],
+    decode: impl FnOnce(&Node, &mut Problems<'_>) -> Read<V>,
+    look: impl FnOnce(&V, &Node, &Problems<'_>) -> T,
+) -> Result<(V, T), ConfigErrors> {
+    let (source, unreadable) = source(name, bytes);
+    let mut problems = Problems::new(&source);
+    let root = match unreadable {
+        Some((span, message)) => Err(problems.report(span, message, None)),
+        None => read(&mut problems, source.text()),
+    };
+    let looked = root.and_then(|root| {
+        let value = decode(&root, &mut problems)?;
+        let seen = look(&value, &root, &problems);
+        Ok((value, seen))
+    });
+    problems.settle(looked)
 }
 
 /// Reads one document.

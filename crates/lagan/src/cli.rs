@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lagan_policy::Age;
 
@@ -190,6 +191,22 @@ pub(crate) struct CheckArgs {
     /// The configuration; else as for every command
     #[arg(value_name = "CONFIG")]
     pub file: Option<PathBuf>,
+
+    /// Exit with 4 where there is a warning; notes do not count
+    #[arg(long)]
+    pub strict: bool,
+
+    /// A plan (`lagan plan --all --format json`) that tells which repositories and tags there are
+    #[arg(long, value_name = "PLAN.json")]
+    pub against: Option<PathBuf>,
+
+    /// Leave out the findings of this name, as brackets behind each have it. Repeatable
+    #[arg(long, value_name = "LINT", value_parser = PossibleValuesParser::new(lints()))]
+    pub allow: Vec<String>,
+}
+
+fn lints() -> impl Iterator<Item = &'static str> {
+    lagan_config::Lint::ALL.iter().map(|lint| lint.code())
 }
 
 #[derive(Debug, Args)]

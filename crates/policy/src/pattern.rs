@@ -57,6 +57,12 @@ macro_rules! glob_pattern {
             pub fn as_str(&self) -> &str {
                 &self.text
             }
+
+            /// The regular expression over bytes that it is matched by, anchored at both ends.
+            #[must_use]
+            pub fn expression(&self) -> &str {
+                self.matcher.glob().regex()
+            }
         }
 
         impl FromStr for $name {
@@ -140,6 +146,12 @@ impl TagRegex {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The expression that tags are matched by, anchored at both ends.
+    #[must_use]
+    pub fn expression(&self) -> &str {
+        self.regex.as_str()
     }
 }
 

@@ -40,13 +40,16 @@ impl Config {
     ///
     /// All that is wrong with it: see [`ConfigErrors`].
     pub fn read(file: &str, text: impl AsRef<[u8]>) -> Result<Self, ConfigErrors> {
-        let (source, unreadable) = yaml::source(file, text.as_ref());
-        let mut problems = Problems::new(&source);
-        let read = match unreadable {
-            Some((span, message)) => Err(problems.report(span, message, None)),
-            None => yaml::read(&mut problems, source.text()).and_then(|root| decode(&root, &mut problems)),
-        };
-        problems.settle(read)
+        Self::read_then(file, text.as_ref(), |_, _, _| ()).map(|(config, ())| config)
+    }
+
+    /// Reads a configuration, and looks at it beside its text.
+    pub(crate) fn read_then<T>(
+        file: &str,
+        text: &[u8],
+        look: impl FnOnce(&Self, &Node, &Problems<'_>) -> T,
+    ) -> Result<(Self, T), ConfigErrors> {
+        yaml::read_then(file, text, decode, look)
     }
 
     /// A registry by name.

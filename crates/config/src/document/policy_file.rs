@@ -34,15 +34,17 @@ impl PolicyFile {
     ///
     /// All that is wrong with it: see [`ConfigErrors`].
     pub fn read(file: &str, text: impl AsRef<[u8]>, name: &str) -> Result<Self, ConfigErrors> {
-        let (source, unreadable) = yaml::source(file, text.as_ref());
-        let mut problems = Problems::new(&source);
-        let read = match unreadable {
-            Some((span, message)) => Err(problems.report(span, message, None)),
-            None => {
-                yaml::read(&mut problems, source.text()).and_then(|root| decode(&root, name, &mut problems))
-            }
-        };
-        problems.settle(read)
+        Self::read_then(file, text.as_ref(), name, |_, _, _| ()).map(|(file, ())| file)
+    }
+
+    /// Reads a file, and looks at it beside its text.
+    pub(crate) fn read_then<T>(
+        file: &str,
+        text: &[u8],
+        name: &str,
+        look: impl FnOnce(&Self, &Node, &Problems<'_>) -> T,
+    ) -> Result<(Self, T), ConfigErrors> {
+        yaml::read_then(file, text, |root, problems| decode(root, name, problems), look)
     }
 
     /// The policies for a registry: those that name it, and those that name none.

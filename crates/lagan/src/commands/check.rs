@@ -3,13 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use lagan_config::{Config, PolicyFile};
-use lagan_policy::{Policy, PolicySet};
+use chrono::Utc;
+use lagan_config::{CheckOptions, Config, Finding, PolicyFile, SeenPlan, Severity};
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 
 use crate::cli::CheckArgs;
-use crate::commands::plan::clock_notes;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::settings;
@@ -21,18 +20,91 @@ pub(crate) fn run(config: Option<&Path>, arguments: &CheckArgs) -> Result<Exit, 
     };
     let text = settings::read(&path, "the configuration")?;
     let shown = path.display().to_string();
-    let name = harmless(&shown);
-    let mut out = Output::stdout();
-    match Config::read(&shown, &text) {
-        Ok(config) => of_config(&mut out, &name, &config)?,
-        Err(errors) => match PolicyFile::read(&shown, &text, settings::policy_name(&path)) {
-            Ok(file) => of_policy_file(&mut out, &name, file)?,
+    let seen = arguments.against.as_deref().map(seen_plan).transpose()?;
+    let options = CheckOptions {
+        now: Utc::now(),
+        against: seen.as_ref(),
+    };
+    let (what, mut findings) = match Config::check(&shown, &text, &options) {
+        Ok(checked) => {
+            if let Some(seen) = &seen {
+                of_a_registry(&checked.value, seen)?;
+            }
+            (of_config(&checked.value), checked.findings)
+        }
+        Err(errors) => match PolicyFile::check(&shown, &text, settings::policy_name(&path), &options) {
+            Ok(checked) => (of_policy_file(&checked.value), checked.findings),
             Err(others) if is_policy_body(&text) => return Err(others.into()),
             Err(_) => return Err(errors.into()),
         },
+    };
+    findings.retain(|finding| {
+        !arguments
+            .allow
+            .iter()
+            .any(|allowed| allowed == finding.lint.code())
+    });
+    let warnings = findings
+        .iter()
+        .filter(|finding| finding.lint.severity() == Severity::Warning)
+        .count();
+    write(&shown, &what, &findings)?;
+    Ok(if arguments.strict && warnings > 0 {
+        Exit::Partial
+    } else {
+        Exit::Done
+    })
+}
+
+fn write(name: &str, what: &str, findings: &[Finding]) -> Result<(), Failure> {
+    let mut out = Output::stdout();
+    let of = |severity| {
+        let found = findings
+            .iter()
+            .filter(|finding| finding.lint.severity() == severity);
+        found.count() as u64
+    };
+    let found = [
+        (of(Severity::Warning), "warning", "warnings"),
+        (of(Severity::Note), "note", "notes"),
+    ];
+    write!(out, "{}: {what}, no errors", harmless(name))?;
+    for (number, one, many) in found.into_iter().filter(|(number, ..)| *number > 0) {
+        write!(out, ", {}", count(number, one, many))?;
+    }
+    writeln!(out)?;
+    for finding in findings {
+        // Places, lines and hints escape what they show.
+        write!(out, "\n{finding}")?;
     }
     out.finish()?;
-    Ok(Exit::Done)
+    Ok(())
+}
+
+fn seen_plan(path: &Path) -> Result<SeenPlan, Failure> {
+    let text = settings::read(path, "the plan")?;
+    SeenPlan::read(&text).map_err(|error| {
+        let context =
+            anyhow::Error::new(error).context(format!("failed to read the plan {}", path.display()));
+        Failure::new(Exit::Usage, context)
+            .with_hint("`lagan plan --all --format json --out plan.json` writes one")
+    })
+}
+
+/// A plan of a registry that is not configured would be silent about everything.
+fn of_a_registry(config: &Config, seen: &SeenPlan) -> Result<(), Failure> {
+    let known = config
+        .registries
+        .iter()
+        .any(|registry| seen.is_of(registry.name.as_str(), &registry.url));
+    if known {
+        return Ok(());
+    }
+    let message = format!(
+        "the plan is of {:?}, which is no registry of this configuration",
+        seen.registry()
+    );
+    Err(Failure::usage(message))
 }
 
 /// Whether a text that is neither was meant to be one policy: it has a key that a policy must have, and that a
@@ -42,60 +114,22 @@ fn is_policy_body(text: &[u8]) -> bool {
     lines.any(|line| line.starts_with(b"rules:") || line.starts_with(b"repositories:"))
 }
 
-fn of_config(out: &mut Output, name: &str, config: &Config) -> Result<(), Failure> {
+fn of_config(config: &Config) -> String {
     let policies = config
         .registries
         .iter()
         .map(|registry| registry.policies.policies.len())
         .sum::<usize>();
-    writeln!(
-        out,
-        "{name}: {} and {}, no errors",
+    format!(
+        "{} and {}",
         count(config.registries.len() as u64, "registry", "registries"),
         count(policies as u64, "policy", "policies"),
-    )?;
-    for registry in &config.registries {
-        clocks(
-            out,
-            &format!("policies for {}", registry.name),
-            &registry.policies,
-        )?;
-        if registry.policies.policies.is_empty() {
-            writeln!(
-                out,
-                "warning: no policy is for {}: nothing in it would be deleted",
-                registry.name
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn of_policy_file(out: &mut Output, name: &str, file: PolicyFile) -> Result<(), Failure> {
-    let policies: Vec<Policy> = file.policies.into_iter().map(|entry| entry.policy).collect();
-    writeln!(
-        out,
-        "{name}: {} for `--policy-file`, no errors",
-        count(policies.len() as u64, "policy", "policies")
-    )?;
-    clocks(
-        out,
-        "its policies",
-        &PolicySet {
-            policies,
-            versions: file.versions,
-        },
     )
 }
 
-fn clocks(out: &mut Output, whose: &str, policies: &PolicySet) -> Result<(), Failure> {
-    for note in clock_notes(policies).into_iter().filter(|note| !note.known) {
-        let why = note.why.unwrap_or_default();
-        writeln!(
-            out,
-            "warning: {whose} read the clock `{}`: {why}. All that their rules select is kept",
-            note.clock,
-        )?;
-    }
-    Ok(())
+fn of_policy_file(file: &PolicyFile) -> String {
+    format!(
+        "{} for `--policy-file`",
+        count(file.policies.len() as u64, "policy", "policies")
+    )
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Clock, Depth, Guard, PolicySet, RepositoryPattern};
+use lagan_policy::{Clock, Depth, PolicySet, RepositoryPattern};
 use lagan_registry::OciRegistry;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 

@@ -65,6 +65,21 @@ impl Bound {
     }
 }
 
+impl Bound {
+    /// Whether this lower bound lies above that upper one.
+    fn excludes(&self, high: &Self) -> bool {
+        match (self, high) {
+            (Self::AtLeast(low), Self::AtMost(high)) => order(low, high).is_gt(),
+            (Self::AtLeast(low), Self::Below(high))
+            | (Self::Above(low), Self::AtMost(high) | Self::Below(high)) => order(low, high).is_ge(),
+            (Self::AtLeast(low) | Self::Above(low), Self::BelowNumbers(high)) => low.numbers >= *high,
+            (Self::NumbersAtLeast(low), Self::BelowNumbers(high)) => low >= high,
+            (Self::NumbersAtLeast(low), Self::AtMost(high) | Self::Below(high)) => *low > high.numbers,
+            _ => false,
+        }
+    }
+}
+
 /// Builds are no part of a requirement.
 fn order(a: &Version, b: &Version) -> std::cmp::Ordering {
     (a.numbers, a.channel, &a.tail).cmp(&(b.numbers, b.channel, &b.tail))
@@ -102,6 +117,18 @@ impl VersionRequirement {
             }
             _ => false,
         }
+    }
+
+    /// Whether no version can satisfy it, whatever else it has: `>=2.0.0, <1.0.0`.
+    ///
+    /// `true` is proven, bound against bound; `false` is not.
+    #[must_use]
+    pub fn admits_nothing(&self) -> bool {
+        let pairs = self
+            .bounds
+            .iter()
+            .flat_map(|low| self.bounds.iter().map(move |high| (low, high)));
+        pairs.into_iter().any(|(low, high)| low.excludes(high))
     }
 
     /// The requirement as it was written.
