@@ -20,6 +20,7 @@
 //! Anchors, aliases, merge keys, tags, directives and further documents are refused: a policy that decides what
 //! is deleted should read the same from top to bottom, and what cannot be expanded cannot explode.
 
+mod case;
 mod decode;
 mod document;
 mod error;
@@ -32,6 +33,7 @@ mod suggest;
 mod tree;
 mod yaml;
 
+pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome};
 pub use document::config::Config;
 pub use document::policy::PolicyEntry;
 pub use document::policy_file::PolicyFile;

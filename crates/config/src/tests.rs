@@ -4,6 +4,7 @@ use crate::ConfigErrors;
 
 mod accepted;
 mod arguments;
+mod cases;
 mod findings;
 mod laws;
 mod native;

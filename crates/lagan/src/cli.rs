@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
     Check(CheckArgs),
+    /// Work on policies, without a network
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// The whole story on a registry of our own: no set-up, no network
     Demo(DemoArgs),
     /// Print a completion script
@@ -207,6 +210,19 @@ pub(crate) struct CheckArgs {
 
 fn lints() -> impl Iterator<Item = &'static str> {
     lagan_config::Lint::ALL.iter().map(|lint| lint.code())
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Decide the cases of files that say what a policy is to do, and compare
+    Test(PolicyTestArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PolicyTestArgs {
+    /// Files of cases, each of which names its policy
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -45,6 +45,13 @@ pub(crate) fn policy_name(path: &Path) -> &str {
         .unwrap_or("policy")
 }
 
+/// Whether a text that is neither was meant to be one policy: it has a key that a policy must have, and that a
+/// configuration cannot have.
+pub(crate) fn is_policy_body(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    lines.any(|line| line.starts_with(b"rules:") || line.starts_with(b"repositories:"))
+}
+
 /// Reads a file that the user named.
 pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {

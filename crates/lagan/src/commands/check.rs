@@ -34,7 +34,7 @@ pub(crate) fn run(config: Option<&Path>, arguments: &CheckArgs) -> Result<Exit, 
         }
         Err(errors) => match PolicyFile::check(&shown, &text, settings::policy_name(&path), &options) {
             Ok(checked) => (of_policy_file(&checked.value), checked.findings),
-            Err(others) if is_policy_body(&text) => return Err(others.into()),
+            Err(others) if settings::is_policy_body(&text) => return Err(others.into()),
             Err(_) => return Err(errors.into()),
         },
     };
@@ -105,13 +105,6 @@ fn of_a_registry(config: &Config, seen: &SeenPlan) -> Result<(), Failure> {
         seen.registry()
     );
     Err(Failure::usage(message))
-}
-
-/// Whether a text that is neither was meant to be one policy: it has a key that a policy must have, and that a
-/// configuration cannot have.
-fn is_policy_body(text: &[u8]) -> bool {
-    let mut lines = text.split(|byte| *byte == b'\n');
-    lines.any(|line| line.starts_with(b"rules:") || line.starts_with(b"repositories:"))
 }
 
 fn of_config(config: &Config) -> String {

@@ -5,6 +5,7 @@ mod completions;
 mod demo;
 mod explain;
 mod plan;
+mod policy;
 
 use std::future::Future;
 
@@ -17,6 +18,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(arguments) => plan::run(config, colour, &arguments),
         Command::Explain(arguments) => explain::run(config, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
+        Command::Policy(command) => policy::run(&command),
         Command::Demo(arguments) => demo::run(colour, &arguments),
         Command::Completions { shell } => completions::run(shell),
     }

@@ -1,0 +1,12 @@
+//! `lagan policy`: what can be done with a policy without a registry.
+
+mod test;
+
+use crate::cli::PolicyCommand;
+use crate::exit::{Exit, Failure};
+
+pub(crate) fn run(command: &PolicyCommand) -> Result<Exit, Failure> {
+    match command {
+        PolicyCommand::Test(arguments) => test::run(arguments),
+    }
+}
