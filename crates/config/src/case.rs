@@ -42,7 +42,7 @@ pub struct Case {
     pub registry: Option<RegistryName>,
     /// The time of the decision.
     pub now: Time,
-    world: World,
+    pub(crate) world: World,
     expected: Vec<Expected>,
     /// Said where no policy names the repository.
     not_named: Box<ConfigError>,

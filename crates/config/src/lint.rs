@@ -13,6 +13,7 @@ mod rules;
 mod selection;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use lagan_model::Time;
 use lagan_policy::{Policy, PolicySet, VersionTable};
@@ -226,12 +227,15 @@ impl Report<'_> {
 
 fn lint(group: &Group<'_>, options: &CheckOptions<'_>, report: &mut Report<'_>) {
     // Without these there are no proofs; their expressions are our own, and small.
-    let Some(proofs) = Proofs::new() else { return };
-    rules::lint(group, &proofs, report);
-    protections::lint(group, &proofs, options.now, report);
-    limits::lint(group, &proofs, report);
+    static PROOFS: OnceLock<Option<Proofs>> = OnceLock::new();
+    let Some(proofs) = PROOFS.get_or_init(Proofs::new) else {
+        return;
+    };
+    rules::lint(group, proofs, report);
+    protections::lint(group, proofs, options.now, report);
+    limits::lint(group, proofs, report);
     let seen = options.against;
-    overlap::lint(group, &proofs, seen, report);
+    overlap::lint(group, proofs, seen, report);
     if let Some(seen) = seen {
         against::lint(group, seen, report);
     }

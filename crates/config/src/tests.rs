@@ -8,6 +8,7 @@ mod cases;
 mod findings;
 mod laws;
 mod native;
+mod never;
 mod refused;
 
 /// Every error in one line: place, message, hint.

@@ -13,7 +13,7 @@ use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 
 /// The largest automaton, in bytes. A policy's usual expressions take a few thousand.
-const MAX_AUTOMATON: usize = 1 << 20;
+const MAX_AUTOMATON: usize = 1 << 18;
 
 /// How many states a walk may pass.
 const MAX_STATES: usize = 50_000;
@@ -33,17 +33,22 @@ impl Language {
             .unicode_word_boundary(true)
             .dfa_size_limit(Some(MAX_AUTOMATON))
             .determinize_size_limit(Some(MAX_AUTOMATON));
-        dense::Builder::new()
-            .configure(config)
-            .syntax(syntax::Config::new().utf8(false))
-            .thompson(
-                thompson::Config::new()
-                    .utf8(false)
-                    .nfa_size_limit(Some(MAX_AUTOMATON)),
-            )
-            .build_many(expressions)
-            .ok()
-            .map(Self)
+        let build = |unicode: bool| {
+            dense::Builder::new()
+                .configure(config.clone())
+                .syntax(syntax::Config::new().utf8(false).unicode(unicode))
+                .thompson(
+                    thompson::Config::new()
+                        .utf8(false)
+                        .nfa_size_limit(Some(MAX_AUTOMATON)),
+                )
+                .build_many(expressions)
+                .ok()
+                .map(Self)
+        };
+        // Over ASCII both match the same, and the automaton without the rest of Unicode is far smaller; some
+        // expressions exist only with it.
+        build(false).or_else(|| build(true))
     }
 }
 
