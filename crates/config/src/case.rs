@@ -15,8 +15,9 @@ use std::path::PathBuf;
 use lagan_model::{Digest, RegistryName, RepositoryName, Tag, Time};
 use lagan_policy::{Decision, Verdict};
 
-#[cfg(test)]
-pub(crate) use self::expected::kinds;
+pub(crate) use self::decode::{CASE, FILE};
+pub(crate) use self::expected::{EXPECT, REASON, UNLISTED, kinds};
+pub(crate) use self::facts::{ARTIFACT, CAPABILITIES, TAG};
 use self::world::World;
 use crate::error::ConfigError;
 

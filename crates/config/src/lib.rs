@@ -28,6 +28,7 @@ mod lint;
 mod native;
 mod one_liner;
 mod repository_list;
+mod schema;
 mod source;
 mod suggest;
 mod tree;
@@ -45,6 +46,7 @@ pub use lint::{CheckOptions, Checked, Finding, Lint, SeenPlan, SeenPlanError, Se
 pub use native::{native_file, native_policy};
 pub use one_liner::{OneLiner, one_liner};
 pub use repository_list::{MAX_LIST, repository_list};
+pub use schema::{Document, json_schema};
 pub use source::MAX_DOCUMENT;
 
 #[cfg(test)]

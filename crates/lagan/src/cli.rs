@@ -52,6 +52,12 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write a page for each command
+    Man {
+        /// A folder to write the pages of all commands to, instead of printing the first
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// Which registry, and which policies.
@@ -216,6 +222,19 @@ fn lints() -> impl Iterator<Item = &'static str> {
 pub(crate) enum PolicyCommand {
     /// Decide the cases of files that say what a policy is to do, and compare
     Test(PolicyTestArgs),
+    /// Print the JSON schema of a kind of document, for editors
+    Schema {
+        /// The kind of document
+        #[arg(value_name = "DOCUMENT", default_value = "configuration")]
+        document: DocumentKind,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DocumentKind {
+    Configuration,
+    Policy,
+    Cases,
 }
 
 #[derive(Debug, Args)]

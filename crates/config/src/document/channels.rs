@@ -10,7 +10,7 @@ use crate::error::{Problems, Read};
 use crate::source::{Span, quoted};
 use crate::tree::{Key, Node};
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "`channels`",
     keys: &["stable", "rc", "beta", "alpha", "nightly", "floating", "variant"],
     later: &[],

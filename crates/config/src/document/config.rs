@@ -25,7 +25,7 @@ pub struct Config {
     pub versions: VersionTable,
 }
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "a configuration",
     keys: &["state_dir", "registries", "policies", "channels"],
     later: &["freeze", "notice"],

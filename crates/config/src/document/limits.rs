@@ -7,7 +7,7 @@ use crate::error::{Problems, Read};
 use crate::source::Span;
 use crate::tree::{Node, Style, Value};
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "`limits`",
     keys: &[
         "max_deletions",

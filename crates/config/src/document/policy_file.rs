@@ -20,7 +20,7 @@ pub struct PolicyFile {
     pub versions: VersionTable,
 }
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "a file of policies",
     keys: &["policies", "channels"],
     later: &[],

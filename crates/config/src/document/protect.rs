@@ -11,7 +11,7 @@ use crate::error::{Problems, Read};
 use crate::source::quoted;
 use crate::tree::{Node, Value};
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "a protection",
     keys: &["tags", "regex", "channel", "labels", "signed", "until", "why"],
     later: &[],

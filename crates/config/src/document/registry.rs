@@ -84,7 +84,7 @@ pub struct ClientCertificateFiles {
     pub key: PathBuf,
 }
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "a registry",
     keys: &[
         "url",
@@ -101,7 +101,7 @@ const SCHEMA: Schema = Schema {
 };
 
 /// `password` is known only to be refused with more than "unknown key".
-const CREDENTIALS: Schema = Schema {
+pub(crate) const CREDENTIALS: Schema = Schema {
     what: "`credentials`",
     keys: &[
         "username",
@@ -113,13 +113,13 @@ const CREDENTIALS: Schema = Schema {
     later: &[],
 };
 
-const TLS: Schema = Schema {
+pub(crate) const TLS: Schema = Schema {
     what: "`tls`",
     keys: &["ca_file", "client_cert_file", "client_key_file"],
     later: &[],
 };
 
-const MAX_CONCURRENCY: u16 = 256;
+pub(crate) const MAX_CONCURRENCY: u16 = 256;
 
 /// Reads `registries:`. No registry has policies yet.
 pub(crate) fn decode_all(node: &Node, problems: &mut Problems<'_>) -> Read<Vec<RegistrySettings>> {

@@ -11,7 +11,7 @@ use crate::error::{Problems, Read};
 use crate::source::{Span, quoted};
 use crate::tree::{Key, Node, Value};
 
-const SCHEMA: Schema = Schema {
+pub(crate) const SCHEMA: Schema = Schema {
     what: "a rule",
     keys: &["name", "select", "keep", "allow_empty_repository"],
     later: &[],

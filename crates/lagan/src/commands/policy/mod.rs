@@ -1,5 +1,6 @@
 //! `lagan policy`: what can be done with a policy without a registry.
 
+mod schema;
 mod test;
 
 use crate::cli::PolicyCommand;
@@ -8,5 +9,6 @@ use crate::exit::{Exit, Failure};
 pub(crate) fn run(command: &PolicyCommand) -> Result<Exit, Failure> {
     match command {
         PolicyCommand::Test(arguments) => test::run(arguments),
+        PolicyCommand::Schema { document } => schema::run(*document),
     }
 }

@@ -1,0 +1,529 @@
+//! The mappings of every kind of document.
+
+use serde_json::json;
+
+use super::parts::{
+    age, ages, channels, flag, labels, list, named, number, one_or_more, or_off, order, reference, text,
+    texts, truth, word,
+};
+use super::{Part, Property, mapping, other};
+use crate::case;
+use crate::document::{
+    channels as words, config, keep, limits, policy, policy_file, protect, registry, rule, select,
+};
+
+pub(super) const CONFIGURATION: &str = "configuration";
+pub(super) const POLICY_FILE: &str = "policyFile";
+pub(super) const CASES: &str = "cases";
+
+/// What a configuration, and a file of policies, are made of.
+pub(super) fn of_policies() -> Vec<Part> {
+    let mut parts = vec![
+        mapping(
+            CONFIGURATION,
+            &config::SCHEMA,
+            &[],
+            [
+                Property("state_dir", "The folder that holds the journal.", text()),
+                Property(
+                    "registries",
+                    "The registries by name.",
+                    named(&reference("registry")),
+                ),
+                Property("policies", "The policies by name.", named(&reference("policy"))),
+                Property(
+                    "channels",
+                    "Words by which tags are read, besides the default ones.",
+                    reference("channels"),
+                ),
+            ],
+        ),
+        other(
+            POLICY_FILE,
+            json!({ "anyOf": [reference("policies"), reference("onePolicy")] }),
+        ),
+        mapping(
+            "policies",
+            &policy_file::SCHEMA,
+            &["policies"],
+            [
+                Property("policies", "The policies by name.", named(&reference("policy"))),
+                Property(
+                    "channels",
+                    "Words by which tags are read, besides the default ones.",
+                    reference("channels"),
+                ),
+            ],
+        ),
+        mapping(
+            "policy",
+            &policy::SCHEMA,
+            &["repositories", "rules"],
+            policy_keys(),
+        ),
+        mapping(
+            "onePolicy",
+            &policy::FILE_SCHEMA,
+            &["repositories", "rules"],
+            policy_keys().into_iter().chain([Property(
+                "channels",
+                "Words by which tags are read, besides the default ones.",
+                reference("channels"),
+            )]),
+        ),
+    ];
+    parts.extend(of_registries());
+    parts.extend(of_rules());
+    parts
+}
+
+fn policy_keys() -> Vec<Property> {
+    vec![
+        Property(
+            "registry",
+            "The registry that the policy is for; may be left out where there is one.",
+            text(),
+        ),
+        Property(
+            "repositories",
+            "Globs over repositories: `*` stays within a path segment, `**` does not.",
+            texts(),
+        ),
+        Property("exclude_repositories", "Exceptions to these, as globs.", texts()),
+        Property(
+            "mode",
+            "Whether the policy may delete; `dry-run` unless said.",
+            word(["dry-run", "enforce"]),
+        ),
+        Property(
+            "rules",
+            "What is selected, and what is kept of it.",
+            list(&reference("rule")),
+        ),
+        Property(
+            "protect",
+            "What stays whatever the rules say.",
+            list(&reference("protection")),
+        ),
+        Property("limits", "How much may be deleted.", reference("limits")),
+    ]
+}
+
+fn of_registries() -> Vec<Part> {
+    vec![
+        mapping(
+            "registry",
+            &registry::SCHEMA,
+            &["url"],
+            [
+                Property(
+                    "url",
+                    "Its base URL, without /v2 and without credentials.",
+                    json!({ "type": "string", "pattern": "^https?://" }),
+                ),
+                Property("kind", "What it speaks; `auto` finds out.", word(["auto", "oci"])),
+                Property(
+                    "credentials",
+                    "Where to find who we are there.",
+                    reference("credentials"),
+                ),
+                Property(
+                    "tls",
+                    "Whom we trust there, and what proves who we are.",
+                    reference("tls"),
+                ),
+                Property(
+                    "max_concurrency",
+                    "The largest number of requests at a time.",
+                    json!({ "type": "integer", "minimum": 1, "maximum": registry::MAX_CONCURRENCY }),
+                ),
+            ],
+        ),
+        mapping(
+            "credentials",
+            &registry::CREDENTIALS,
+            &[],
+            [
+                Property("username", "The user name.", text()),
+                Property("password_file", "The file that holds the password.", text()),
+                Property("password_env", "The variable that holds the password.", text()),
+                Property(
+                    "docker_config",
+                    "A docker config.json, or the folder that holds it.",
+                    text(),
+                ),
+            ],
+        ),
+        mapping(
+            "tls",
+            &registry::TLS,
+            &[],
+            [
+                Property(
+                    "ca_file",
+                    "A PEM file of certificates to trust besides the system's.",
+                    text(),
+                ),
+                Property(
+                    "client_cert_file",
+                    "A PEM file with the client's certificate.",
+                    text(),
+                ),
+                Property("client_key_file", "A PEM file with its private key.", text()),
+            ],
+        ),
+        mapping(
+            "channels",
+            &words::SCHEMA,
+            &[],
+            words::MEANINGS
+                .iter()
+                .map(|(name, _)| Property(name, "Words, letters and digits only.", texts())),
+        ),
+    ]
+}
+
+fn of_rules() -> Vec<Part> {
+    vec![
+        mapping(
+            "rule",
+            &rule::SCHEMA,
+            &["select", "keep"],
+            [
+                Property("name", "Its name in reports; unique in the policy.", text()),
+                Property(
+                    "select",
+                    "Conditions, all of which must hold.",
+                    reference("select"),
+                ),
+                Property(
+                    "keep",
+                    "What stays of what is selected; lines are alternatives.",
+                    json!({ "anyOf": [word(["all", "none"]), reference("keep"), list(&reference("keep"))] }),
+                ),
+                Property(
+                    "allow_empty_repository",
+                    "Whether the rule may leave a repository empty.",
+                    truth(),
+                ),
+            ],
+        ),
+        mapping(
+            "select",
+            &select::SCHEMA,
+            &[],
+            [
+                Property(
+                    "tags",
+                    "Globs over the whole tag, one of which must match.",
+                    texts(),
+                ),
+                Property(
+                    "exclude",
+                    "Globs over the whole tag, none of which may match.",
+                    texts(),
+                ),
+                Property("regex", "An expression that must match the whole tag.", text()),
+                Property(
+                    "channel",
+                    "Channels, one of which the tag must be in.",
+                    channels(),
+                ),
+                Property("version", "A range of versions, as in `>=1.0.0, <2.0.0`.", text()),
+                Property(
+                    "untagged",
+                    "Instead of tags: what has none, and nothing that lists it.",
+                    flag(),
+                ),
+                Property(
+                    "min_age",
+                    "How long ago what is untagged was pushed, at the least; 24h unless said.",
+                    age(),
+                ),
+                Property(
+                    "labels",
+                    "Labels that must be there, with globs for their values.",
+                    labels(),
+                ),
+                Property(
+                    "media_type",
+                    "Globs over the media type, one of which must match.",
+                    texts(),
+                ),
+                Property(
+                    "artifact_type",
+                    "Globs over the type of artifact, one of which must match.",
+                    texts(),
+                ),
+                Property(
+                    "superseded",
+                    "Prereleases with a stable successor that is kept.",
+                    flag(),
+                ),
+                Property(
+                    "orphaned",
+                    "Instead of tags: attachments whose subject is gone.",
+                    flag(),
+                ),
+            ],
+        ),
+        mapping(
+            "keep",
+            &keep::SCHEMA,
+            &[],
+            [
+                Property("last", "The newest artifacts of each group.", number(0)),
+                Property(
+                    "by",
+                    "What newest means; a clock for `daily` and its like.",
+                    order(),
+                ),
+                Property(
+                    "per",
+                    "What a group is.",
+                    json!({
+                        "type": "string",
+                        "anyOf": [
+                            { "enum": ["repository", "channel", "major", "minor", "variant"] },
+                            { "pattern": "^capture:.+$" },
+                        ],
+                    }),
+                ),
+                Property("within", "What is newer than that, by a clock.", ages()),
+                Property(
+                    "daily",
+                    "The newest of each of so many days that have one.",
+                    number(1),
+                ),
+                Property(
+                    "weekly",
+                    "The newest of each of so many weeks that have one.",
+                    number(1),
+                ),
+                Property(
+                    "monthly",
+                    "The newest of each of so many months that have one.",
+                    number(1),
+                ),
+                Property(
+                    "yearly",
+                    "The newest of each of so many years that have one.",
+                    number(1),
+                ),
+                Property(
+                    "timezone",
+                    "Where a day begins, as in `Europe/Berlin`; UTC unless said.",
+                    text(),
+                ),
+                Property(
+                    "unless_older_than",
+                    "What is older takes no place, and is not kept by this rule.",
+                    ages(),
+                ),
+            ],
+        ),
+        other(
+            "protection",
+            json!({ "anyOf": [text(), reference("protectionEntry")] }),
+        ),
+        mapping(
+            "protectionEntry",
+            &protect::SCHEMA,
+            &[],
+            [
+                Property("tags", "Globs over the whole tag.", texts()),
+                Property("regex", "An expression that must match the whole tag.", text()),
+                Property("channel", "Channels.", channels()),
+                Property(
+                    "labels",
+                    "Labels that must be there, with globs for their values.",
+                    labels(),
+                ),
+                Property("signed", "What a signature is attached to.", flag()),
+                Property(
+                    "until",
+                    "The last day on which the entry holds, in UTC.",
+                    json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
+                ),
+                Property("why", "Why, for reports.", text()),
+            ],
+        ),
+        mapping(
+            "limits",
+            &limits::SCHEMA,
+            &[],
+            [
+                Property(
+                    "max_deletions",
+                    "Manifests and untags in one run; more refuses it. 500 unless said.",
+                    or_off(&number(0)),
+                ),
+                Property(
+                    "max_percent_per_repository",
+                    "Of a repository's tagged artifacts; more holds it back.",
+                    json!({ "anyOf": [
+                        { "type": "integer", "minimum": 1, "maximum": 100 },
+                        { "type": "string", "pattern": "^(100|[1-9][0-9]?)%$" },
+                        { "const": "off" },
+                    ] }),
+                ),
+                Property(
+                    "keep_at_least",
+                    "Tagged artifacts that stay in a repository; 1 unless said.",
+                    number(0),
+                ),
+                Property(
+                    "max_change_from_last_run",
+                    "Times the median of the last runs; more refuses the run. 5x unless said.",
+                    json!({ "anyOf": [
+                        { "type": "integer", "minimum": 1 },
+                        { "type": "string", "pattern": "^[1-9][0-9]*x$" },
+                        { "const": "off" },
+                    ] }),
+                ),
+            ],
+        ),
+    ]
+}
+
+/// What a file of cases is made of.
+pub(super) fn of_cases() -> Vec<Part> {
+    let nothing_or = |name: &str| json!({ "anyOf": [reference(name), { "type": "null" }] });
+    let capabilities = || {
+        let says = "What the registry of the cases offers.";
+        Property("capabilities", says, reference("capabilities"))
+    };
+    let now = || Property("now", "The time of the decision: a day, or RFC 3339.", text());
+    let repository = || Property("repository", "The repository that is described.", text());
+    let registry = || {
+        Property(
+            "registry",
+            "The registry, where a configuration has several.",
+            text(),
+        )
+    };
+    let reason = json!({ "anyOf": [one_or_more(&word(case::kinds().iter().copied())), reference("reason"), { "type": "null" }] });
+    let expected = || {
+        json!({ "anyOf": [
+            texts(),
+            { "type": "object", "additionalProperties": reason, "minProperties": 1 },
+        ] })
+    };
+    let facts = || {
+        vec![
+            Property(
+                "created",
+                "An age before now, a day, a time, or `unknown`.",
+                text(),
+            ),
+            Property("children", "The artifacts that an index lists, by name.", texts()),
+            Property("subject", "What it is attached to, by name.", text()),
+            Property("media_type", "Its media type.", text()),
+            Property("artifact_type", "Its type of artifact.", text()),
+        ]
+    };
+    vec![
+        mapping(
+            CASES,
+            &case::FILE,
+            &["policy", "cases"],
+            [
+                Property(
+                    "policy",
+                    "The policy or the configuration; relative to this file.",
+                    text(),
+                ),
+                registry(),
+                repository(),
+                now(),
+                capabilities(),
+                Property("cases", "The cases.", list(&reference("case"))),
+            ],
+        ),
+        mapping(
+            "case",
+            &case::CASE,
+            &["name", "expect"],
+            [
+                Property("name", "What the case shows.", text()),
+                registry(),
+                repository(),
+                now(),
+                capabilities(),
+                Property(
+                    "tags",
+                    "The tags, or a mapping of tags to facts; else those that are expected.",
+                    json!({
+                        "anyOf": [texts(), named(&nothing_or("tag"))],
+                    }),
+                ),
+                Property(
+                    "artifacts",
+                    "What no tag is on, by name.",
+                    named(&reference("artifact")),
+                ),
+                Property("expect", "What becomes of the tags.", reference("expect")),
+            ],
+        ),
+        mapping(
+            "tag",
+            &case::TAG,
+            &[],
+            facts().into_iter().chain([Property(
+                "digest",
+                "Any word, or a whole digest: tags with the same one are on one artifact.",
+                text(),
+            )]),
+        ),
+        mapping("artifact", &case::ARTIFACT, &[], facts()),
+        mapping(
+            "capabilities",
+            &case::CAPABILITIES,
+            &[],
+            [
+                Property(
+                    "delete_tag",
+                    "Whether a single tag can be deleted; no, unless said.",
+                    truth(),
+                ),
+                Property(
+                    "referrers",
+                    "Whether attachments are listed; yes, unless said.",
+                    truth(),
+                ),
+            ],
+        ),
+        mapping(
+            "expect",
+            &case::EXPECT,
+            &[],
+            [
+                Property(
+                    "keep",
+                    "Tags that stay, or a mapping of them to reasons.",
+                    expected(),
+                ),
+                Property("delete", "Tags that go with their artifact.", expected()),
+                Property("untag", "Tags that go while their artifact stays.", expected()),
+                Property(
+                    "unlisted",
+                    "What becomes of all others; `keep` unless said.",
+                    word(case::UNLISTED.iter().map(|(name, _)| *name)),
+                ),
+            ],
+        ),
+        mapping(
+            "reason",
+            &case::REASON,
+            &[],
+            [
+                Property(
+                    "because",
+                    "Kinds of reasons, all of which must be there.",
+                    one_or_more(&word(case::kinds().iter().copied())),
+                ),
+                Property("rule", "The rule that they come from.", text()),
+            ],
+        ),
+    ]
+}
