@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use lagan_model::{
-    Artifact, Blob, Capabilities, Capability, Child, Digest, Fact, MediaType, Tag, Time, Unknown,
+    Artifact, Blob, Capabilities, Capability, Child, Digest, Fact, Labels, MediaType, Recorded, Tag, Time,
+    Times, Unknown,
 };
 use lagan_policy::Age;
 
@@ -18,28 +19,39 @@ use crate::tree::{Key, Node, Value};
 /// The size of every manifest, in bytes: no decision depends on it.
 const SIZE: u64 = 500;
 
-/// Facts that this version cannot serve.
-const LATER: &[&str] = &["pushed", "pulled", "observed", "labels", "annotations"];
-
 /// The facts of a tag: those of its artifact, and which one that is.
 pub(crate) const TAG: Schema = Schema {
     what: "the facts of a tag",
     keys: &[
         "digest",
         "created",
+        "pushed",
+        "pulled",
+        "observed",
+        "labels",
         "children",
         "subject",
         "media_type",
         "artifact_type",
     ],
-    later: LATER,
+    later: &[],
 };
 
 /// The facts of an artifact.
 pub(crate) const ARTIFACT: Schema = Schema {
     what: "the facts of an artifact",
-    keys: &["created", "children", "subject", "media_type", "artifact_type"],
-    later: LATER,
+    keys: &[
+        "created",
+        "pushed",
+        "pulled",
+        "observed",
+        "labels",
+        "children",
+        "subject",
+        "media_type",
+        "artifact_type",
+    ],
+    later: &[],
 };
 
 /// What the registry of a case offers.
@@ -53,6 +65,10 @@ pub(crate) const CAPABILITIES: Schema = Schema {
 #[derive(Debug, Default)]
 struct Facts {
     created: Option<Fact<Time>>,
+    pushed: Option<Fact<Time>>,
+    pulled: Option<Fact<Time>>,
+    observed: Option<Fact<Time>>,
+    labels: Option<Labels>,
     children: Option<Vec<(String, Span)>>,
     subject: Option<(String, Span)>,
     media_type: Option<(MediaType, Span)>,
@@ -212,6 +228,10 @@ impl Inventory {
             ))
         };
         let created = fields.optional("created", |node| time(node, clock, problems));
+        let pushed = fields.optional("pushed", |node| time(node, clock, problems));
+        let pulled = fields.optional("pulled", |node| pulled(node, clock, problems));
+        let observed = fields.optional("observed", |node| time(node, clock, problems));
+        let labels = fields.optional("labels", |node| labels(node, problems));
         let children = fields.optional("children", |node| {
             one_or_more(node, "a list of artifacts", problems, named)
         });
@@ -222,29 +242,18 @@ impl Inventory {
         let artifact_type = fields.optional("artifact_type", |node| {
             label(node, "a type of artifact", problems).map(str::to_owned)
         });
-        let facts = self.known(artifact);
-        let mut twice = Vec::new();
-        let mut both = |key: &'static str, was: bool, is: bool| {
-            if was && is {
-                twice.push(key);
-            }
+        let given = Facts {
+            created: created?,
+            pushed: pushed?,
+            pulled: pulled?,
+            observed: observed?,
+            labels: labels?,
+            children: children?,
+            subject: subject?,
+            media_type: media_type?,
+            artifact_type: artifact_type?,
         };
-        let (created, children, subject) = (created?, children?, subject?);
-        let (media_type, artifact_type) = (media_type?, artifact_type?);
-        both("created", facts.created.is_some(), created.is_some());
-        both("children", facts.children.is_some(), children.is_some());
-        both("subject", facts.subject.is_some(), subject.is_some());
-        both("media_type", facts.media_type.is_some(), media_type.is_some());
-        both(
-            "artifact_type",
-            facts.artifact_type.is_some(),
-            artifact_type.is_some(),
-        );
-        facts.created = facts.created.or(created);
-        facts.children = facts.children.take().or(children);
-        facts.subject = facts.subject.take().or(subject);
-        facts.media_type = facts.media_type.take().or(media_type);
-        facts.artifact_type = facts.artifact_type.take().or(artifact_type);
+        let twice = self.known(artifact).add(given);
         all(twice, |key| -> Read<()> {
             let message = format!(
                 "{} of {} is given elsewhere already",
@@ -276,8 +285,14 @@ impl Inventory {
 
     /// The repository that this describes.
     pub(crate) fn into_world(self, capabilities: Capabilities, problems: &mut Problems<'_>) -> Read<World> {
+        let any = |fact: fn(&Facts) -> bool| self.facts.values().any(fact);
         let mut world = World {
             capabilities,
+            recorded: Recorded {
+                pushed: any(|facts| facts.pushed.is_some()),
+                pulled: any(|facts| facts.pulled.is_some()),
+                observed: any(|facts| facts.observed.is_some()),
+            },
             ..World::default()
         };
         let artifacts = all(&self.order, |name| {
@@ -315,6 +330,8 @@ impl Inventory {
                 subject: subject?,
                 image_config: None,
                 blobs: Vec::new(),
+                config_type: None,
+                annotations: Some(facts.labels.clone().unwrap_or_default()),
                 created_annotation: None,
             };
             match facts.created {
@@ -332,6 +349,9 @@ impl Inventory {
                 }
                 None => {}
             }
+            world
+                .times
+                .insert(artifact.digest.clone(), facts.times(world.recorded));
             world.names.insert(artifact.digest.clone(), name.clone());
             world.artifacts.insert(artifact.digest.clone(), artifact);
             Ok(())
@@ -347,6 +367,49 @@ impl Inventory {
 }
 
 impl Facts {
+    /// Adds what was said elsewhere, and returns the keys of what was said here already.
+    fn add(&mut self, other: Self) -> Vec<&'static str> {
+        fn add<T>(key: &'static str, here: &mut Option<T>, there: Option<T>, twice: &mut Vec<&'static str>) {
+            if here.is_some() && there.is_some() {
+                twice.push(key);
+            }
+            *here = here.take().or(there);
+        }
+        let twice = &mut Vec::new();
+        add("created", &mut self.created, other.created, twice);
+        add("pushed", &mut self.pushed, other.pushed, twice);
+        add("pulled", &mut self.pulled, other.pulled, twice);
+        add("observed", &mut self.observed, other.observed, twice);
+        add("labels", &mut self.labels, other.labels, twice);
+        add("children", &mut self.children, other.children, twice);
+        add("subject", &mut self.subject, other.subject, twice);
+        add("media_type", &mut self.media_type, other.media_type, twice);
+        add(
+            "artifact_type",
+            &mut self.artifact_type,
+            other.artifact_type,
+            twice,
+        );
+        std::mem::take(twice)
+    }
+
+    /// Its times, where a clock that the case speaks of does not know them.
+    fn times(&self, recorded: Recorded) -> Times {
+        let of = |given: Option<Fact<Time>>, recorded: bool| {
+            let missing = if recorded {
+                Unknown::Missing
+            } else {
+                Unknown::NotRecorded
+            };
+            given.unwrap_or(Fact::Unknown(missing))
+        };
+        Times {
+            pushed: of(self.pushed, recorded.pushed),
+            pulled: of(self.pulled, recorded.pulled),
+            observed: of(self.observed, recorded.observed),
+        }
+    }
+
     fn is_index(&self) -> bool {
         match &self.media_type {
             Some((media_type, _)) => media_type.is_index(),
@@ -404,6 +467,25 @@ fn time(node: &Node, clock: Clock, problems: &mut Problems<'_>) -> Read<Fact<Tim
         Some(time) => Ok(Fact::Known(time)),
         None => Err(not_a_time(written, node.span, problems)),
     }
+}
+
+/// As other times, or `never`.
+fn pulled(node: &Node, clock: Clock, problems: &mut Problems<'_>) -> Read<Fact<Time>> {
+    match text(node, "a time, or `never`", problems)? {
+        "never" => Ok(Fact::Unknown(Unknown::Zero)),
+        _ => time(node, clock, problems),
+    }
+}
+
+fn labels(node: &Node, problems: &mut Problems<'_>) -> Read<Labels> {
+    let labels = all(mapping(node, "`labels`", problems)?, |(key, value)| {
+        check_label(&key.text, key.span, "the key of a label", problems)?;
+        Ok((
+            key.text.clone(),
+            text(value, "the value of a label", problems)?.to_owned(),
+        ))
+    })?;
+    Ok(labels.into_iter().collect())
 }
 
 fn not_a_time(written: &str, span: Span, problems: &mut Problems<'_>) -> Reported {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lagan_model::{
-    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, RepositoryName, RepositorySnapshot, Tag,
-    Time,
+    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, Labels, Recorded, RepositoryName,
+    RepositorySnapshot, Tag, Time, Times,
 };
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, decide};
 
@@ -19,6 +19,10 @@ pub(crate) struct World {
     pub(crate) artifacts: BTreeMap<Digest, Artifact>,
     /// By the digest of the configuration.
     pub(crate) created: BTreeMap<Digest, Fact<Time>>,
+    /// When artifacts were pushed, pulled and first seen.
+    pub(crate) times: BTreeMap<Digest, Times>,
+    /// The clocks that the case speaks of: the others are recorded nowhere.
+    pub(crate) recorded: Recorded,
     /// What the case calls the artifacts.
     pub(crate) names: BTreeMap<Digest, String>,
     pub(crate) capabilities: Capabilities,
@@ -38,6 +42,19 @@ impl World {
             depth: Depth::Enough,
         };
         let mut snapshot = RepositorySnapshot::listed(repository.clone(), self.tags.keys().cloned());
+        snapshot.set_recorded(self.recorded);
+        // Registries that record times tell them with their listing.
+        for (digest, times) in &self.times {
+            snapshot.insert_artifact_times(digest.clone(), *times);
+        }
+        for (tag, digest) in &self.tags {
+            let observed = self.times.get(digest).copied().unwrap_or_default().observed;
+            let times = Times {
+                observed,
+                ..Times::default()
+            };
+            snapshot.insert_tag_times(tag.clone(), times);
+        }
         for _ in 0..MAX_ROUNDS {
             let step = decide(policies, snapshot.complete().ok()?, &context);
             match step {
@@ -53,6 +70,10 @@ impl World {
             tags,
             manifests,
             config_created,
+            config_labels,
+            times,
+            // Annotations are always kept here.
+            labels: _,
             referrers,
         } = needs;
         if tags {
@@ -74,6 +95,14 @@ impl World {
             let created = self.created.get(&config).copied().unwrap_or(unknown);
             snapshot.insert_config_created(config, created);
         }
+        for config in config_labels {
+            // Labels of a case are annotations.
+            snapshot.insert_config_labels(config, Fact::Known(Labels::new()));
+        }
+        for digest in times {
+            let times = self.times.get(&digest).copied().unwrap_or_default();
+            snapshot.insert_artifact_times(digest, times);
+        }
         for subject in referrers {
             let attached = self.artifacts.values().filter(|artifact| {
                 artifact.subject.as_ref() == Some(&subject)
@@ -83,7 +112,7 @@ impl World {
                 media_type: artifact.media_type.clone(),
                 digest: artifact.digest.clone(),
                 size: artifact.size,
-                artifact_type: artifact.artifact_type.clone(),
+                artifact_type: artifact.kind().map(str::to_owned),
                 platform: None,
             });
             snapshot.insert_referrers(subject.clone(), attached.collect());

@@ -124,6 +124,50 @@ fn times_are_ages_days_or_moments_and_what_is_not_said_is_not_known() {
 }
 
 #[test]
+fn labels_and_the_clocks_of_registries_are_facts_like_others() {
+    let policy = "repositories: team/*
+rules:
+  - {name: unused, select: {tags: 'app-*'}, keep: {within: {pulled: 30d}}, allow_empty_repository: true}
+  - {name: pushed, select: {tags: 'ci-*', labels: {tier: scratch}}, keep: {last: 1, by: pushed}}
+  - {name: daily, select: {tags: 'n-*'}, keep: {daily: 2, by: created, timezone: Europe/Berlin}}
+protect: [{labels: {hold: '*'}}]
+";
+    let file = read(
+        "  - name: unused
+    tags:
+      app-1: {pulled: 40d, pushed: 90d}
+      app-2: {pulled: 20d, pushed: 90d}
+      app-3: {pulled: never, pushed: 5d}
+      app-4: {pulled: never, pushed: 50d}
+      app-5: {pulled: never, pushed: 50d, labels: {hold: legal}}
+    expect: {delete: {app-1: {rule: unused}, app-4: older_than}, keep: {app-3: within, app-5: protected}}
+  - name: no clock
+    tags: {app-1: , app-2: }
+    expect: {keep: {app-1: clock_unknown}}
+  - name: labels
+    tags:
+      ci-1: {pushed: 3d, labels: {tier: scratch}}
+      ci-2: {pushed: 2d, labels: {tier: scratch}}
+      ci-3: {pushed: 9d, labels: {tier: prod}}
+    expect: {delete: ci-1, keep: {ci-3: not_selected}}
+  - name: days begin where people are
+    now: 2026-11-20T12:00:00Z
+    tags:
+      n-1: {created: '2026-11-17T22:30:00Z'}
+      n-2: {created: '2026-11-17T23:30:00Z'}
+      n-3: {created: '2026-11-19T10:00:00Z'}
+    expect: {delete: n-1}",
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let policies = PolicyFile::read("p", policy, "p").unwrap_or_else(|errors| panic!("{errors}"));
+    let set = policies.for_registry(&"any".parse().unwrap());
+    for case in &file.cases {
+        let outcome = case.run(&set).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(outcome.mismatches, [], "{}", case.name);
+    }
+}
+
+#[test]
 fn protections_end_by_the_time_of_the_case() {
     passes(
         "  - {name: before, now: 2026-06-30, expect: {keep: {scratch-audit: protected}}}

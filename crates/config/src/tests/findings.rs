@@ -300,6 +300,46 @@ fn a_clock_that_no_registry_of_the_kind_has_is_found_where_it_is_read() {
 }
 
 #[test]
+fn what_names_do_not_tell_is_no_ground_to_say_never() {
+    // What is untagged is kept by no protection of tags, and narrowing keeps less than the lines say.
+    for (rule, more) in [
+        (("{untagged: true}", "none"), "protect: ['*']"),
+        (("{orphaned: true}", "none"), "protect: ['*']"),
+        (
+            (
+                "{tags: 'pr-*'}",
+                "{last: 1, by: version, unless_older_than: {created: 9d}}",
+            ),
+            "",
+        ),
+        (("{labels: {tier: scratch}}", "{last: 1, by: version}"), ""),
+        (
+            ("{channel: rc}", LAST),
+            "protect: [{labels: {hold: '*'}}, {signed: true}]",
+        ),
+    ] {
+        let findings = codes(&of_file(&policy(&[rule], more), None));
+        assert_eq!(findings, Vec::<&str>::new(), "{rule:?} {more}");
+    }
+    // A rule that keeps all with certain labels does not keep all.
+    let rules = [
+        ("{tags: 'pr-*'}", LAST),
+        ("{tags: 'p*', labels: {tier: prod}}", "all"),
+    ];
+    assert_eq!(codes(&of_file(&policy(&rules, ""), None)), Vec::<&str>::new());
+    let seen = plan(TEAM_A);
+    let text = policy(&[("{labels: {tier: scratch}}", "{last: 1, by: name}")], "");
+    assert_eq!(codes(&of_file(&text, Some(&seen))), Vec::<&str>::new());
+    assert_eq!(
+        codes(&of_file(
+            &policy(&[("{tags: 'n-*'}", "{daily: 7, by: pushed}")], ""),
+            None
+        )),
+        ["clock-not-recorded"]
+    );
+}
+
+#[test]
 fn limits_that_contradict_are_found() {
     let of = |rules: &[(&str, &str)], limits: &str| codes(&of_file(&policy(rules, limits), None));
     let everything = ("{tags: '*'}", "{last: 3, by: name}");
