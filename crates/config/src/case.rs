@@ -8,6 +8,7 @@ mod decode;
 mod expected;
 mod facts;
 mod run;
+mod times;
 mod world;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 //! that is one of several takes those that its decoder takes. What no schema can say, such as that a rule leaves
 //! something, only reading a document tells.
 
+mod cases;
 mod documents;
 mod parts;
 
@@ -51,11 +52,7 @@ pub fn json_schema(document: Document) -> Value {
             documents::POLICY_FILE,
             documents::of_policies(),
         ),
-        Document::Cases => (
-            "Lagan: cases for a policy",
-            documents::CASES,
-            documents::of_cases(),
-        ),
+        Document::Cases => ("Lagan: cases for a policy", cases::CASES, cases::of_cases()),
     };
     let definitions: Map<String, Value> = parts
         .into_iter()

@@ -7,7 +7,8 @@ use lagan_model::{RegistryName, RepositoryName, Tag, Time};
 use lagan_policy::Verdict;
 
 use super::expected::{self, Unlisted};
-use super::facts::{self, Clock, Inventory};
+use super::facts::{self, Inventory};
+use super::times::{self, Clock};
 use super::{Case, CaseFile, Expected};
 use crate::decode::{Fields, Schema, all, label, parsed, sequence};
 use crate::document::registry::path;
@@ -72,7 +73,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<CaseFile> {
         parsed(node, "the name of a registry", problems)
     });
     let repository = fields.optional("repository", |node| repository(node, problems));
-    let now = fields.optional("now", |node| facts::now(node, problems));
+    let now = fields.optional("now", |node| times::now(node, problems));
     let capabilities = facts::capabilities(fields.entry("capabilities"), problems);
     let cases = fields.required("cases", None, problems);
     let defaults = Defaults {
@@ -128,7 +129,7 @@ fn case(
         })
     });
     let given = match fields.get("now") {
-        Some(node) => facts::now(node, problems).map(Some),
+        Some(node) => times::now(node, problems).map(Some),
         None => Ok(defaults.now),
     };
     let capabilities = match fields.entry("capabilities") {
