@@ -111,6 +111,7 @@ pub fn one_liner(arguments: &OneLiner<'_>) -> Result<Policy, ConfigErrors> {
             rules: vec![rule],
             protect: protect?,
             limits: Limits::default(),
+            untag: true,
         })
     };
     problems.settle(policy())

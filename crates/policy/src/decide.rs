@@ -358,7 +358,8 @@ impl<'a> Judge<'a> {
         let kept_neighbour = graph
             .tags(node)
             .find(|tag| *tag != position && own[*tag] == Own::Keep);
-        let single = self.context.capabilities.delete_tag == Capability::Offered;
+        let single =
+            self.context.capabilities.delete_tag == Capability::Offered && self.ballot.policies.may_untag();
         if says == Own::Doom && relations.is_empty() && kept_neighbour.is_some() && single {
             return Decision {
                 verdict: Verdict::Untag,

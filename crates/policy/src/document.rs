@@ -103,6 +103,12 @@ impl<'a> RepositoryPolicies<'a> {
             .any(|(policy, _)| protects(policy) || selects(policy))
     }
 
+    /// Whether all of them let a tag be taken from an artifact that stays.
+    #[must_use]
+    pub fn may_untag(&self) -> bool {
+        self.policies.iter().all(|(policy, _)| policy.untag)
+    }
+
     /// The strictest limits of all of them.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -147,6 +153,15 @@ pub struct Policy {
     pub protect: Vec<Protection>,
     /// How much it may delete.
     pub limits: Limits,
+    /// Whether a tag may be taken from an artifact that stays, where the registry can do that. Else a tag goes only
+    /// along with its whole artifact, whatever the other policies of the repository say.
+    #[serde(skip_serializing_if = "is_default_untag")]
+    pub untag: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_default_untag(untag: &bool) -> bool {
+    *untag
 }
 
 impl Policy {

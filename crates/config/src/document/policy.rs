@@ -4,7 +4,7 @@ use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
 
 use super::{limits, protect, rule};
-use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed};
+use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
 use crate::source::Span;
 use crate::tree::{Key, Node};
@@ -47,6 +47,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "rules",
         "protect",
         "limits",
+        "untag",
     ],
     later: &["schedule", "grace", "rollout", "freeze", "notice"],
 };
@@ -62,6 +63,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "rules",
         "protect",
         "limits",
+        "untag",
         "channels",
     ],
     later: SCHEMA.later,
@@ -149,6 +151,7 @@ fn body(
         .required("rules", None, problems)
         .and_then(|(_, node)| rule::decode(node, versions, problems));
     let protect = fields.optional("protect", |node| protect::decode(node, problems));
+    let untag = fields.optional("untag", |node| truth(node, problems));
     let limits = match fields.entry("limits") {
         Some((key, node)) => limits::decode(node, key.span, problems),
         None => Ok(Limits::default()),
@@ -161,6 +164,7 @@ fn body(
         rules: rules?,
         protect: protect?.unwrap_or_default(),
         limits: limits?,
+        untag: untag?.unwrap_or(true),
     })
 }
 

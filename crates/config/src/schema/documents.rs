@@ -104,6 +104,11 @@ fn policy_keys() -> Vec<Property> {
             list(&reference("protection")),
         ),
         Property("limits", "How much may be deleted.", reference("limits")),
+        Property(
+            "untag",
+            "Whether a tag may be taken from an artifact that stays; `true` unless said.",
+            flag(),
+        ),
     ]
 }
 

@@ -46,6 +46,7 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
         rules: vec![rule],
         protect: Vec::new(),
         limits: Limits::default(),
+        untag: true,
     };
     PolicySet {
         policies: vec![policy],

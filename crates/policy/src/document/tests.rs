@@ -37,6 +37,7 @@ fn policy() -> Policy {
             why: Some("audit".into()),
         }],
         limits: Limits::default(),
+        untag: true,
     }
 }
 

@@ -148,6 +148,7 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         rules: rules.into_iter().enumerate().map(rule).collect(),
         protect: Vec::new(),
         limits: Limits::default(),
+        untag: true,
     }
 }
 

@@ -448,6 +448,7 @@ impl<'a> Oracle<'a> {
     pub(crate) fn verdicts(&self) -> (BTreeMap<Tag, Verdict>, BTreeSet<Digest>) {
         let says: BTreeMap<&Tag, Says> = self.world.tags.keys().map(|tag| (tag, self.says(tag))).collect();
         let gone = self.gone(&says);
+        let whole = self.document.policies.iter().any(|policy| !policy.untag);
         let verdict = |tag: &Tag| {
             let digest = &self.world.tags[tag];
             if gone.contains(digest) {
@@ -460,7 +461,7 @@ impl<'a> Oracle<'a> {
                     .iter()
                     .any(|subject| !gone.contains(subject) && !self.is_lost(subject));
             let shared = neighbours.iter().any(|other| says[*other] == Says::Keep);
-            if says[tag] != Says::Doom || related || !shared || !self.world.delete_tag {
+            if says[tag] != Says::Doom || related || !shared || !self.world.delete_tag || whole {
                 return Verdict::Keep;
             }
             // Would the artifact stay without its own kept tags?

@@ -36,6 +36,7 @@ pub(crate) struct PolicySpec {
     pub(crate) asked: bool,
     pub(crate) rules: Vec<RuleSpec>,
     pub(crate) protects: Vec<ProtectSpec>,
+    pub(crate) untag: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -332,6 +333,7 @@ pub(crate) fn sweeping() -> impl Strategy<Value = Document> {
             asked: true,
             rules: vec![rule],
             protects,
+            untag: true,
         };
         Document {
             policies: vec![policy],
@@ -344,11 +346,13 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
         prop::bool::weighted(0.8),
         prop::collection::vec(rule(), 1..3),
         prop::collection::vec(protection(), 0..2),
+        prop::bool::weighted(0.9),
     );
-    let policy = policy.prop_map(|(asked, rules, protects)| PolicySpec {
+    let policy = policy.prop_map(|(asked, rules, protects, untag)| PolicySpec {
         asked,
         rules,
         protects,
+        untag,
     });
     prop::collection::vec(policy, 1..4).prop_map(|mut policies| {
         policies[0].asked = true;
@@ -381,6 +385,7 @@ impl Document {
                     .map(|protection| protection.entry.clone())
                     .collect(),
                 limits: Limits::default(),
+                untag: policy.untag,
             }
         });
         PolicySet {
