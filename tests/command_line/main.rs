@@ -7,6 +7,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod convert;
 mod demo;
 mod environment;
 mod manual;

@@ -103,6 +103,11 @@ impl<'n> Fields<'n> {
         self.refused.or_else(|| unread.map(|unread| unread.reported))
     }
 
+    /// Where to say that something is missing.
+    pub(crate) fn place(&self) -> Span {
+        self.place
+    }
+
     pub(crate) fn entry(&self, key: &str) -> Option<&'n (Key, Node)> {
         self.entries.iter().find(|(found, _)| found.text == key)
     }

@@ -21,11 +21,13 @@
 //! is deleted should read the same from top to bottom, and what cannot be expanded cannot explode.
 
 mod case;
+mod convert;
 mod decode;
 mod document;
 mod error;
 mod lint;
 mod native;
+mod notice;
 mod one_liner;
 mod repository_list;
 mod schema;
@@ -35,6 +37,7 @@ mod tree;
 mod yaml;
 
 pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome};
+pub use convert::{Conversion, ConvertOptions, Format, convert};
 pub use document::config::Config;
 pub use document::policy::PolicyEntry;
 pub use document::policy_file::PolicyFile;
@@ -44,6 +47,7 @@ pub use document::registry::{
 pub use error::{ConfigError, ConfigErrors};
 pub use lint::{CheckOptions, Checked, Finding, Lint, SeenPlan, SeenPlanError, Severity};
 pub use native::{native_file, native_policy};
+pub use notice::{Notice, NoticeKind};
 pub use one_liner::{OneLiner, one_liner};
 pub use repository_list::{MAX_LIST, repository_list};
 pub use schema::{Document, json_schema};

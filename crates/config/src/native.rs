@@ -14,20 +14,56 @@ use serde::{Deserialize, Deserializer};
 use crate::document::channels::MEANINGS;
 use crate::document::policy::PolicyEntry;
 
+/// What is said of policies and rules in a printed document: lines, without the sign that begins a comment.
+#[derive(Debug, Default)]
+pub(crate) struct Comments {
+    /// Before everything.
+    pub(crate) head: Vec<String>,
+    /// Before each policy.
+    pub(crate) policies: Vec<Vec<String>>,
+    /// Before each rule of each policy.
+    pub(crate) rules: Vec<Vec<Vec<String>>>,
+}
+
 /// A file of policies, as [`PolicyFile::read`](crate::PolicyFile::read) reads it: the same policies, and the same
 /// words.
 #[must_use]
 pub fn native_file(policies: &[PolicyEntry], versions: &VersionTable) -> String {
-    let bodies = policies.iter().map(|entry| {
+    commented_file(policies, versions, &Comments::default())
+}
+
+/// A file of policies with comments in it.
+pub(crate) fn commented_file(
+    policies: &[PolicyEntry],
+    versions: &VersionTable,
+    comments: &Comments,
+) -> String {
+    let bodies = policies.iter().enumerate().map(|(position, entry)| {
         let mut body = entries_of(&entry.policy);
+        if let Some(rules) = comments.rules.get(position)
+            && let Some((_, Value::List(items))) = body.iter_mut().find(|(key, _)| key == "rules")
+        {
+            let said = rules.iter().cloned().chain(std::iter::repeat(Vec::new()));
+            let items_said = std::mem::take(items).into_iter().zip(said);
+            *items = items_said.map(|(item, said)| item.commented(said)).collect();
+        }
         if let Some(registry) = &entry.registry {
             body.insert(0, ("registry".to_owned(), Value::Text(registry.to_string())));
         }
-        (entry.policy.name.to_string(), Value::Mapping(body))
+        let said = comments.policies.get(position).cloned().unwrap_or_default();
+        (
+            entry.policy.name.to_string(),
+            Value::Mapping(body).commented(said),
+        )
     });
     let mut document = vec![("policies".to_owned(), Value::Mapping(bodies.collect()))];
     document.extend(channels(versions));
-    layout(&Value::Mapping(document))
+    let mut out = String::new();
+    say(&mut out, &comments.head, 0);
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out + &layout(&Value::Mapping(document))
 }
 
 /// One policy, as the body of a file of its own; its name stands nowhere in it.
@@ -65,6 +101,25 @@ enum Value {
     Text(String),
     List(Vec<Value>),
     Mapping(Vec<(String, Value)>),
+    /// A value with lines of comment before it.
+    Commented(Vec<String>, Box<Value>),
+}
+
+impl Value {
+    fn commented(self, said: Vec<String>) -> Self {
+        if said.is_empty() {
+            return self;
+        }
+        Self::Commented(said, Box::new(self))
+    }
+
+    /// What is said before the value, and the value.
+    fn apart(&self) -> (&[String], &Self) {
+        match self {
+            Self::Commented(said, value) => (said, value),
+            value => (&[], value),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Value {
@@ -124,6 +179,8 @@ fn layout(document: &Value) -> String {
 
 fn mapping(out: &mut String, entries: &[(String, Value)], indent: usize) {
     for (number, (key, value)) in entries.iter().enumerate() {
+        let (said, value) = value.apart();
+        say(out, said, indent);
         // The first stands behind the dash of a list, or where the caller left off.
         if number > 0 || out.is_empty() || out.ends_with('\n') {
             pad(out, indent);
@@ -152,6 +209,8 @@ fn behind_key(out: &mut String, value: &Value, indent: usize) {
         Value::Mapping(entries) => mapping(out, entries, indent + 2),
         Value::List(items) => {
             for item in items {
+                let (said, item) = item.apart();
+                say(out, said, indent + 2);
                 pad(out, indent + 2);
                 out.push_str("- ");
                 match item {
@@ -163,13 +222,22 @@ fn behind_key(out: &mut String, value: &Value, indent: usize) {
                 }
             }
         }
-        Value::Plain(_) | Value::Text(_) => {}
+        Value::Plain(_) | Value::Text(_) | Value::Commented(..) => {}
+    }
+}
+
+fn say(out: &mut String, said: &[String], indent: usize) {
+    for line in said {
+        pad(out, indent);
+        out.push_str("# ");
+        out.push_str(line);
+        out.push('\n');
     }
 }
 
 fn has_mapping(value: &Value) -> bool {
     match value {
-        Value::Mapping(_) => true,
+        Value::Mapping(_) | Value::Commented(..) => true,
         Value::List(items) => items.iter().any(has_mapping),
         Value::Plain(_) | Value::Text(_) => false,
     }
@@ -181,6 +249,7 @@ fn pad(out: &mut String, indent: usize) {
 
 fn inline(value: &Value) -> String {
     match value {
+        Value::Commented(_, value) => inline(value),
         Value::Plain(text) => text.clone(),
         Value::Text(text) => scalar(text),
         Value::List(items) => {

@@ -67,6 +67,30 @@ impl Node {
         }
     }
 
+    /// Where it begins.
+    pub(crate) fn start(&self) -> Span {
+        Span::new(self.span.start, self.span.start)
+    }
+
+    /// The value of a key, where it is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Mapping { entries, .. } => entries
+                .iter()
+                .find(|(found, _)| found.text == key)
+                .map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
+    /// The items, where it is a list.
+    pub(crate) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::Sequence(items) => items,
+            _ => &[],
+        }
+    }
+
     /// Whether it is the absence of a value.
     pub(crate) fn is_nothing(&self) -> bool {
         match &self.value {

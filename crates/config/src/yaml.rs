@@ -57,11 +57,25 @@ pub(crate) fn read_then<V, T>(
     problems.settle(looked)
 }
 
-/// Reads one document.
+/// Reads one document; a second one is an error.
+pub(crate) fn read(problems: &mut Problems<'_>, text: &str) -> Read<Node> {
+    let mut documents = read_all(problems, text)?;
+    match documents.get(1) {
+        None => Ok(documents.swap_remove(0)),
+        Some(second) => Err(one_document(second, problems)),
+    }
+}
+
+/// Reports a document that should not be there.
+pub(crate) fn one_document(second: &Node, problems: &mut Problems<'_>) -> Reported {
+    problems.report(second.span, "a file holds one document", None)
+}
+
+/// Reads every document; at least one. Empty ones are left out, where there are others.
 ///
 /// A syntax error ends the reading and is then the only error: what stands behind it is unknown, and what
 /// stands before it would be reported for what it seems to lack.
-pub(crate) fn read(problems: &mut Problems<'_>, text: &str) -> Read<Node> {
+pub(crate) fn read_all(problems: &mut Problems<'_>, text: &str) -> Read<Vec<Node>> {
     let options = granit_parser::options! {
         disallow_directives: true,
         emit_unresolved_aliases: true,
@@ -73,8 +87,7 @@ pub(crate) fn read(problems: &mut Problems<'_>, text: &str) -> Read<Node> {
     let mut builder = Builder {
         problems,
         open: Vec::new(),
-        root: None,
-        documents: 0,
+        roots: Vec::new(),
     };
     for event in parser {
         match event {
@@ -92,10 +105,14 @@ pub(crate) fn read(problems: &mut Problems<'_>, text: &str) -> Read<Node> {
             }
         }
     }
-    match builder.root {
-        Some(root) => Ok(root),
-        None => Err(problems.report(Span::new(0, 0), "the document is empty", None)),
+    let mut roots = builder.roots;
+    if roots.len() > 1 {
+        roots.retain(|root| !root.is_nothing());
     }
+    if roots.is_empty() {
+        return Err(problems.report(Span::new(0, 0), "the document is empty", None));
+    }
+    Ok(roots)
 }
 
 fn explained(kind: &ErrorKind) -> (String, Option<String>) {
@@ -134,8 +151,7 @@ fn explained(kind: &ErrorKind) -> (String, Option<String>) {
 struct Builder<'p, 's> {
     problems: &'p mut Problems<'s>,
     open: Vec<Open>,
-    root: Option<Node>,
-    documents: usize,
+    roots: Vec<Node>,
 }
 
 /// A collection whose end was not yet met.
@@ -162,12 +178,6 @@ struct Entries {
 impl Builder<'_, '_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Read<()> {
         match event {
-            Event::DocumentStart(..) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    return Err(self.problems.report(span, "a file holds one document", None));
-                }
-            }
             Event::Scalar(text, style, _, tag) => {
                 let style = if style == ScalarStyle::Plain {
                     Style::Plain
@@ -250,7 +260,7 @@ impl Builder<'_, '_> {
 
     fn node(&mut self, node: Node) {
         match self.open.last_mut().map(|open| &mut open.content) {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(Content::Sequence(items)) => items.push(node),
             Some(Content::Mapping(entries)) => match entries.awaited.take() {
                 Some(Ok(key)) => entries.accepted.push((key, node)),

@@ -220,6 +220,8 @@ fn lints() -> impl Iterator<Item = &'static str> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
+    /// Print retention that was written for something else as a policy file, and say where its meaning differs
+    Convert(ConvertArgs),
     /// Decide the cases of files that say what a policy is to do, and compare
     Test(PolicyTestArgs),
     /// Print the JSON schema of a kind of document, for editors
@@ -242,6 +244,36 @@ pub(crate) struct PolicyTestArgs {
     /// Files of cases, each of which names its policy
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
+}
+
+/// What has no native form is kept, said line by line on stderr, and makes the exit code 4.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// Lifecycle rules (YAML), or retention of Harbor, Amazon ECR, Google Artifact Registry or zot (JSON or YAML)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The format; else it is told by the document
+    #[arg(long, value_name = "FORMAT")]
+    pub from: Option<ConvertFormat>,
+
+    /// What the document is attached to: a repository of ECR, a project of Harbor, a project and repository of
+    /// Artifact Registry
+    #[arg(long, value_name = "NAME")]
+    pub attached_to: Option<String>,
+
+    /// Write the policy file there instead of to stdout, at once and whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ConvertFormat {
+    LifecycleRules,
+    Harbor,
+    Ecr,
+    ArtifactRegistry,
+    Zot,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Read, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use lagan_config::Notice;
 use tempfile::{NamedTempFile, SpooledTempFile};
 
 use crate::cli::Colour;
@@ -126,6 +127,13 @@ impl Write for Output {
             Self::File { writer, .. } => writer.flush(),
         }
     }
+}
+
+/// Writes notices to stderr, one a line. They escape what they show.
+pub(crate) fn print_notices(notices: &[Notice]) {
+    let text: String = notices.iter().map(|notice| format!("{notice}\n")).collect();
+    // Nobody is left to be told if this fails.
+    _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// Whether text that goes to `path`, or else to stdout, is coloured.

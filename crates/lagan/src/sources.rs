@@ -10,6 +10,7 @@ use lagan_registry::{RegistryUrl, Settings};
 
 use crate::cli::SourceArgs;
 use crate::exit::{Exit, Failure};
+use crate::output::print_notices;
 use crate::settings;
 
 /// A registry, all policies that keep there, and those of them that make candidates.
@@ -177,6 +178,7 @@ fn policy_file(arguments: &SourceArgs, registry: &RegistryName) -> Result<Option
     };
     let text = settings::read(path, "the policy file")?;
     let file = PolicyFile::read(&path.display().to_string(), text, settings::policy_name(path))?;
+    print_notices(&file.notices);
     let policies = file.for_registry(registry);
     if policies.policies.is_empty() {
         let message = format!("no policy of {} is for the registry {registry}", path.display());

@@ -4,6 +4,7 @@ use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
 
 use super::{limits, protect, rule};
+use crate::convert::dialect;
 use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
 use crate::source::Span;
@@ -100,8 +101,7 @@ pub(crate) fn decode(
     versions: &VersionTable,
     problems: &mut Problems<'_>,
 ) -> Decoded {
-    let opened =
-        not_the_dialect(node, schema, problems).and_then(|()| Fields::open(node, place, schema, problems));
+    let opened = not_the_dialect(node, problems).and_then(|()| Fields::open(node, place, schema, problems));
     match opened {
         Ok(fields) => Decoded {
             registry: fields.optional("registry", |node| {
@@ -118,13 +118,11 @@ pub(crate) fn decode(
     }
 }
 
-fn not_the_dialect(node: &Node, schema: &Schema, problems: &mut Problems<'_>) -> Read<()> {
-    let entries = mapping(node, schema.what, problems)?;
-    let rules = entries.iter().find(|(key, _)| key.text == "rules");
-    match rules.and_then(|(_, rules)| rule::dialect(rules)) {
+fn not_the_dialect(node: &Node, problems: &mut Problems<'_>) -> Read<()> {
+    match dialect::mark(node) {
         Some(key) => {
-            let message = "the lifecycle-rule dialect is not supported by this version";
-            let hint = "write the policy with `repositories`, and rules with `select` and `keep`".to_owned();
+            let message = "lifecycle rules stand in a file of their own, for `--policy-file`";
+            let hint = "`lagan policy convert FILE` prints them as policies".to_owned();
             Err(problems.report(key.span, message, Some(hint)))
         }
         None => Ok(()),

@@ -5,8 +5,10 @@ use lagan_policy::{PolicySet, VersionTable};
 
 use super::channels;
 use super::policy::{self, Decoded, PolicyEntry};
+use crate::convert::{self, dialect};
 use crate::decode::{Fields, Schema, all, check_label, mapping};
 use crate::error::{ConfigErrors, Problems, Read};
+use crate::notice::{Notice, Remark};
 use crate::source::Span;
 use crate::tree::Node;
 use crate::yaml;
@@ -18,6 +20,8 @@ pub struct PolicyFile {
     pub policies: Vec<PolicyEntry>,
     /// The table of channels and variants that they read tags by.
     pub versions: VersionTable,
+    /// What the author of a document in the lifecycle-rule dialect should know of how it was read.
+    pub notices: Vec<Notice>,
 }
 
 pub(crate) const SCHEMA: Schema = Schema {
@@ -28,7 +32,8 @@ pub(crate) const SCHEMA: Schema = Schema {
 
 impl PolicyFile {
     /// Reads a file: a mapping with `policies` and perhaps `channels`, or the body of one policy (and perhaps
-    /// `channels`), which is then named `name`. `file` is what errors call it.
+    /// `channels`), which is then named `name`. Or documents in the lifecycle-rule dialect, whose policies are named
+    /// `name` too, numbered where there are several. `file` is what errors call it.
     ///
     /// # Errors
     ///
@@ -37,14 +42,30 @@ impl PolicyFile {
         Self::read_then(file, text.as_ref(), name, |_, _, _| ()).map(|(file, ())| file)
     }
 
-    /// Reads a file, and looks at it beside its text.
+    /// Reads a file, and looks at it beside its text: the tree of a native document, or one without entries, since
+    /// the places of lifecycle rules are not those of the policies that they become.
     pub(crate) fn read_then<T>(
         file: &str,
         text: &[u8],
         name: &str,
         look: impl FnOnce(&Self, &Node, &Problems<'_>) -> T,
     ) -> Result<(Self, T), ConfigErrors> {
-        yaml::read_then(file, text, |root, problems| decode(root, name, problems), look)
+        let (source, unreadable) = yaml::source(file, text);
+        let mut problems = Problems::new(&source);
+        let documents = match unreadable {
+            Some((span, message)) => Err(problems.report(span, message, None)),
+            None => yaml::read_all(&mut problems, source.text()),
+        };
+        let looked = documents.and_then(|documents| {
+            let (mut file, remarks) = decode(&documents, name, &mut problems)?;
+            file.notices = remarks.iter().map(|remark| remark.notice(&source)).collect();
+            let nowhere = Node::mapping(Vec::new(), documents[0].start());
+            let native = dialect::mark(&documents[0]).is_none();
+            let root = if native { &documents[0] } else { &nowhere };
+            let seen = look(&file, root, &problems);
+            Ok((file, seen))
+        });
+        problems.settle(looked)
     }
 
     /// The policies for a registry: those that name it, and those that name none.
@@ -61,7 +82,29 @@ impl PolicyFile {
     }
 }
 
-fn decode(root: &Node, name: &str, problems: &mut Problems<'_>) -> Read<PolicyFile> {
+fn decode(documents: &[Node], name: &str, problems: &mut Problems<'_>) -> Read<(PolicyFile, Vec<Remark>)> {
+    if documents.iter().all(|document| dialect::mark(document).is_some()) {
+        let draft = dialect::decode(documents, name, problems)?;
+        let file = PolicyFile {
+            policies: draft.entries(name),
+            versions: VersionTable::default(),
+            notices: Vec::new(),
+        };
+        return Ok((file, draft.all_remarks().cloned().collect()));
+    }
+    let [root] = documents else {
+        return Err(yaml::one_document(&documents[1], problems));
+    };
+    if let Some(format) = convert::detect(root) {
+        let hint = "`lagan policy convert FILE` prints it as a policy file".to_owned();
+        let message = format!("this is {}", format.described());
+        return Err(problems.report(root.start(), message, Some(hint)));
+    }
+    let file = decode_native(root, name, problems)?;
+    Ok((file, Vec::new()))
+}
+
+fn decode_native(root: &Node, name: &str, problems: &mut Problems<'_>) -> Read<PolicyFile> {
     let entries = mapping(root, "a policy file", problems)?;
     let channels = entries.iter().find(|(key, _)| key.text == "channels");
     let (versions, words) = channels::decode(channels, problems);
@@ -80,5 +123,9 @@ fn decode(root: &Node, name: &str, problems: &mut Problems<'_>) -> Read<PolicyFi
         }
     }?;
     words?;
-    Ok(PolicyFile { policies, versions })
+    Ok(PolicyFile {
+        policies,
+        versions,
+        notices: Vec::new(),
+    })
 }

@@ -9,35 +9,13 @@ use super::{keep, select};
 use crate::decode::{Fields, Schema, all, label, sequence, truth};
 use crate::error::{Problems, Read};
 use crate::source::{Span, quoted};
-use crate::tree::{Key, Node, Value};
+use crate::tree::Node;
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "a rule",
     keys: &["name", "select", "keep", "allow_empty_repository"],
     later: &[],
 };
-
-/// Keys that only the lifecycle-rule dialect has.
-const DIALECT: &[&str] = &[
-    "tag_selectors",
-    "repo_selectors",
-    "scope_selectors",
-    "deletion_count",
-];
-
-/// The key by which a list of rules shows that it is written in the lifecycle-rule dialect.
-pub(crate) fn dialect(rules: &Node) -> Option<&Key> {
-    let Value::Sequence(items) = &rules.value else {
-        return None;
-    };
-    items.iter().find_map(|item| match &item.value {
-        Value::Mapping { entries, .. } => entries
-            .iter()
-            .map(|(key, _)| key)
-            .find(|key| DIALECT.contains(&key.text.as_str())),
-        _ => None,
-    })
-}
 
 /// Reads the rules of a policy; names are unique in it.
 pub(crate) fn decode(node: &Node, versions: &VersionTable, problems: &mut Problems<'_>) -> Read<Vec<Rule>> {

@@ -94,8 +94,20 @@ fn rules_and_policies() {
             ),
             (
                 "rules:\n- disabled: false\n  action: remove\n  tag_selectors: [{kind: semver}]\n",
-                &["4:3 the lifecycle-rule dialect is not supported by this version \
-             [write the policy with `repositories`, and rules with `select` and `keep`]"],
+                &[
+                    "2:3 this rule names no repositories [add `repo_selectors: [\"team/*\"]`: \
+                     `*` stays within one path segment, `**` does not]",
+                    "2:3 a lifecycle rule needs `deletion_count` \
+                     [it is the number that is kept: `deletion_count: 10` keeps the ten newest]",
+                    "4:19 a tag selector needs `pattern` [`pattern: \".*\"` finds every prerelease]",
+                ],
+            ),
+            (
+                "policies: {p: {rules: [{deletion_count: 1}]}}\n",
+                &[
+                    "1:25 lifecycle rules stand in a file of their own, for `--policy-file` \
+                   [`lagan policy convert FILE` prints them as policies]",
+                ],
             ),
             ("policies: {}\n", &["1:1 `policies` is empty"]),
             (
@@ -279,7 +291,7 @@ fn documents_that_are_none() {
             ("# nothing\n", &["1:1 the document is empty"]),
             ("- a", &["1:1 a configuration is a mapping, found a list"]),
             ("text", &["1:1 a configuration is a mapping, found `text`"]),
-            ("a: 1\n---\nb: 2\n", &["2:1 a file holds one document"]),
+            ("a: 1\n---\nb: 2\n", &["3:1 a file holds one document"]),
             ("%YAML 1.2\n---\na: 1\n", &["1:1 directives are not supported"]),
             ("state_dir: [\n", &["1:12 not YAML: unclosed bracket '['"]),
             (

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use chrono::Utc;
-use lagan_config::{CheckOptions, Config, Finding, PolicyFile, SeenPlan, Severity};
+use lagan_config::{CheckOptions, Config, Finding, Notice, PolicyFile, SeenPlan, Severity};
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 
@@ -25,15 +25,18 @@ pub(crate) fn run(config: Option<&Path>, arguments: &CheckArgs) -> Result<Exit, 
         now: Utc::now(),
         against: seen.as_ref(),
     };
-    let (what, mut findings) = match Config::check(&shown, &text, &options) {
+    let (what, notices, mut findings) = match Config::check(&shown, &text, &options) {
         Ok(checked) => {
             if let Some(seen) = &seen {
                 of_a_registry(&checked.value, seen)?;
             }
-            (of_config(&checked.value), checked.findings)
+            (of_config(&checked.value), Vec::new(), checked.findings)
         }
         Err(errors) => match PolicyFile::check(&shown, &text, settings::policy_name(&path), &options) {
-            Ok(checked) => (of_policy_file(&checked.value), checked.findings),
+            Ok(checked) => {
+                let what = of_policy_file(&checked.value);
+                (what, checked.value.notices, checked.findings)
+            }
             Err(others) if settings::is_policy_body(&text) => return Err(others.into()),
             Err(_) => return Err(errors.into()),
         },
@@ -48,7 +51,7 @@ pub(crate) fn run(config: Option<&Path>, arguments: &CheckArgs) -> Result<Exit, 
         .iter()
         .filter(|finding| finding.lint.severity() == Severity::Warning)
         .count();
-    write(&shown, &what, &findings)?;
+    write(&shown, &what, &notices, &findings)?;
     Ok(if arguments.strict && warnings > 0 {
         Exit::Partial
     } else {
@@ -56,7 +59,7 @@ pub(crate) fn run(config: Option<&Path>, arguments: &CheckArgs) -> Result<Exit, 
     })
 }
 
-fn write(name: &str, what: &str, findings: &[Finding]) -> Result<(), Failure> {
+fn write(name: &str, what: &str, notices: &[Notice], findings: &[Finding]) -> Result<(), Failure> {
     let mut out = Output::stdout();
     let of = |severity| {
         let found = findings
@@ -73,6 +76,10 @@ fn write(name: &str, what: &str, findings: &[Finding]) -> Result<(), Failure> {
         write!(out, ", {}", count(number, one, many))?;
     }
     writeln!(out)?;
+    for notice in notices {
+        // Notices escape what they show.
+        writeln!(out, "{notice}")?;
+    }
     for finding in findings {
         // Places, lines and hints escape what they show.
         write!(out, "\n{finding}")?;

@@ -1,5 +1,6 @@
 //! `lagan policy`: what can be done with a policy without a registry.
 
+mod convert;
 mod schema;
 mod test;
 
@@ -8,6 +9,7 @@ use crate::exit::{Exit, Failure};
 
 pub(crate) fn run(command: &PolicyCommand) -> Result<Exit, Failure> {
     match command {
+        PolicyCommand::Convert(arguments) => convert::run(arguments),
         PolicyCommand::Test(arguments) => test::run(arguments),
         PolicyCommand::Schema { document } => schema::run(*document),
     }
