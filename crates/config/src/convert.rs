@@ -15,8 +15,8 @@ use lagan_policy::VersionTable;
 
 use crate::document::policy::PolicyEntry;
 use crate::error::{ConfigErrors, Problems, Read};
-use crate::native::commented_file;
 use crate::notice::{Notice, NoticeKind};
+use crate::print::commented_file;
 use crate::tree::Node;
 use crate::yaml;
 

@@ -88,6 +88,9 @@ lints! {
     /// A clock that the registry does not have.
     ClockNotRecorded = "clock-not-recorded", Warning,
         "The kind of registry does not record the clock; what a clock does not know is kept.";
+    /// A condition that the registry cannot answer.
+    NotServed = "not-served", Warning,
+        "The kind of registry does not tell what the condition asks for; such a rule selects nothing.";
     /// A limit that cannot be met, or that contradicts a rule.
     ContradictoryLimits = "contradictory-limits", Warning,
         "The limit refuses every plan that deletes, or holds back a repository in which a rule leaves no more than it says.";

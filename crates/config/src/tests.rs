@@ -5,10 +5,11 @@ use crate::ConfigErrors;
 mod accepted;
 mod arguments;
 mod cases;
+mod documented;
 mod findings;
 mod laws;
-mod native;
 mod never;
+mod print;
 mod refused;
 
 /// Every error in one line: place, message, hint.

@@ -76,16 +76,18 @@ pub(crate) struct SourceArgs {
     pub policy_file: Option<PathBuf>,
 
     /// One condition of a policy in one line: channel=prerelease, tags=*-rc.*, exclude=GLOB, regex=RE,
-    /// version=>=1.0.0. Repeatable, all must hold
+    /// version=>=1.0.0, label=KEY=VALUE, artifact_type=GLOB, superseded=true, untagged=true ... (docs/policy.md).
+    /// Repeatable, all must hold
     #[arg(long, value_name = "KEY=VALUE", requires = "keep", conflicts_with = "policy")]
     pub select: Vec<String>,
 
-    /// What that policy keeps: last=10,by=version[,per=variant], within=created:30d, all, none. Repeatable, any
-    /// keeps
+    /// What that policy keeps: last=10,by=version[,per=variant], within=created:30d,
+    /// daily=7,by=created[,timezone=Europe/Berlin], unless_older_than=created:180d, all, none. Repeatable, any keeps
     #[arg(long, value_name = "WHAT", requires = "select")]
     pub keep: Vec<String>,
 
-    /// What that policy protects: a glob over tags, or regex=RE, channel=NAME. Repeatable
+    /// What that policy protects: a glob over tags, or regex=RE, channel=NAME, label=KEY=VALUE,
+    /// signed=true. Repeatable
     #[arg(long, value_name = "PATTERN", requires = "select")]
     pub protect: Vec<String>,
 

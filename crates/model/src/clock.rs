@@ -36,7 +36,7 @@ impl Unknown {
             Self::Missing => "missing",
             Self::Zero => "zero or 1970",
             Self::Future => "in the future",
-            Self::Unreadable => "not a time",
+            Self::Unreadable => "not readable",
             Self::NotRecorded => "not recorded by this registry",
             Self::FirstListing => "there since its repository was first listed",
         }

@@ -248,7 +248,7 @@ impl<'a> Judge<'a> {
         if !needs.is_empty() {
             return Step::Missing(needs);
         }
-        let fates = Fates::of(&graph, snapshot, &votes.own, &untagged, attachment);
+        let fates = Fates::of(&graph, snapshot, &votes.own, &untagged, attachment.clone());
         let tags: Vec<Decision> = votes
             .reasons
             .into_iter()
@@ -287,6 +287,16 @@ impl<'a> Judge<'a> {
                     .filter(|digest| snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest))
                     .cloned(),
             );
+        }
+        // An attachment that follows what goes was no candidate itself, and may be protected for itself.
+        for (position, decision) in tags.iter().enumerate() {
+            if votes.own[position] == Own::Follow
+                && decision.verdict != Verdict::Keep
+                && let Some(node) = graph.node_of_tag(position)
+            {
+                self.ballot
+                    .protections_by_facts(node, artifacts, Some(&mut needs));
+            }
         }
         if !needs.is_empty() {
             return Step::Missing(needs);

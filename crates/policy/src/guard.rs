@@ -311,4 +311,103 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn a_run_is_held_against_the_median_of_the_last_five_and_a_floor() {
+        for (runs, factor, allowed) in [
+            (&[][..], 5, None),
+            (&[0][..], 5, Some(100)),
+            (&[30][..], 5, Some(150)),
+            (&[10, 90][..], 5, Some(100)),
+            (&[40, 90][..], 5, Some(200)),
+            (&[1000, 40, 30, 50, 0][..], 5, Some(200)),
+            // The sixth is too old to count.
+            (&[1000, 40, 30, 50, 45, 9999][..], 3, Some(135)),
+            (&[u64::MAX][..], 9, Some(u64::MAX)),
+        ] {
+            assert_eq!(RunHistory(runs.to_vec()).allows(factor), allowed, "{runs:?}");
+        }
+        let limits = Limits {
+            max_deletions: None,
+            keep_at_least: 0,
+            ..Limits::default()
+        };
+        for (deleted, history, refuses) in [
+            (51, vec![10], vec![true]),
+            (50, vec![10], vec![false]),
+            (500, vec![], vec![]),
+        ] {
+            let mut guards = Guards::new(&limits).after(RunHistory(history));
+            // Each with a child.
+            assert!(guards.add(&plan("a", 999, deleted, 0), &limits).is_none());
+            let reports = guards.finish();
+            assert!(
+                reports
+                    .iter()
+                    .all(|report| report.limit == Guard::MaxChangeFromLastRun && report.repository.is_none())
+            );
+            assert_eq!(
+                reports.iter().map(|report| report.refuses).collect::<Vec<_>>(),
+                refuses
+            );
+        }
+    }
+
+    #[test]
+    fn an_override_lifts_the_limit_that_it_names_and_no_other() {
+        let limits = limits(Some(1), Some(10), 3);
+        let refused = |overrides: &[&str]| {
+            let overrides: Vec<LimitOverride> = overrides.iter().map(|one| one.parse().unwrap()).collect();
+            let mut guards = Guards::new(&limits).overridden(&overrides);
+            guards.add(&plan("a", 4, 2, 0), &limits);
+            guards.add(&plan("b", 400, 2, 0), &limits);
+            let refusing = guards.finish().into_iter().filter(|report| report.refuses);
+            refusing.map(|report| report.limit).collect::<Vec<_>>()
+        };
+        let (least, percent, most) = (
+            Guard::KeepAtLeast,
+            Guard::MaxPercentPerRepository,
+            Guard::MaxDeletions,
+        );
+        assert_eq!(refused(&[]), [least, percent, most]);
+        assert_eq!(refused(&["max_deletions=2000"]), [least, percent]);
+        assert_eq!(refused(&["keep_at_least=2"]), [percent, most]);
+        assert_eq!(
+            refused(&["keep_at_least=0", "max_percent_per_repository=off"]),
+            [most]
+        );
+    }
+
+    #[test]
+    fn what_is_no_override_is_refused() {
+        for (text, error) in [
+            ("max_deletions", "\"max_deletions\" is no LIMIT=VALUE"),
+            (
+                "most=1",
+                "\"most\" is none of max_deletions, max_percent_per_repository, keep_at_least, max_change_from_last_run",
+            ),
+            (
+                "max_deletions=-1",
+                "max_deletions is a whole number or `off`, not \"-1\"",
+            ),
+            (
+                "keep_at_least=off",
+                "keep_at_least is a whole number, not \"off\"",
+            ),
+            (
+                "max_percent_per_repository=101%",
+                "max_percent_per_repository is from 1 to 100 percent, or `off`, not \"101%\"",
+            ),
+            (
+                "max_change_from_last_run=0x",
+                "max_change_from_last_run is a factor such as `5x`, or `off`, not \"0x\"",
+            ),
+        ] {
+            assert_eq!(text.parse::<LimitOverride>().unwrap_err().to_string(), error);
+        }
+        for limit in Guard::ALL {
+            let lifted: LimitOverride = format!("{limit}=7").parse().unwrap();
+            assert_eq!(lifted.limit(), limit);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use lagan_model::{Digest, Fact, NodeId, Tag, Time};
 use crate::document::{Labels, Policy, Protection, ProtectionPattern, Select};
 use crate::facts::Facts;
 use crate::needs::Needs;
-use crate::reason::Reason;
+use crate::reason::{Reason, RuleName};
 use crate::version::{Channel, ChannelSet, TagReading};
 
 /// A condition of a selection that a tag does not meet.
@@ -105,6 +105,32 @@ impl Select {
         }
         // A selection without a positive condition selects nothing: it is refused when it is read, too.
         self.is_empty().then_some(Unmet::Unknown)
+    }
+}
+
+impl Select {
+    /// The first condition that a tag does not meet, as a decision about it shows: `said_of_it` are the rules from which
+    /// its reasons come. A rule of a policy that was not asked for, and would delete the tag, gives no reason.
+    #[must_use]
+    pub fn unmet_as_decided<'r>(
+        &self,
+        tag: &Tag,
+        reading: &TagReading,
+        rule: &RuleName,
+        said_of_it: impl IntoIterator<Item = &'r RuleName>,
+    ) -> Option<Unmet> {
+        self.unmet(tag, reading).or_else(|| {
+            let said = || said_of_it.into_iter().any(|said| said == rule);
+            if self.is_told_by_names() || said() {
+                None
+            } else if self.superseded {
+                Some(Unmet::Superseded)
+            } else if self.orphaned {
+                Some(Unmet::Orphaned)
+            } else {
+                Some(Unmet::Facts)
+            }
+        })
     }
 }
 

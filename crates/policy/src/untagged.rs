@@ -92,14 +92,8 @@ impl Ballot<'_> {
         let mut said = Vec::with_capacity(nodes.len());
         for (position, node) in nodes.into_iter().enumerate() {
             let mut reasons = std::mem::take(&mut keeps[position]);
-            let digest = graph.digest(node);
-            for (policy, _) in self.policies.policies() {
-                if policy.protects_by_facts() {
-                    let ask = (candidate[position] && reasons.is_empty()).then_some(&mut *needs);
-                    let more = policy.protections_by_facts(artifacts.facts, node, digest, self.now, ask);
-                    reasons.extend(more);
-                }
-            }
+            let ask = (candidate[position] && reasons.is_empty()).then_some(&mut *needs);
+            reasons.extend(self.protections_by_facts(node, artifacts, ask));
             let doomed = reasons.is_empty() && candidate[position];
             if reasons.is_empty() && !doomed {
                 reasons.push(Reason::NotSelected);

@@ -300,15 +300,27 @@ impl<'a> Ballot<'a> {
         ) else {
             return false;
         };
+        let reasons = self.protections_by_facts(node, artifacts, ask.then_some(needs));
+        said.keeps[tag].extend(reasons);
+        ask
+    }
+
+    /// What protects an artifact, by what names do not tell.
+    pub(crate) fn protections_by_facts(
+        &self,
+        node: NodeId,
+        artifacts: Artifacts<'_>,
+        mut ask: Option<&mut Needs>,
+    ) -> Vec<Reason> {
         let digest = artifacts.graph.digest(node);
+        let mut reasons = Vec::new();
         for (policy, _) in self.policies.policies() {
             if policy.protects_by_facts() {
-                let ask = ask.then_some(&mut *needs);
-                let reasons = policy.protections_by_facts(artifacts.facts, node, digest, self.now, ask);
-                said.keeps[tag].extend(reasons);
+                let ask = ask.as_deref_mut();
+                reasons.extend(policy.protections_by_facts(artifacts.facts, node, digest, self.now, ask));
             }
         }
-        ask
+        reasons
     }
 }
 

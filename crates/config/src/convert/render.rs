@@ -1,7 +1,7 @@
 //! Notices as comments of the document that is printed.
 
-use crate::native::Comments;
 use crate::notice::Remark;
+use crate::print::Comments;
 use crate::source::Source;
 
 use super::Format;

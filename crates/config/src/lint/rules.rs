@@ -1,5 +1,6 @@
 //! Rules that never select, never delete, or change nothing.
 
+use lagan_model::RegistryKind;
 use lagan_policy::version::ChannelSet;
 use lagan_policy::{Channel, Clock, Keep, KeepLine, Order, Per, Rule, Select};
 
@@ -15,6 +16,7 @@ pub(super) fn lint(group: &Group<'_>, proofs: &Proofs, report: &mut Report<'_>) 
             let selection = &placed.selections[position];
             let path = placed.rule_path(position);
             clocks(rule, &path, report);
+            not_served(rule, &path, report);
             let contradiction = selection.contradiction(proofs);
             let regex = path.then("select").then("regex");
             let meant =
@@ -149,6 +151,14 @@ fn clocks(rule: &Rule, path: &Path, report: &mut Report<'_>) {
             KeepLine::Within { clock, .. } => say(*clock, keep.then("within").then(clock.as_str())),
             _ => {}
         }
+    }
+}
+
+/// The conditions that no registry of its kind answers.
+fn not_served(rule: &Rule, path: &Path, report: &mut Report<'_>) {
+    for (what, why) in rule.select.unserved(RegistryKind::Oci, false) {
+        let message = format!("rule {} asks for `{what}`: {why}", quoted(&rule.name));
+        report.say(Lint::NotServed, &path.then("select").then(what), message, None);
     }
 }
 

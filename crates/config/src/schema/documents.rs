@@ -140,6 +140,22 @@ fn of_registries() -> Vec<Part> {
                     "The largest number of requests at a time.",
                     json!({ "type": "integer", "minimum": 1, "maximum": registry::MAX_CONCURRENCY }),
                 ),
+                Property(
+                    "probe",
+                    "Whether it is asked what it deletes, where a decision depends on that; `false` unless said.",
+                    flag(),
+                ),
+                Property(
+                    "repositories_file",
+                    "A file that lists its repositories, instead of its catalog.",
+                    text(),
+                ),
+                Property("deadline", "How long a run may take; 24h unless said.", age()),
+                Property(
+                    "token_realms",
+                    "Where else credentials may go for tokens: https URLs.",
+                    list(&text()),
+                ),
             ],
         ),
         mapping(

@@ -300,11 +300,20 @@ fn a_clock_that_no_registry_of_the_kind_has_is_found_where_it_is_read() {
 }
 
 #[test]
+fn what_the_registry_does_not_tell_is_found_where_it_is_asked_for() {
+    // What is untagged is kept by no protection of tags: that finding would be wrong.
+    for what in ["untagged", "orphaned"] {
+        let rule = format!("{{{what}: true}}");
+        let findings = of_file(&policy(&[(&rule, "none")], "protect: ['*']"), None);
+        assert_eq!(codes(&findings), ["not-served"], "{what}");
+        assert!(findings[0].to_string().contains("^"), "{}", findings[0]);
+    }
+}
+
+#[test]
 fn what_names_do_not_tell_is_no_ground_to_say_never() {
-    // What is untagged is kept by no protection of tags, and narrowing keeps less than the lines say.
+    // Narrowing keeps less than the lines say.
     for (rule, more) in [
-        (("{untagged: true}", "none"), "protect: ['*']"),
-        (("{orphaned: true}", "none"), "protect: ['*']"),
         (
             (
                 "{tags: 'pr-*'}",

@@ -221,9 +221,13 @@ fn a_rule_that_is_called_never_to_delete_never_deletes() {
             };
             let name = format!("rule {}", rule + 1);
             match finding.lint {
-                Lint::NeverSelects | Lint::NeverDeletes | Lint::Overruled | Lint::ClockNotRecorded => {
+                Lint::NeverSelects
+                | Lint::NeverDeletes
+                | Lint::Overruled
+                | Lint::ClockNotRecorded
+                | Lint::NotServed => {
                     let counter = match finding.lint {
-                        Lint::NeverSelects => &selects,
+                        Lint::NeverSelects | Lint::NotServed => &selects,
                         Lint::Overruled => &overruled,
                         _ => &deletes,
                     };

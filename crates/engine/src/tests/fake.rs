@@ -34,7 +34,22 @@ impl Repository {
     /// An image with these tags, created on that day of January 2026.
     pub(crate) fn image(&mut self, tags: &[&str], day: u32) -> Digest {
         let number = self.manifests.len();
-        let config = format!(r#"{{"created":"2026-01-{day:02}T00:00:00Z","n":{number}}}"#);
+        self.image_of(
+            tags,
+            format!(r#"{{"created":"2026-01-{day:02}T00:00:00Z","n":{number}}}"#),
+        )
+    }
+
+    /// An image with the label `tier`.
+    pub(crate) fn labelled(&mut self, tags: &[&str], day: u32, tier: &str) -> Digest {
+        let labels = format!(r#"{{"Labels":{{"tier":"{tier}"}}}}"#);
+        self.image_of(
+            tags,
+            format!(r#"{{"created":"2026-01-{day:02}T00:00:00Z","config":{labels}}}"#),
+        )
+    }
+
+    fn image_of(&mut self, tags: &[&str], config: String) -> Digest {
         let config_digest = Digest::of(config.as_bytes());
         let size = config.len();
         self.blobs.insert(config_digest.clone(), config.into());

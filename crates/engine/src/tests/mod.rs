@@ -374,3 +374,30 @@ async fn a_list_stands_for_the_catalog_and_what_it_names_in_vain_is_reported() {
     assert_eq!(outcome.totals.incomplete_repositories, 1);
     assert_eq!(fake.requests().of(RequestKind::Catalog), 0);
 }
+
+#[tokio::test]
+async fn one_configuration_an_image_tells_labels_and_time_and_only_where_a_rule_asks() {
+    let mut fake = Fake::default();
+    for day in 1..=3 {
+        let tier = if day == 2 { "prod" } else { "scratch" };
+        fake.repository("app")
+            .labelled(&[&format!("build-{day}")], day, tier);
+    }
+    let labels = |set: &mut PolicySet| {
+        let select = &mut set.policies[0].rules[0].select;
+        select
+            .labels
+            .insert("tier".to_owned(), vec!["scratch".parse().unwrap()]);
+    };
+    let mut by_label = policies(&["app"], last(1, Order::Clock(Clock::Created)));
+    labels(&mut by_label);
+    let (plans, _) = run(&fake, &by_label).await;
+    assert_eq!(deleted(&plans[0]), ["build-1"]);
+    assert_eq!(fake.requests().of(RequestKind::ConfigBlob), 3);
+    let before = fake.requests();
+    run(&fake, &policies(&["app"], last(1, Order::Name))).await;
+    assert_eq!(
+        fake.requests().of(RequestKind::ConfigBlob),
+        before.of(RequestKind::ConfigBlob)
+    );
+}

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use lagan_engine::{Inspection, inspect};
 use lagan_model::{ArtifactGraph, NodeId, RegistryRead as _, RepositoryName, Tag};
-use lagan_policy::{Policy, PolicySet, TagReading, Verdict as Decided};
+use lagan_policy::reason::RuleName;
+use lagan_policy::{Policy, PolicySet, Reason, TagReading, Verdict as Decided};
 use lagan_registry::OciRegistry;
+use lagan_report::wording::rule_of;
 use lagan_report::{Explanation, Related, Relations, Selection, Verdict};
 
 use crate::cli::{Colour, ExplainArgs, ExplainFormat};
@@ -53,7 +55,13 @@ pub(super) async fn run_source(
         repository: repository.clone(),
         digest: inspection.snapshot.tags()[position].digest.clone(),
         now: source.now,
-        selections: selections(&source.policies, &repository, &tag, &reading),
+        selections: selections(
+            &source.policies,
+            &repository,
+            &tag,
+            &reading,
+            &inspection.decisions.tags[position].reasons,
+        ),
         verdict: match inspection.decisions.tags[position].verdict {
             Decided::Keep => Verdict::Kept,
             Decided::Delete => Verdict::Deleted,
@@ -96,12 +104,18 @@ fn selections(
     repository: &RepositoryName,
     tag: &Tag,
     reading: &TagReading,
+    reasons: &[Reason],
 ) -> Vec<Selection> {
     let naming = policies.policies.iter().filter(|policy| policy.names(repository));
     naming
         .flat_map(|policy| policy.rules.iter().map(move |rule| (policy, rule)))
         .map(|(policy, rule)| {
-            let unmet = rule.select.unmet(tag, reading);
+            let name = RuleName {
+                policy: policy.name.clone(),
+                rule: rule.name.clone(),
+            };
+            let said = reasons.iter().filter_map(rule_of);
+            let unmet = rule.select.unmet_as_decided(tag, reading, &name, said);
             Selection {
                 policy: policy.name.clone(),
                 rule: rule.name.to_string(),

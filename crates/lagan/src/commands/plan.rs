@@ -1,13 +1,13 @@
 //! `lagan plan`: the dry run.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Clock, Depth, PolicySet, RepositoryPattern};
+use lagan_policy::{Depth, PolicySet, RepositoryPattern};
 use lagan_registry::OciRegistry;
+use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 
 use crate::cli::{Colour, Format, PlanArgs};
@@ -59,6 +59,9 @@ pub(super) async fn run_source(
         probe: source.probe,
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
+    for unserved in source.policies.unserved(registry.identity().kind, false) {
+        tracing::warn!("{}", harmless(&unserved.to_string()));
+    }
     let progress = Progress::new();
     let mut body = Spool::new();
     let outcome = plan(&registry, &progress, &request, |plan| {
@@ -129,9 +132,8 @@ fn policy_notes(policies: &PolicySet) -> Vec<PolicyNote> {
 /// The clocks that rules read. What a clock does not know is kept, which nobody should have to find out by
 /// waiting for deletions.
 pub(super) fn clock_notes(policies: &PolicySet) -> Vec<ClockNote> {
-    let rules = policies.policies.iter().flat_map(|policy| &policy.rules);
-    let clocks: BTreeSet<Clock> = rules.flat_map(|rule| rule.keep.clocks()).collect();
-    clocks
+    policies
+        .clocks()
         .into_iter()
         .map(|clock| {
             let why = clock.unrecorded();

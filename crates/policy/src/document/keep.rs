@@ -513,3 +513,62 @@ impl From<Per> for String {
         per.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_begin_where_the_time_zone_says() {
+        let name = |period: Period, at: &str, zone: &str| {
+            period.bucket_name(at.parse().unwrap(), zone.parse().unwrap())
+        };
+        for (period, at, zone, bucket) in [
+            (Period::Daily, "2026-11-20T23:30:00Z", "UTC", "2026-11-20"),
+            (
+                Period::Daily,
+                "2026-11-20T23:30:00Z",
+                "Europe/Berlin",
+                "2026-11-21",
+            ),
+            (
+                Period::Daily,
+                "2026-07-01T22:30:00Z",
+                "Europe/Berlin",
+                "2026-07-02",
+            ),
+            (Period::Weekly, "2026-11-20T12:00:00Z", "UTC", "2026-W47"),
+            // The first days of a year may be of the last week of the year before, and the other way round.
+            (Period::Weekly, "2027-01-01T12:00:00Z", "UTC", "2026-W53"),
+            (Period::Weekly, "2024-12-30T12:00:00Z", "UTC", "2025-W01"),
+            (
+                Period::Monthly,
+                "2026-11-30T23:30:00Z",
+                "Europe/Berlin",
+                "2026-12",
+            ),
+            (Period::Yearly, "2026-12-31T23:30:00Z", "Europe/Berlin", "2027"),
+            (Period::Yearly, "2027-01-01T05:00:00Z", "America/New_York", "2027"),
+        ] {
+            assert_eq!(name(period, at, zone), bucket, "{period} {at} {zone}");
+        }
+    }
+
+    #[test]
+    fn two_times_have_one_bucket_exactly_where_their_names_are_one() {
+        let zones = ["UTC", "America/St_Johns", "Pacific/Apia", "Asia/Kathmandu"];
+        let times: Vec<DateTime<Utc>> = (0..900)
+            .map(|step| DateTime::UNIX_EPOCH + chrono::TimeDelta::hours(260_000 + 37 * step))
+            .collect();
+        for zone in zones {
+            let zone: Timezone = zone.parse().unwrap();
+            for period in Period::ALL {
+                for pair in times.windows(2) {
+                    let same = period.bucket(pair[0], zone) == period.bucket(pair[1], zone);
+                    let named = period.bucket_name(pair[0], zone) == period.bucket_name(pair[1], zone);
+                    assert_eq!(same, named, "{pair:?}");
+                }
+            }
+        }
+    }
+}

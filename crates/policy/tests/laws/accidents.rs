@@ -26,6 +26,7 @@ pub(crate) fn registry() -> World {
         times: BTreeMap::new(),
         lists_untagged: false,
         remembered: BTreeSet::new(),
+        remembered_indexes: BTreeSet::new(),
         referrers_api: false,
         delete_tag: false,
     }
@@ -180,7 +181,7 @@ pub(crate) fn planned_at(world: &World, policies: Vec<Policy>, depth: Depth) -> 
 }
 
 /// The tags that would be removed, by their bytes.
-fn removed(world: &World, rules: Vec<(Select, Keep)>) -> Vec<String> {
+pub(crate) fn removed(world: &World, rules: Vec<(Select, Keep)>) -> Vec<String> {
     removed_by(world, policy(rules))
 }
 
@@ -191,11 +192,11 @@ fn removed_by(world: &World, policy: Policy) -> Vec<String> {
     all
 }
 
-fn deleted(plan: &RepositoryPlan) -> Vec<Digest> {
+pub(crate) fn deleted(plan: &RepositoryPlan) -> Vec<Digest> {
     plan.actions.iter().flat_map(crate::world::digests).collect()
 }
 
-fn reasons<'p>(plan: &'p RepositoryPlan, of: &str) -> &'p [Reason] {
+pub(crate) fn reasons<'p>(plan: &'p RepositoryPlan, of: &str) -> &'p [Reason] {
     &plan
         .kept
         .iter()

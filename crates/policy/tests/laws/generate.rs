@@ -175,7 +175,7 @@ fn add(world: &mut World, number: usize, facts: Beside) {
         world.labels.insert(config.digest.clone(), facts.configured);
     }
     // Half of them by their own field, half by their configuration.
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         manifest.artifact_type = facts.kind.map(str::to_owned);
     } else {
         manifest.config_type = facts.kind.map(|kind| kind.parse().unwrap());
@@ -243,6 +243,7 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
         times: BTreeMap::new(),
         lists_untagged: false,
         remembered: BTreeSet::new(),
+        remembered_indexes: BTreeSet::new(),
         referrers_api,
         delete_tag,
     };

@@ -13,6 +13,7 @@ mod generate;
 mod names;
 mod oracle;
 mod rules;
+mod whole;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -200,7 +200,7 @@ impl<'a> Oracle<'a> {
                         let at = self.clock(*clock, Some(tag), &self.world.tags[tag]).unwrap();
                         bucket(*period, timezone.as_str(), at)
                     };
-                    let newer: BTreeSet<i64> = better.iter().map(|tag| bucket(tag)).collect();
+                    let newer: BTreeSet<i64> = better.iter().map(bucket).collect();
                     !newer.contains(&bucket(&own)) && newer.len() < *count as usize
                 }
             },

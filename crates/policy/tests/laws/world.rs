@@ -27,6 +27,7 @@ pub(crate) struct World {
     pub(crate) times: BTreeMap<Digest, Times>,
     pub(crate) lists_untagged: bool,
     pub(crate) remembered: BTreeSet<Digest>,
+    pub(crate) remembered_indexes: BTreeSet<Digest>,
     pub(crate) referrers_api: bool,
     pub(crate) delete_tag: bool,
 }
@@ -91,6 +92,9 @@ impl World {
         }
         for digest in &self.remembered {
             snapshot.remember(digest.clone());
+        }
+        for digest in &self.remembered_indexes {
+            snapshot.remember_index(digest.clone());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lagan_model::{Capabilities, Incomplete, RepositoryName};
-use lagan_policy::{Action, Kept, PolicyName, RepositoryPlan};
+use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan};
 use serde::Serialize;
 
 use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter};
@@ -22,6 +22,8 @@ struct Repository<'a> {
     actions: &'a [Action],
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<&'a [Kept]>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    kept_untagged: &'a [KeptUntagged],
     incomplete: Option<&'a Incomplete>,
 }
 
@@ -42,6 +44,7 @@ pub(super) fn repository(out: &mut dyn Write, plan: &RepositoryPlan, options: Pl
         tags_total: plan.tags_total,
         actions: &plan.actions,
         kept: options.all.then_some(&plan.kept),
+        kept_untagged: if options.all { &plan.kept_untagged } else { &[] },
         incomplete: plan.incomplete.as_ref(),
     };
     write(out, &element)

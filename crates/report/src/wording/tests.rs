@@ -22,6 +22,120 @@ fn time() -> Time {
 }
 
 #[test]
+fn reasons_of_periods_labels_and_what_has_no_tag_read_as_one_phrase() {
+    let keep = rule("keep ten");
+    let period = |rank| {
+        (
+            Period::Weekly,
+            "2026-W40".to_owned(),
+            Clock::Created,
+            time(),
+            rank,
+        )
+    };
+    let newest = |rank, group: Option<std::sync::Arc<str>>| {
+        let (period, bucket, clock, at, rank) = period(rank);
+        let (rule, count) = (rule("keep ten"), 8);
+        Reason::NewestOf {
+            rule,
+            period,
+            bucket,
+            clock,
+            at,
+            rank,
+            count,
+            group,
+        }
+    };
+    let (kind, bucket, clock, at, _) = period(1);
+    let table = [
+        (
+            newest(3, None),
+            "created 2026-10-01T12:00:05Z, the newest of 2026-W40, 3 of the 8 weeks that keep one (prereleases/keep ten)",
+        ),
+        (
+            newest(1, Some("alpine".into())),
+            "created 2026-10-01T12:00:05Z, the newest of 2026-W40 in group \"alpine\", 1 of the 8 weeks that keep one (prereleases/keep ten)",
+        ),
+        (
+            Reason::NotNewestOf {
+                rule: keep.clone(),
+                period: kind,
+                bucket: bucket.clone(),
+                clock,
+                at,
+                group: None,
+            },
+            "created 2026-10-01T12:00:05Z, not the newest of 2026-W40 (prereleases/keep ten)",
+        ),
+        (
+            Reason::BeyondPeriods {
+                rule: keep.clone(),
+                period: kind,
+                bucket,
+                clock,
+                at,
+                rank: 9,
+                count: 8,
+                group: None,
+            },
+            "created 2026-10-01T12:00:05Z, beyond the last 8 weeks that have any: 2026-W40 is number 9 (prereleases/keep ten)",
+        ),
+        (
+            Reason::SelectionUnknown {
+                rule: keep.clone(),
+                why: Unknown::Unreadable,
+            },
+            "whether the rule selects it cannot be told: its labels or types are not known (not readable) (prereleases/keep ten)",
+        ),
+        (
+            Reason::ProtectionUnknown {
+                policy: "prod".into(),
+                pattern: "label tier=prod".to_owned(),
+                why: Unknown::Missing,
+            },
+            "whether \"label tier=prod\" of policy prod protects it cannot be told (missing)",
+        ),
+        (
+            Reason::TooYoung {
+                rule: keep.clone(),
+                at,
+                min_age: "24h".parse().unwrap(),
+            },
+            "pushed 2026-10-01T12:00:05Z, not yet 24h old: its index may still come (prereleases/keep ten)",
+        ),
+        (
+            Reason::SubjectGone { subject: digest() },
+            "attached to sha256:abababababab, which is gone; no rule deletes what is left behind",
+        ),
+        (
+            Reason::Superseded {
+                rule: keep.clone(),
+                by: tag("1.2.0"),
+            },
+            "superseded by 1.2.0, which is kept (prereleases/keep ten)",
+        ),
+        (
+            Reason::Orphaned {
+                rule: keep,
+                subject: digest(),
+            },
+            "attached to sha256:abababababab, which was here and is gone (prereleases/keep ten)",
+        ),
+    ];
+    for (reason, expected) in table {
+        assert_eq!(phrase(&reason), expected);
+        let json = serde_json::to_value(&reason).unwrap();
+        assert_eq!(json["kind"], kind_of(&reason));
+        assert_eq!(serde_json::from_value::<Reason>(json).unwrap(), reason);
+    }
+}
+
+fn kind_of(reason: &Reason) -> &'static str {
+    super::kind(reason)
+}
+
+#[test]
 fn every_reason_that_keeps_reads_as_one_phrase() {
     let rule = rule("keep ten");
     let group: Option<std::sync::Arc<str>> = Some("alpine".into());
