@@ -212,8 +212,14 @@ impl Oracle<'_> {
     }
 
     pub(crate) fn standing(&self, rule: &RuleSpec, tag: &Tag) -> Standing {
-        let told = self.told(rule, tag);
-        self.narrowed(rule, told, Some(tag), &self.world.tags[tag])
+        let key = (std::ptr::from_ref(rule).addr(), tag.clone());
+        let known = self.stood.borrow().get(&key).copied();
+        known.unwrap_or_else(|| {
+            let told = self.told(rule, tag);
+            let standing = self.narrowed(rule, told, Some(tag), &self.world.tags[tag]);
+            self.stood.borrow_mut().insert(key, standing);
+            standing
+        })
     }
 
     pub(crate) fn narrowed(

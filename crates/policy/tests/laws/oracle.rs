@@ -1,6 +1,7 @@
 //! The specification of policies once more, written for clarity alone: sets, quadratic, and with the whole registry
 //! in view. It shares no code with the decision but the words of a document.
 
+use std::cell::{OnceCell, RefCell};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,6 +45,11 @@ pub(crate) struct Oracle<'a> {
     pub(crate) seen: BTreeSet<Digest>,
     /// (attachment, subject)
     pub(crate) attached: BTreeSet<(Digest, Digest)>,
+    /// What was answered already.
+    said: RefCell<BTreeMap<Tag, Says>>,
+    /// By the place of the rule in memory.
+    pub(crate) stood: RefCell<BTreeMap<(usize, Tag), Standing>>,
+    untagged: OnceCell<BTreeSet<Digest>>,
 }
 
 impl<'a> Oracle<'a> {
@@ -68,6 +74,9 @@ impl<'a> Oracle<'a> {
                     document,
                     seen,
                     attached,
+                    said: RefCell::default(),
+                    stood: RefCell::default(),
+                    untagged: OnceCell::new(),
                 };
             }
         }
@@ -285,6 +294,15 @@ impl<'a> Oracle<'a> {
     }
 
     fn says(&self, tag: &Tag) -> Says {
+        let known = self.said.borrow().get(tag).copied();
+        known.unwrap_or_else(|| {
+            let says = self.find_says(tag);
+            self.said.borrow_mut().insert(tag.clone(), says);
+            says
+        })
+    }
+
+    fn find_says(&self, tag: &Tag) -> Says {
         let mut candidate = false;
         let name = name_of(tag);
         let digest = &self.world.tags[tag];
@@ -407,11 +425,10 @@ impl<'a> Oracle<'a> {
     /// lists it, that it is attached to, and that is attached to it; and each because of a tag that is doomed.
     fn gone(&self, says: &BTreeMap<&Tag, Says>) -> BTreeSet<Digest> {
         let mut gone = self.seen.clone();
-        let untagged: BTreeSet<&Digest> = self
-            .seen
-            .iter()
-            .filter(|digest| self.dooms_untagged(digest))
-            .collect();
+        let untagged = self.untagged.get_or_init(|| {
+            let doomed = self.seen.iter().filter(|digest| self.dooms_untagged(digest));
+            doomed.cloned().collect()
+        });
         let hang = |digest: &Digest, gone: &BTreeSet<Digest>| {
             self.subjects(digest)
                 .iter()
