@@ -9,6 +9,7 @@ pub mod clock;
 pub mod digest;
 pub mod error;
 pub mod graph;
+pub mod journal;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
@@ -27,8 +28,8 @@ pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{RegistryName, RepositoryName};
 pub use port::{
-    Capabilities, Capability, Observer, Referrers, RegistryIdentity, RegistryKind, RegistryProbe,
-    RegistryRead,
+    Capabilities, Capability, Clock, Deletion, Head, Observer, Referrers, RegistryIdentity, RegistryKind,
+    RegistryProbe, RegistryRead, RegistryWrite,
 };
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{

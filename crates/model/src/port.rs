@@ -5,9 +5,12 @@ use std::future::Future;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Time;
 use crate::digest::Digest;
 use crate::error::RegistryError;
+use crate::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use crate::manifest::{Descriptor, Manifest};
+use crate::media_type::MediaType;
 use crate::name::{RegistryName, RepositoryName};
 use crate::request::RequestCounts;
 use crate::tag::{Reference, Tag};
@@ -124,6 +127,68 @@ pub trait RegistryProbe: RegistryRead {
     ///
     /// `tags` are all tags of the repository: none of them is named.
     fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) -> impl Future<Output = ()> + Send;
+}
+
+/// What a HEAD of a manifest tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The digest.
+    pub digest: Digest,
+    /// What it is served as, where the answer says.
+    pub media_type: Option<MediaType>,
+}
+
+/// What a registry answered to a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletion {
+    /// Accepted. That is no proof that it happened.
+    Accepted,
+    /// There is no such thing.
+    NotFound,
+}
+
+/// Changing a registry. Every change takes what proves that the journal has it.
+///
+/// No method sends its request again when the answer is lost: whether it took effect is found out by reading.
+pub trait RegistryWrite: RegistryRead {
+    /// What a tag or digest is on now; `None` where the registry says that there is no such manifest.
+    fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> impl Future<Output = Result<Option<Head>, RegistryError>> + Send;
+
+    /// Whether a blob can really be read: a HEAD, and a GET of its first byte, since a registry can claim blobs
+    /// that its garbage collection took.
+    fn has_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+    ) -> impl Future<Output = Result<bool, RegistryError>> + Send;
+
+    /// Deletes a manifest by its digest, and with it every tag on it.
+    fn delete(&self, intent: &RecordedDelete)
+    -> impl Future<Output = Result<Deletion, RegistryError>> + Send;
+
+    /// Takes a single tag off, where the registry can.
+    fn untag(&self, intent: &RecordedUntag) -> impl Future<Output = Result<Deletion, RegistryError>> + Send;
+
+    /// Puts a manifest back, byte for byte and with its Content-Type: by digest, or under one of the tags that the
+    /// intent names.
+    fn put_manifest(
+        &self,
+        restore: &RecordedRestore,
+        tag: Option<&Tag>,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+}
+
+/// The time, and waiting for it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Time;
+
+    /// Returns when so much time has passed.
+    fn sleep(&self, duration: std::time::Duration) -> impl Future<Output = ()> + Send;
 }
 
 /// Told how a run gets on. Calls are cheap and may come from any task.
