@@ -117,7 +117,7 @@ pub(crate) struct SourceArgs {
     #[arg(long)]
     pub probe: bool,
 
-    /// A token service, as https://auth.example.com, that may have the password although it is neither at the
+    /// A token service, as `https://auth.example.com`, that may have the password although it is neither at the
     /// registry's own host nor at the domain that it is in. Repeatable; adds to those of the configuration
     #[arg(long, value_name = "ORIGIN")]
     pub token_realm: Vec<String>,
