@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lagan-config", &["lagan-model", "lagan-policy"]),
     ("lagan-report", &["lagan-model", "lagan-policy"]),
     ("lagan-sandbox", &[]),
+    ("lagan-state", &["lagan-model"]),
     (
         "lagan",
         &[
@@ -37,6 +38,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("lagan-config", &["tokio", "reqwest", "hyper", "sled"]),
     ("lagan-report", &["tokio", "reqwest", "hyper", "sled"]),
     ("lagan-registry", &["sled"]),
+    ("lagan-state", &["tokio", "reqwest", "hyper"]),
     // A C library for cryptography, which one stray default feature brings back.
     (
         "lagan",

@@ -44,8 +44,9 @@ pub struct Group {
 
 /// Why the journal could not be read or written.
 ///
-/// After an error of [`JournalStore::append`] nobody knows whether the group is there: the store refuses all further
-/// groups, and what is true is found out when it is opened again.
+/// After a [`JournalError::Store`] of [`JournalStore::append`] nobody knows whether the group is there: the store
+/// refuses all further groups, and what is true is found out when it is opened again. After any other error of it the
+/// group is not there.
 #[derive(Debug, Error)]
 pub enum JournalError {
     /// The store failed.
@@ -65,6 +66,12 @@ pub enum JournalError {
         /// What is wrong with it.
         why: String,
     },
+    /// The group breaks a rule of the journal, and nothing of it was written.
+    #[error("write the journal: {why}")]
+    Refused {
+        /// Which rule.
+        why: String,
+    },
     /// The store stopped after an earlier failure.
     #[error("write the journal: it stopped after an earlier failure")]
     Stopped,
@@ -82,6 +89,9 @@ pub enum JournalError {
 pub trait JournalStore: Send + Sync {
     /// Appends a group; when this returns, it is durable. The sequence numbers of its entries follow each other from
     /// the one that is returned.
+    ///
+    /// A group has an entry at least, its contents hash to their digests, and what an entry settles is open: before
+    /// the group, or from an earlier entry of it. Any other group is refused.
     ///
     /// Groups of several callers may become durable with one write; each keeps its order, and numbers are dense.
     fn append(&self, group: Group) -> impl Future<Output = Result<Sequence, JournalError>> + Send;

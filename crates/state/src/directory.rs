@@ -1,0 +1,311 @@
+//! The state directory: whose it is, who uses it, and which journal in it counts.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | `lagan-state.json` | says that this is a state directory, of which format, and which journal counts |
+//! | `lock` | held by the process that uses it, which it names |
+//! | `ballast` | room that is given back when the disk is full |
+//! | `journal.N/mirror.jsonl` | the journal as checksummed lines of text |
+//! | `journal.N/store/` | the journal as a store in which things are found |
+//! | `journal.N/checkpoint.json` | up to where the two were last known to agree |
+//! | `aside/` | what was damaged, and replaced; never deleted by this program |
+//! | `suspect` | there after damage was met: the next opening compares everything |
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::StateError;
+use crate::files::{self, Files};
+use crate::line::{self, VERSION};
+
+const HEAD: &str = "lagan-state.json";
+const LOCK: &str = "lock";
+const SUSPECT: &str = "suspect";
+pub(crate) const BALLAST: &str = "ballast";
+const FORMAT: &str = "lagan.state";
+const BUILDING: &str = "building";
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    format: String,
+    version: u32,
+    generation: u64,
+}
+
+/// A state directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    root: PathBuf,
+    files: Arc<dyn Files>,
+    generation: Option<u64>,
+    _lock: File,
+}
+
+impl Directory {
+    /// Takes hold of a state directory; `create` makes one where there is none.
+    pub(crate) fn take(root: &Path, create: bool, files: Arc<dyn Files>) -> Result<Self, StateError> {
+        let metadata = match fs::metadata(root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+                files::create_durably(&*files, root)
+                    .map_err(StateError::io("create the state directory", root))?;
+                fs::metadata(root)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StateError::Absent { path: root.into() });
+            }
+            metadata => metadata,
+        }
+        .map_err(StateError::io("open the state directory", root))?;
+        let foreign = |why: &str| StateError::Foreign {
+            path: root.into(),
+            why: why.to_owned(),
+        };
+        if !metadata.is_dir() {
+            return Err(foreign("it is no directory"));
+        }
+        let mode = metadata.permissions().mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(StateError::Exposed {
+                path: root.into(),
+                mode,
+            });
+        }
+        let names = names(root)?;
+        let ours = |name: &String| {
+            [HEAD, LOCK, BALLAST, SUSPECT, "aside", "lagan-state.json.new", "lost+found"].contains(&name.as_str())
+                || name.starts_with("journal.")
+        };
+        let journals = names.iter().any(|name| name.starts_with("journal."));
+        let known = names.iter().any(|name| name == HEAD) || journals;
+        if !known && (!create || !names.iter().all(ours)) {
+            return Err(foreign("it is not a state directory of lagan"));
+        }
+        let lock = lock(root)?;
+        let mut directory = Self {
+            root: root.to_owned(),
+            files,
+            generation: None,
+            _lock: lock,
+        };
+        directory.generation = directory.current()?;
+        directory.tidy()?;
+        Ok(directory)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn files(&self) -> &Arc<dyn Files> {
+        &self.files
+    }
+
+    /// The journal that counts; `None` in a directory that has none yet.
+    pub(crate) fn journal(&self) -> Option<PathBuf> {
+        self.generation.map(|generation| self.of(generation))
+    }
+
+    /// An empty directory in which the next journal is built.
+    pub(crate) fn building(&self) -> Result<PathBuf, StateError> {
+        let path = files::added(&self.of(self.generation.unwrap_or(0) + 1), BUILDING);
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
+        }
+        files::create_directory(&path).map_err(StateError::io("create", &path))?;
+        Ok(path)
+    }
+
+    /// Lets the journal that was built, and synced, count from now on; where the one before is then.
+    pub(crate) fn adopt(&mut self, built: &Path) -> Result<Option<PathBuf>, StateError> {
+        let generation = self.generation.unwrap_or(0) + 1;
+        let path = self.of(generation);
+        self.files
+            .sync_directory(built)
+            .and_then(|()| fs::rename(built, &path))
+            .and_then(|()| self.files.sync_directory(&self.root))
+            .map_err(StateError::io("rename the new journal to", &path))?;
+        self.declare(generation)?;
+        let before = self.generation.replace(generation);
+        Ok(before.map(|before| self.of(before)))
+    }
+
+    /// Moves something out of the way, where nothing looks for it.
+    pub(crate) fn set_aside(&self, path: &Path) -> io::Result<PathBuf> {
+        let aside = self.root.join("aside");
+        files::create_directory(&aside)?;
+        let name = path.file_name().unwrap_or_default();
+        let target = (0_u32..)
+            .map(|number| match number {
+                0 => aside.join(name),
+                _ => files::added(&aside.join(name), &number.to_string()),
+            })
+            .find(|target| !target.exists())
+            .unwrap_or_else(|| aside.join(name));
+        fs::rename(path, &target)?;
+        self.files.sync_directory(&aside)?;
+        self.files.sync_directory(&self.root)?;
+        Ok(target)
+    }
+
+    /// Whether damage was met since the copies were last compared whole.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.root.join(SUSPECT).exists()
+    }
+
+    pub(crate) fn clear_suspicion(&self) -> Result<(), StateError> {
+        let path = self.root.join(SUSPECT);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", path)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn of(&self, generation: u64) -> PathBuf {
+        self.root.join(format!("journal.{generation}"))
+    }
+
+    fn declare(&self, generation: u64) -> Result<(), StateError> {
+        let path = self.root.join(HEAD);
+        let head = Head {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            generation,
+        };
+        line::seal(&head)
+            .map_err(io::Error::from)
+            .and_then(|(text, _)| files::replace(&*self.files, &path, &text))
+            .map_err(StateError::io("write", path))
+    }
+
+    /// Which journal counts: what the head says, or where the head is lost the only one that there is.
+    fn current(&self) -> Result<Option<u64>, StateError> {
+        let path = self.root.join(HEAD);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            text => text.map_err(StateError::io("read", &path))?,
+        };
+        let head = serde_json::from_slice::<Head>(&text).ok();
+        if let Some(head) = head.as_ref().filter(|head| head.version > VERSION) {
+            return Err(StateError::Newer {
+                path: self.root.clone(),
+                what: "it".to_owned(),
+                found: head.version,
+                known: VERSION,
+            });
+        }
+        let foreign = |why: &str| StateError::Foreign {
+            path: self.root.clone(),
+            why: why.to_owned(),
+        };
+        let present = self.generations()?;
+        if let Some(head) = head.filter(|head| head.format == FORMAT && line::check(&text).is_some()) {
+            return if present.contains(&head.generation) {
+                Ok(Some(head.generation))
+            } else {
+                Err(foreign("the journal that it names is not there"))
+            };
+        }
+        match present.as_slice() {
+            [] if text.is_empty() => Ok(None),
+            [] => Err(foreign("its lagan-state.json is damaged, and there is no journal")),
+            [only] => {
+                self.declare(*only)?;
+                Ok(Some(*only))
+            }
+            _ => Err(foreign("its lagan-state.json is damaged, and there are several journals")),
+        }
+    }
+
+    /// Removes what was never finished, and sets aside what was replaced.
+    fn tidy(&self) -> Result<(), StateError> {
+        for generation in self.generations()? {
+            let path = self.of(generation);
+            match self.generation {
+                Some(current) if generation < current => {
+                    self.set_aside(&path).map_err(StateError::io("set aside", &path))?;
+                }
+                Some(current) if generation > current => {
+                    fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
+                }
+                _ => {}
+            }
+        }
+        for name in names(&self.root)? {
+            if name.starts_with("journal.") && name.ends_with(BUILDING) {
+                let path = self.root.join(name);
+                fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn generations(&self) -> Result<Vec<u64>, StateError> {
+        let names = names(&self.root)?;
+        let numbers = names.iter().filter_map(|name| name.strip_prefix("journal."));
+        let mut generations: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+        generations.sort_unstable();
+        Ok(generations)
+    }
+}
+
+/// Leaves word for the next opening that something was found damaged. It may fail: the damage will be met again.
+pub(crate) fn suspect(root: &Path) {
+    let path = root.join(SUSPECT);
+    drop(files::private().create(true).truncate(true).write(true).open(path));
+}
+
+fn names(root: &Path) -> Result<Vec<String>, StateError> {
+    let list = || -> io::Result<Vec<String>> {
+        fs::read_dir(root)?
+            .map(|file| Ok(file?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    };
+    list().map_err(StateError::io("list the state directory", root))
+}
+
+fn lock(root: &Path) -> Result<File, StateError> {
+    let path = root.join(LOCK);
+    let mut file = files::private()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(&path)
+        .map_err(StateError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            let told = (&file).take(200).read_to_string(&mut owner).is_ok();
+            let printable = |c: char| c.is_ascii_graphic() || c == ' ';
+            owner.retain(printable);
+            return Err(StateError::InUse {
+                path: root.into(),
+                owner: if told && !owner.is_empty() {
+                    owner
+                } else {
+                    "another process".to_owned()
+                },
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(StateError::io("lock", path)(error)),
+    }
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let owner = format!("process {} on {host}", process::id());
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(owner.as_bytes()))
+        // A full disk must not keep anybody from the journal: the lock holds without a name on it.
+        .or_else(|error| match error.kind() {
+            io::ErrorKind::StorageFull => Ok(()),
+            _ => Err(error),
+        })
+        .map_err(StateError::io("write", path))?;
+    Ok(file)
+}

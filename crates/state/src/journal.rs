@@ -1,0 +1,176 @@
+//! The journal on disk, behind the port of the engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use lagan_model::digest::Digest;
+use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
+
+use crate::directory::{self, Directory};
+use crate::error::StateError;
+use crate::files::{Disk, Files};
+use crate::index::Index;
+use crate::kv::KvError;
+use crate::opening::{self, Notice};
+use crate::options::Options;
+use crate::space;
+use crate::writer::{Answer, Writer};
+
+/// The journal of a state directory. The directory belongs to this process until it is dropped.
+///
+/// Appending waits for the disk on a thread of its own. Reading blocks for as long as a lookup takes.
+#[derive(Debug)]
+pub struct DiskJournal {
+    // Dropped in this order: the last write, then the store, then the lock.
+    writer: Writer,
+    index: Arc<Index>,
+    directory: Directory,
+    options: Options,
+    notices: Vec<Notice>,
+}
+
+impl DiskJournal {
+    /// Opens a state directory that is there.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, it is something else, readable by others, in use, of a newer format, or its journal is
+    /// not whole in both copies together.
+    pub fn open(root: &Path, options: &Options) -> Result<Self, StateError> {
+        Self::with(root, options, false, Arc::new(Disk))
+    }
+
+    /// Opens a state directory, and creates it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As of [`DiskJournal::open`], or when it cannot be created.
+    pub fn create(root: &Path, options: &Options) -> Result<Self, StateError> {
+        Self::with(root, options, true, Arc::new(Disk))
+    }
+
+    pub(crate) fn with(
+        root: &Path,
+        options: &Options,
+        create: bool,
+        files: Arc<dyn Files>,
+    ) -> Result<Self, StateError> {
+        let mut directory = Directory::take(root, create, files.clone())?;
+        let opened = opening::open(&mut directory, options)?;
+        let index = opened.index.clone();
+        let notices = opened.notices.clone();
+        let needed = space::needed(options.reserve, opened.at.length + index.kv().size());
+        space::lay_ballast(&*files, root, options.ballast, needed)
+            .map_err(StateError::io("lay the ballast in", root))?;
+        let writer = Writer::start(opened, root.to_owned(), files, options)
+            .map_err(StateError::io("start the thread that writes in", root))?;
+        Ok(Self {
+            writer,
+            index,
+            directory,
+            options: options.clone(),
+            notices,
+        })
+    }
+
+    /// What opening it found, and did about it.
+    #[must_use]
+    pub fn notices(&self) -> &[Notice] {
+        &self.notices
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.directory.root()
+    }
+
+    /// Closes it when all is written, so that the next opening has little to compare.
+    ///
+    /// # Errors
+    ///
+    /// When the last checkpoint cannot be written. What was acknowledged is durable nevertheless.
+    pub fn close(mut self) -> Result<(), StateError> {
+        Ok(self.writer.close()?)
+    }
+
+    /// Appends and waits, for callers without a runtime.
+    ///
+    /// # Errors
+    ///
+    /// As of [`JournalStore::append`].
+    pub fn append_blocking(&self, group: Group) -> Result<Sequence, JournalError> {
+        let (tell, told) = sync_channel::<Answer>(1);
+        self.writer.append(group, move |answer| drop(tell.send(answer)));
+        told.recv().unwrap_or(Err(JournalError::Stopped))
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Ends writing, and hands on the directory: for work on the journal as a whole.
+    pub(crate) fn into_directory(mut self) -> Result<(Directory, PathBuf), StateError> {
+        self.writer.close()?;
+        let path = self.directory.journal().unwrap_or_default();
+        Ok((self.directory, path))
+    }
+
+    /// An answer of the store; damage is noted for the next opening, which then compares everything.
+    pub(crate) fn read<T>(&self, doing: &str, answer: Result<T, KvError>) -> Result<T, JournalError> {
+        answer.map_err(|error| {
+            if !error.is_of_the_machine() {
+                directory::suspect(self.root());
+            }
+            JournalError::Store {
+                doing: doing.to_owned(),
+                source: error.into(),
+            }
+        })
+    }
+}
+
+impl JournalStore for DiskJournal {
+    async fn append(&self, group: Group) -> Result<Sequence, JournalError> {
+        let (tell, told) = oneshot::channel();
+        self.writer.append(group, move |answer| drop(tell.send(answer)));
+        told.await.unwrap_or(Err(JournalError::Stopped))
+    }
+
+    async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
+        let found = self.read(&format!("read journal record {sequence}"), self.index.entry(sequence.0))?;
+        Ok(found.map(|(_, entry, _)| (entry.run, entry.body)))
+    }
+
+    async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
+        let found = self.read(&format!("read {digest} from the journal"), self.index.content(digest))?;
+        Ok(found.map(|(_, bytes)| bytes))
+    }
+
+    async fn open_entries(&self) -> Result<Vec<Sequence>, JournalError> {
+        let found = self.read("read which records are open", self.index.open_entries())?;
+        Ok(found.into_iter().map(Sequence).collect())
+    }
+
+    async fn settled_by(&self, sequence: Sequence) -> Result<Option<Sequence>, JournalError> {
+        let doing = format!("read what settled record {sequence}");
+        let found = self.read(&doing, self.index.settled_by(sequence.0))?;
+        Ok(found.map(Sequence))
+    }
+
+    async fn runs(&self) -> Result<Vec<RunId>, JournalError> {
+        self.read("read the runs of the journal", self.index.runs())
+    }
+
+    async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
+        let found = self.read(&format!("read the records of {run}"), self.index.entries_of(run))?;
+        Ok(found.into_iter().map(Sequence).collect())
+    }
+}

@@ -1,0 +1,291 @@
+//! sled, and what has to be added to it; nothing else in the workspace names it.
+//!
+//! - Its `flush` does not reach the disk (it is `sync_file_range` on Linux): every file that changed is synced here.
+//! - It panics on some damage: whatever is asked of it is asked inside of `catch_unwind`.
+//! - A snapshot that was being written when the process died keeps it from opening: such files are set aside.
+//! - Values of 8 KiB and more go to files that it neither syncs nor removes: values are cut into pieces of 4 KiB.
+//! - Its files are readable by everyone: their modes are set.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::files::Files;
+
+/// The largest piece of a value, in bytes.
+const PIECE: usize = 4096;
+
+/// How often opening is tried while threads of the last user in this process still let go of the file.
+const OPENINGS: u32 = 200;
+
+/// Why the store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KvError {
+    #[error(transparent)]
+    Sled(#[from] sled::Error),
+    #[error("the store panicked: {0}")]
+    Panic(String),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Damaged(String),
+}
+
+impl KvError {
+    /// The error of the operating system underneath.
+    pub(crate) fn io(&self) -> Option<&io::Error> {
+        match self {
+            Self::Sled(sled::Error::Io(error)) | Self::Io(error) => Some(error),
+            Self::Sled(_) | Self::Panic(_) | Self::Damaged(_) => None,
+        }
+    }
+
+    /// Whether the machine is the trouble, and not what the store holds: building it anew would not help.
+    pub(crate) fn is_of_the_machine(&self) -> bool {
+        use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        const TOO_MANY_FILES: [i32; 2] = [23, 24];
+        self.io().is_some_and(|error| {
+            [OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull].contains(&error.kind())
+                || error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number))
+                || is_busy(self)
+        })
+    }
+}
+
+/// A store of values by keys.
+#[derive(Debug)]
+pub(crate) struct Kv {
+    db: sled::Db,
+    directory: PathBuf,
+    synced: Mutex<BTreeMap<PathBuf, Stamp>>,
+}
+
+/// What changes when a file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    length: u64,
+    changed: (i64, i64),
+}
+
+/// Changes that are made together.
+#[derive(Default)]
+pub(crate) struct Batch(sled::Batch);
+
+impl Batch {
+    /// Puts a value of any length at `key`; no other key may begin with `key`.
+    pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
+        let mut pieces = value.chunks(PIECE);
+        let first = pieces.next().unwrap_or_default();
+        self.0.insert(piece_key(key, 0), first);
+        for (number, piece) in (1..).zip(pieces) {
+            self.0.insert(piece_key(key, number), piece);
+        }
+    }
+
+    /// Puts a short value at `key` itself.
+    pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) {
+        self.0.insert(key, value);
+    }
+
+    /// Removes a key that was set.
+    pub(crate) fn remove(&mut self, key: &[u8]) {
+        self.0.remove(key);
+    }
+}
+
+fn piece_key(key: &[u8], number: u16) -> Vec<u8> {
+    [key, &number.to_be_bytes()].concat()
+}
+
+impl Kv {
+    /// Opens the store in a directory, creating it where there is none; `cache` is in bytes.
+    pub(crate) fn open(directory: &Path, cache: u64) -> Result<Self, KvError> {
+        let config = sled::Config::default()
+            .path(directory)
+            .mode(sled::Mode::LowSpace)
+            .cache_capacity(cache)
+            // Its garbage collection rides on the flusher.
+            .flush_every_ms(Some(500));
+        let mut tried = 0;
+        let db = loop {
+            match contained(|| config.open()) {
+                // Only this process can hold it, since it holds the directory's lock: threads of a store that was
+                // dropped, which have not ended yet.
+                Err(error) if tried < OPENINGS && is_busy(&error) => {
+                    tried += 1;
+                    thread::sleep(Duration::from_millis(10));
+                }
+                answer => break answer?,
+            }
+        };
+        Ok(Self {
+            db,
+            directory: directory.to_owned(),
+            synced: Mutex::default(),
+        })
+    }
+
+    /// Moves half-written snapshots to `aside`, and tells their names.
+    pub(crate) fn quarantine(directory: &Path, aside: impl Fn(&Path) -> io::Result<()>) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        let listing = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            listing => listing?,
+        };
+        for file in listing {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                aside(&file.path())?;
+                found.push(name);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A value that was put.
+    pub(crate) fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        contained(|| {
+            let Some(first) = self.db.get(piece_key(key, 0))? else {
+                return Ok(None);
+            };
+            let mut value = first.to_vec();
+            let mut last = first.len();
+            for number in 1_u16.. {
+                if last < PIECE {
+                    break;
+                }
+                let Some(piece) = self.db.get(piece_key(key, number))? else {
+                    break;
+                };
+                last = piece.len();
+                value.extend_from_slice(&piece);
+            }
+            Ok(Some(value))
+        })
+    }
+
+    /// A value that was set.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        contained(|| Ok(self.db.get(key)?.map(|value| value.to_vec())))
+    }
+
+    /// What follows `prefix` in the keys that begin with it, in order.
+    pub(crate) fn suffixes(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, KvError> {
+        contained(|| {
+            let keys = self.db.scan_prefix(prefix).keys();
+            keys.map(|key| key.map(|key| key[prefix.len()..].to_vec())).collect()
+        })
+    }
+
+    /// What follows `prefix` in the first key that begins with it and is not below `from`.
+    pub(crate) fn next_suffix(&self, prefix: &[u8], from: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        contained(|| {
+            let key = self.db.range(from.to_vec()..).next().transpose()?;
+            Ok(key.and_then(|(key, _)| Some(key.strip_prefix(prefix)?.to_vec())))
+        })
+    }
+
+    /// What follows `prefix` in the last key that begins with it.
+    pub(crate) fn last_suffix(&self, prefix: &[u8]) -> Result<Option<Vec<u8>>, KvError> {
+        contained(|| {
+            let last = self.db.scan_prefix(prefix).next_back().transpose()?;
+            Ok(last.map(|(key, _)| key[prefix.len()..].to_vec()))
+        })
+    }
+
+    /// Makes changes, durable or not.
+    pub(crate) fn apply(&self, batch: Batch) -> Result<(), KvError> {
+        contained(|| self.db.apply_batch(batch.0))
+    }
+
+    /// Makes all changes so far durable.
+    pub(crate) fn sync(&self, files: &dyn Files) -> Result<(), KvError> {
+        contained(|| self.db.flush())?;
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut present = BTreeMap::new();
+        let mut renamed = false;
+        let blobs = self.directory.join("blobs");
+        for directory in [&self.directory, &blobs] {
+            let mut names = false;
+            for path in list(directory)? {
+                let Some((file, stamp)) = open_stamped(&path)? else {
+                    continue;
+                };
+                let before = synced.get(&path);
+                let known = before.is_some_and(|before| before.inode == stamp.inode);
+                if !known {
+                    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+                    names = true;
+                }
+                // The time of a change is coarse: the data file is synced even where it seems not to have changed.
+                if !known || before != Some(&stamp) || path.ends_with("db") {
+                    files.sync(&file, &path)?;
+                }
+                present.insert(path, stamp);
+            }
+            if names {
+                files.sync_directory(directory)?;
+            }
+            renamed |= names;
+        }
+        if renamed {
+            if let Some(parent) = self.directory.parent() {
+                files.sync_directory(parent)?;
+            }
+        }
+        *synced = present;
+        Ok(())
+    }
+
+    /// Bytes on disk.
+    pub(crate) fn size(&self) -> u64 {
+        contained(|| self.db.size_on_disk()).unwrap_or(0)
+    }
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        listing => listing?.map(|file| file.map(|file| file.path())).collect(),
+    }
+}
+
+/// A file and what it is like; `None` for directories, and for a file that sled has removed meanwhile.
+fn open_stamped(path: &Path) -> io::Result<Option<(File, Stamp)>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let metadata = file.metadata()?;
+    let stamp = Stamp {
+        inode: metadata.ino(),
+        length: metadata.len(),
+        changed: (metadata.mtime(), metadata.mtime_nsec()),
+    };
+    Ok(metadata.is_file().then_some((file, stamp)))
+}
+
+fn is_busy(error: &KvError) -> bool {
+    matches!(error, KvError::Sled(sled::Error::Io(io)) if io.to_string().contains("could not acquire lock"))
+}
+
+fn contained<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, KvError> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(answer) => Ok(answer?),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(KvError::Panic(text.unwrap_or("no message").to_owned()))
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What outlives a run: the state directory, and in it the journal of deletions.
+//!
+//! The journal is kept twice. The *mirror* is a file of checksummed, chained lines, synced first; the *store* (sled)
+//! finds things by number, digest and run. Neither is trusted alone: opening compares them, and what is sound in
+//! either is kept. docs/adr/0010-the-journal-is-kept-twice.md says why.
+
+mod builder;
+mod checkpoint;
+mod directory;
+mod error;
+mod files;
+mod hash;
+mod index;
+mod journal;
+mod kv;
+mod line;
+mod mirror;
+mod opening;
+mod options;
+mod pack;
+mod space;
+mod union;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::error::{Problem, StateError};
+pub use self::journal::DiskJournal;
+pub use self::opening::Notice;
+pub use self::options::Options;

@@ -1,0 +1,489 @@
+//! Opening a journal: the two copies are compared from the last checkpoint on, what a crash left unfinished is
+//! finished or taken back, and where the copies disagree in any other way both are set aside and built anew from
+//! what they hold together.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use lagan_model::digest::Digest;
+use lagan_model::journal::Effect;
+
+use crate::builder::{Builder, MIRROR, STORE};
+use crate::checkpoint::Checkpoint;
+use crate::directory::Directory;
+use crate::error::StateError;
+use crate::files;
+use crate::hash::Checksum;
+use crate::index::{Changes, End, Index};
+use crate::kv::{Kv, KvError};
+use crate::line::{Line, LineError, VERSION};
+use crate::mirror::{self, Items};
+use crate::options::Options;
+use crate::space;
+use crate::union::{Rebuilding, Union};
+
+/// What opening a state directory found, and did about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// The last write was cut off before anybody was told that it is durable, and was taken back.
+    TakenBack {
+        /// How many bytes of the mirror. They are in `aside`.
+        bytes: u64,
+    },
+    /// The last write was in one copy, and is in both now.
+    Finished {
+        /// How many records.
+        records: u64,
+    },
+    /// A half-written snapshot of the store was set aside.
+    SetAside {
+        /// The file.
+        name: String,
+    },
+    /// The copies disagreed; the journal was built anew from both, and all records are kept.
+    Rebuilt {
+        /// What was wrong.
+        why: String,
+        /// Where the damaged copies are now.
+        aside: PathBuf,
+    },
+    /// The disk is full: the ballast was given back, so that the journal can be read.
+    BallastDropped,
+}
+
+/// A journal that is ready.
+pub(crate) struct Opened {
+    pub(crate) path: PathBuf,
+    pub(crate) mirror: File,
+    pub(crate) index: Arc<Index>,
+    pub(crate) at: Position,
+    pub(crate) notices: Vec<Notice>,
+}
+
+/// Where the journal ends.
+#[derive(Debug, Clone)]
+pub(crate) struct Position {
+    pub(crate) end: End,
+    /// Where the last entry's line begins.
+    pub(crate) line: u64,
+    /// Bytes in the mirror.
+    pub(crate) length: u64,
+    pub(crate) open: BTreeSet<u64>,
+}
+
+enum Verdict {
+    Agree(Box<Opened>),
+    Disagree(String),
+}
+
+/// Opens the journal of a directory, and creates it where there is none yet.
+pub(crate) fn open(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
+    match attempt(directory, options) {
+        Err(error) if is_full(&error) && space::drop_ballast(directory.root()).unwrap_or(false) => {
+            let mut opened = attempt(directory, options)?;
+            opened.notices.insert(0, Notice::BallastDropped);
+            Ok(opened)
+        }
+        answer => answer,
+    }
+}
+
+fn is_full(error: &StateError) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = source {
+        let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+        let of_the_store = error.downcast_ref::<KvError>().and_then(KvError::io);
+        if error.downcast_ref::<io::Error>().or(of_the_store).is_some_and(full) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+fn attempt(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
+    if directory.journal().is_none() {
+        let built = directory.building()?;
+        let builder = Builder::begin(directory.files().clone(), &built, &new_id(), options.cache)?;
+        builder.finish()?;
+        directory.adopt(&built)?;
+    }
+    let path = directory.journal().unwrap_or_default();
+    let why = match compare(directory, &path, options)? {
+        Verdict::Agree(opened) => return Ok(*opened),
+        Verdict::Disagree(why) => why,
+    };
+    let aside = rebuild(directory, &path, options)?;
+    directory.clear_suspicion()?;
+    let path = directory.journal().unwrap_or_default();
+    match compare(directory, &path, options)? {
+        Verdict::Agree(mut opened) => {
+            opened.notices.insert(0, Notice::Rebuilt { why, aside });
+            Ok(*opened)
+        }
+        Verdict::Disagree(again) => Err(StateError::store("rebuild the journal", again)),
+    }
+}
+
+/// Names a journal, so that lines of one never pass for lines of another.
+fn new_id() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seed = format!("{now:?} {}", std::process::id());
+    Checksum::of(seed.as_bytes()).to_string()[..32].to_owned()
+}
+
+/// Builds the journal anew from both copies; where these are then.
+fn rebuild(directory: &mut Directory, path: &Path, options: &Options) -> Result<PathBuf, StateError> {
+    let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
+    let known = checkpoint.map_or(0, |checkpoint| checkpoint.sequence);
+    quarantine(directory, path)?;
+    let index = open_store(path, options)?.ok().map(Index::new);
+    build_from(directory, path, index.as_ref(), known, false, options)?;
+    drop(index);
+    directory
+        .set_aside(path)
+        .map_err(StateError::io("set aside the damaged", path))
+}
+
+/// Writes what both copies hold into a new journal, which counts from then on.
+pub(crate) fn build_from(
+    directory: &mut Directory,
+    path: &Path,
+    index: Option<&Index>,
+    known: u64,
+    strict: bool,
+    options: &Options,
+) -> Result<u64, StateError> {
+    let root = directory.root().to_owned();
+    let union = Union::of(&root, &path.join(MIRROR), index, known)?;
+    let built = directory.building()?;
+    let files = directory.files().clone();
+    let mut visitor = Rebuilding {
+        root: &root,
+        begin: |id: &str| Builder::begin(files.clone(), &built, id, options.cache),
+        builder: None,
+        strict,
+    };
+    let last = union.walk(&mut visitor)?;
+    if let Some(builder) = visitor.builder {
+        builder.finish()?;
+    }
+    directory.adopt(&built)?;
+    Ok(last)
+}
+
+fn quarantine(directory: &Directory, path: &Path) -> Result<Vec<Notice>, StateError> {
+    let store = path.join(STORE);
+    let names = Kv::quarantine(&store, |file| directory.set_aside(file).map(drop))
+        .map_err(StateError::io("set aside half-written snapshots in", &store))?;
+    Ok(names.into_iter().map(|name| Notice::SetAside { name }).collect())
+}
+
+/// The store; the inner error is damage, the outer one is not.
+fn open_store(path: &Path, options: &Options) -> Result<Result<Kv, KvError>, StateError> {
+    match Kv::open(&path.join(STORE), options.cache) {
+        Err(error) if error.is_of_the_machine() => {
+            Err(StateError::store(format!("open the store in {}", path.display()), error))
+        }
+        answer => Ok(answer),
+    }
+}
+
+/// The mirror from the checkpoint on.
+struct Tail {
+    /// Entries of whole groups, each following the one before it.
+    entries: Vec<TailEntry>,
+    /// Where the last whole group ends.
+    end: u64,
+    /// Bytes in the file.
+    length: u64,
+    /// Commits of sound entries behind something that is not.
+    behind_damage: BTreeSet<u64>,
+}
+
+struct TailEntry {
+    end: End,
+    line: u64,
+    effect: Effect,
+    needs: Vec<Digest>,
+}
+
+fn read_tail(mirror: &Path, from: &Checkpoint) -> io::Result<Result<Tail, LineError>> {
+    let mut items = Items::from(mirror, from.end)?;
+    let mut tail = Tail {
+        entries: Vec::new(),
+        end: from.end,
+        length: from.end,
+        behind_damage: BTreeSet::new(),
+    };
+    let mut group = Vec::new();
+    let mut last = from.at();
+    let mut damaged = false;
+    while let Some(item) = items.next()? {
+        tail.length = item.end();
+        let end = item.end();
+        match item.read {
+            Err(LineError::Newer(version)) => return Ok(Err(LineError::Newer(version))),
+            Ok((Line::Content(..), _)) if !damaged => {}
+            Ok((Line::Entry(entry), checksum))
+                if !damaged && entry.sequence == last.sequence + 1 && entry.previous == last.checksum =>
+            {
+                last = End {
+                    sequence: entry.sequence,
+                    checksum,
+                    commit: entry.commit,
+                };
+                group.push(TailEntry {
+                    end: last,
+                    line: item.offset,
+                    effect: entry.effect,
+                    needs: entry.needs,
+                });
+                if entry.more == 0 {
+                    tail.entries.append(&mut group);
+                    tail.end = end;
+                }
+            }
+            other => {
+                damaged = true;
+                if let Ok((Line::Entry(entry), _)) = other {
+                    tail.behind_damage.insert(entry.commit);
+                }
+            }
+        }
+    }
+    Ok(Ok(tail))
+}
+
+/// Whether the checkpoint's last entry is where it says.
+fn stands(mirror: &Path, checkpoint: &Checkpoint) -> io::Result<bool> {
+    let Some(item) = Items::from(mirror, checkpoint.line)?.next()? else {
+        return Ok(false);
+    };
+    Ok(item.end() == checkpoint.end
+        && match item.read {
+            Ok((Line::Entry(entry), checksum)) => {
+                entry.sequence == checkpoint.sequence && checksum == checkpoint.checksum
+            }
+            _ => false,
+        })
+}
+
+fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verdict, StateError> {
+    let disagree = |why: &str| Ok(Verdict::Disagree(why.to_owned()));
+    let mut notices = quarantine(directory, path)?;
+    if directory.is_suspect() {
+        return disagree("damage was met when it was used last");
+    }
+    let mirror = path.join(MIRROR);
+    let reading = || StateError::io("read", &mirror);
+    let newer = |found| StateError::Newer {
+        path: directory.root().into(),
+        what: "a journal record".to_owned(),
+        found,
+        known: VERSION,
+    };
+    let (id, root, begin) = match mirror::header(&mirror) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return disagree("the mirror is not there"),
+        answer => match answer.map_err(reading())? {
+            Ok(header) => header,
+            Err(LineError::Newer(version)) => return Err(newer(version)),
+            Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(format!("the mirror has no header: {why}"))),
+        },
+    };
+    let start = End {
+        sequence: 0,
+        checksum: root,
+        commit: 0,
+    };
+    let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
+    let has_checkpoint = checkpoint.is_some();
+    let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::new(start, 0, begin, Vec::new()));
+    if checkpoint.sequence > 0 && !stands(&mirror, &checkpoint).map_err(reading())? {
+        return disagree("the mirror is not what it was at the last checkpoint");
+    }
+    let tail = match read_tail(&mirror, &checkpoint).map_err(reading())? {
+        Ok(tail) => tail,
+        Err(LineError::Newer(version)) => return Err(newer(version)),
+        Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(why)),
+    };
+    let index = match open_store(path, options)? {
+        Ok(kv) => Index::new(kv),
+        Err(error) => return Ok(Verdict::Disagree(format!("the store does not open: {error}"))),
+    };
+    let lag = match lag(&index, &id, root, &checkpoint, &tail) {
+        Ok(Ok(lag)) => lag,
+        Ok(Err(why)) => return Ok(Verdict::Disagree(why)),
+        Err(error) => return Ok(Verdict::Disagree(format!("the store cannot be read: {error}"))),
+    };
+
+    // From here on the copies are known to be sound: the tail of the mirror is taken as it is.
+    let file = files::private()
+        .read(true)
+        .write(true)
+        .open(&mirror)
+        .map_err(StateError::io("open", &mirror))?;
+    if tail.length > tail.end {
+        take_back(directory, &file, &tail).map_err(StateError::io("take back the end of", &mirror))?;
+        notices.push(Notice::TakenBack {
+            bytes: tail.length - tail.end,
+        });
+    }
+    // What was written before a sync that failed looks written and may never reach the disk: it is written again.
+    write_again(&file, checkpoint.end, tail.end)
+        .and_then(|()| directory.files().sync(&file, &mirror))
+        .map_err(StateError::io("sync", &mirror))?;
+    if lag > 0 {
+        finish(&index, &mirror, &checkpoint, &tail, lag)?;
+        notices.push(Notice::Finished { records: lag });
+    }
+    let syncing = |error| StateError::store("sync the journal's store", error);
+    index.kv().sync(&**directory.files()).map_err(syncing)?;
+
+    let at = Position {
+        end: tail.entries.last().map_or(checkpoint.at(), |entry| entry.end),
+        line: tail.entries.last().map_or(checkpoint.line, |entry| entry.line),
+        length: tail.end,
+        open: open_after(&checkpoint, &tail.entries),
+    };
+    if !tail.entries.is_empty() || !has_checkpoint {
+        let open = at.open.iter().copied().collect();
+        Checkpoint::new(at.end, at.line, at.length, open)
+            .write(&**directory.files(), path)
+            .map_err(StateError::io("write a checkpoint in", path))?;
+    }
+    let mirror = files::private()
+        .append(true)
+        .open(&mirror)
+        .map_err(StateError::io("open", &mirror))?;
+    Ok(Verdict::Agree(Box::new(Opened {
+        path: path.to_owned(),
+        mirror,
+        index: Arc::new(index),
+        at,
+        notices,
+    })))
+}
+
+fn open_after(checkpoint: &Checkpoint, entries: &[TailEntry]) -> BTreeSet<u64> {
+    let mut open: BTreeSet<u64> = checkpoint.open.iter().copied().collect();
+    for entry in entries {
+        match entry.effect {
+            Effect::None => {}
+            Effect::Opens => {
+                open.insert(entry.end.sequence);
+            }
+            Effect::Settles(other) => {
+                open.remove(&other.0);
+            }
+        }
+    }
+    open
+}
+
+/// How many records the store lacks, all of them of the last write; or why the copies have to be built anew.
+fn lag(
+    index: &Index,
+    id: &str,
+    root: Checksum,
+    checkpoint: &Checkpoint,
+    tail: &Tail,
+) -> Result<Result<u64, String>, KvError> {
+    let disagree = |why: &str| Ok(Err(why.to_owned()));
+    if index.header()? != Some((id.to_owned(), root)) {
+        return disagree("the store is of another journal");
+    }
+    let end = index.end()?;
+    let end = end.unwrap_or(End {
+        sequence: 0,
+        checksum: root,
+        commit: 0,
+    });
+    let last = tail.entries.last().map_or(checkpoint.at(), |entry| entry.end);
+    if end.sequence > last.sequence {
+        return disagree("the mirror has lost records");
+    }
+    if end.sequence < checkpoint.sequence {
+        return disagree("the store has lost records");
+    }
+    let common = (end.sequence - checkpoint.sequence) as usize;
+    let (both, missing) = tail.entries.split_at(common);
+    if both.last().map_or(checkpoint.at(), |entry| entry.end) != end {
+        return disagree("the copies have different records");
+    }
+    let next = end.commit + 1;
+    if missing.iter().any(|entry| entry.end.commit != next) {
+        return disagree("the store has lost records");
+    }
+    if tail.behind_damage.iter().any(|commit| *commit != next) {
+        return disagree("the mirror is damaged");
+    }
+    if checkpoint.sequence > 0 && index.entry(checkpoint.sequence)?.is_none() {
+        return disagree("the store has lost a record");
+    }
+    for entry in both {
+        let found = index.entry(entry.end.sequence)?;
+        if found.is_none_or(|(_, _, checksum)| checksum != entry.end.checksum) {
+            return disagree("the store has lost a record");
+        }
+        for digest in &entry.needs {
+            if index.content(digest)?.is_none() {
+                return disagree("the store has lost a content");
+            }
+        }
+    }
+    if !index.open_entries()?.into_iter().eq(open_after(checkpoint, both)) {
+        return disagree("the store has other records open");
+    }
+    Ok(Ok(missing.len() as u64))
+}
+
+/// Gives the store what it lacks.
+fn finish(index: &Index, mirror: &Path, checkpoint: &Checkpoint, tail: &Tail, lag: u64) -> Result<(), StateError> {
+    let last = tail.entries.last().map_or(0, |entry| entry.end.sequence);
+    let first = last - lag + 1;
+    let mut items = Items::from(mirror, checkpoint.end).map_err(StateError::io("read", mirror))?;
+    let mut changes = Changes::default();
+    while let Some(item) = items.next().map_err(StateError::io("read", mirror))? {
+        match item.read {
+            Ok((Line::Content(digest, packed), _)) if !index.has_content(&digest)? => {
+                changes.content(&digest, &packed);
+            }
+            Ok((Line::Entry(entry), checksum)) if entry.sequence >= first => {
+                changes.entry(items.text(), &entry, checksum);
+            }
+            _ => {}
+        }
+    }
+    Ok(index.apply(changes)?)
+}
+
+/// Cuts the mirror behind the last whole group; what was there is kept aside.
+fn take_back(directory: &Directory, file: &File, tail: &Tail) -> io::Result<()> {
+    let path = directory.root().join("mirror.torn");
+    let mut torn = vec![0; usize::try_from(tail.length - tail.end).unwrap_or(0)];
+    file.read_exact_at(&mut torn, tail.end)?;
+    match fs::write(&path, &torn).and_then(|()| directory.set_aside(&path)) {
+        // On a full disk there is no room for it, and it is only what nobody was told of.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+        kept => drop(kept?),
+    }
+    file.set_len(tail.end)
+}
+
+fn write_again(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = from;
+    while at < to {
+        let length = usize::try_from((to - at).min(buffer.len() as u64)).unwrap_or(buffer.len());
+        file.read_exact_at(&mut buffer[..length], at)?;
+        file.write_all_at(&buffer[..length], at)?;
+        at += length as u64;
+    }
+    Ok(())
+}

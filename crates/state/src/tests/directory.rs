@@ -1,0 +1,172 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use lagan_model::journal::{JournalError, JournalStore, Sequence};
+
+use super::{create, intents, options, room, wait};
+use crate::{DiskJournal, Options, StateError};
+
+fn open(root: &Path) -> Result<DiskJournal, StateError> {
+    DiskJournal::open(root, &options())
+}
+
+fn modes(path: &Path, found: &mut Vec<(std::path::PathBuf, u32)>) {
+    let metadata = fs::metadata(path).unwrap();
+    found.push((path.to_owned(), metadata.permissions().mode() & 0o777));
+    if metadata.is_dir() {
+        for file in fs::read_dir(path).unwrap() {
+            modes(&file.unwrap().path(), found);
+        }
+    }
+}
+
+#[test]
+fn opening_creates_nothing() {
+    let (room, root) = room();
+    assert!(matches!(open(&root), Err(StateError::Absent { .. })));
+    assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn nobody_else_can_read_a_state_directory() {
+    let (_room, root) = room();
+    let journal = create(&root);
+    wait(journal.append(intents(1, 20))).unwrap();
+    journal.close().unwrap();
+    let mut found = Vec::new();
+    modes(&root, &mut found);
+    assert!(found.len() > 8, "{found:?}");
+    assert_eq!(found[0].1, 0o700);
+    let files = found.iter().filter(|(path, _)| path.is_file());
+    let exposed: Vec<_> = files.filter(|(_, mode)| mode & 0o077 != 0).collect();
+    assert!(exposed.is_empty(), "{exposed:?}");
+}
+
+#[test]
+fn a_directory_that_others_can_read_is_refused() {
+    for mode in [0o750, 0o705, 0o701, 0o720] {
+        let (_room, root) = room();
+        create(&root).close().unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(mode)).unwrap();
+        let error = open(&root).unwrap_err();
+        assert!(matches!(error, StateError::Exposed { .. }), "{error}");
+        assert!(error.to_string().contains(&format!("{mode:04o}")), "{error}");
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+        open(&root).unwrap();
+    }
+}
+
+#[test]
+fn a_foreign_directory_is_refused_and_left_as_it_is() {
+    let (_room, root) = room();
+    fs::create_dir(&root).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(matches!(open(&root), Err(StateError::Foreign { .. })));
+    fs::write(root.join("thesis.tex"), "precious").unwrap();
+    for answer in [open(&root), DiskJournal::create(&root, &options())] {
+        assert!(matches!(answer, Err(StateError::Foreign { .. })));
+    }
+    assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
+    let file = root.join("thesis.tex");
+    assert!(matches!(open(&file), Err(StateError::Foreign { .. })));
+}
+
+#[test]
+fn a_second_user_is_told_who_the_first_one_is() {
+    let (_room, root) = room();
+    let journal = create(&root);
+    let error = open(&root).unwrap_err();
+    let owner = format!("process {}", std::process::id());
+    assert!(matches!(error, StateError::InUse { .. }));
+    assert!(error.to_string().contains(&owner), "{error}");
+    drop(journal);
+    open(&root).unwrap();
+}
+
+#[test]
+fn a_directory_of_a_newer_version_is_refused() {
+    let (_room, root) = room();
+    create(&root).close().unwrap();
+    let head = root.join("lagan-state.json");
+    fs::write(&head, r#"{"format":"lagan.state","version":2,"generation":1,"new":[]}"#).unwrap();
+    let error = open(&root).unwrap_err();
+    assert!(matches!(error, StateError::Newer { found: 2, known: 1, .. }), "{error}");
+}
+
+#[test]
+fn a_record_of_a_newer_version_is_refused_and_kept() {
+    let (_room, root) = room();
+    create(&root).close().unwrap();
+    let mirror = root.join("journal.1/mirror.jsonl");
+    let (line, _) = crate::line::seal(&serde_json::json!({ "v": 2, "seq": 1 })).unwrap();
+    let mut content = fs::read(&mirror).unwrap();
+    content.extend_from_slice(&line);
+    content.push(b'\n');
+    fs::write(&mirror, &content).unwrap();
+    for _ in 0..2 {
+        let error = open(&root).unwrap_err();
+        assert!(matches!(error, StateError::Newer { found: 2, .. }), "{error}");
+        assert_eq!(fs::read(&mirror).unwrap(), content);
+    }
+}
+
+#[test]
+fn a_damaged_or_missing_head_is_restored_from_what_is_there() {
+    for damage in ["", "{\"format\"", "{\"sha256\":\"00\",\"format\":\"lagan.state\",\"version\":1,\"generation\":9}"] {
+        let (_room, root) = room();
+        let journal = create(&root);
+        wait(journal.append(intents(1, 1))).unwrap();
+        journal.close().unwrap();
+        let head = root.join("lagan-state.json");
+        let before = fs::read(&head).unwrap();
+        fs::write(&head, damage).unwrap();
+        let journal = open(&root).unwrap();
+        assert!(wait(journal.entry(Sequence(1))).unwrap().is_some());
+        assert_eq!(fs::read(&head).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_creation_that_was_interrupted_is_completed() {
+    for left in ["lock", "journal.1.building/mirror.jsonl", "lagan-state.json.new"] {
+        let (_room, root) = room();
+        fs::create_dir(&root).unwrap();
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+        let left = root.join(left);
+        fs::create_dir_all(left.parent().unwrap()).unwrap();
+        fs::write(&left, "").unwrap();
+        wait(create(&root).append(intents(1, 1))).unwrap();
+    }
+}
+
+#[test]
+fn without_room_nothing_is_recorded_and_reading_goes_on() {
+    let (_room, root) = room();
+    let journal = create(&root);
+    wait(journal.append(intents(1, 1))).unwrap();
+    journal.close().unwrap();
+    let demanding = Options {
+        reserve: u64::MAX,
+        ..options()
+    };
+    let journal = DiskJournal::open(&root, &demanding).unwrap();
+    for _ in 0..2 {
+        let error = wait(journal.append(intents(2, 1))).unwrap_err();
+        assert!(matches!(error, JournalError::NoSpace { needed: u64::MAX, .. }), "{error}");
+    }
+    assert!(wait(journal.entry(Sequence(1))).unwrap().is_some());
+    assert!(wait(journal.entry(Sequence(2))).unwrap().is_none());
+}
+
+#[test]
+fn the_ballast_takes_room_on_the_disk() {
+    use std::os::unix::fs::MetadataExt;
+    let (_room, root) = room();
+    create(&root).close().unwrap();
+    let ballast = fs::metadata(root.join("ballast")).unwrap();
+    assert!(ballast.blocks() * 512 >= options().ballast);
+    fs::remove_file(root.join("ballast")).unwrap();
+    create(&root).close().unwrap();
+    assert!(root.join("ballast").exists());
+}

@@ -1,0 +1,348 @@
+//! The one thread that writes: groups that wait while another write becomes durable become durable together.
+//!
+//! A write goes to the mirror, is synced, goes to the store, is synced, and only then is anybody told. After a
+//! failure nothing is tried again: a second sync after one that failed would say that all is well, and it need not be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use lagan_model::digest::Digest;
+use lagan_model::journal::{Effect, Group, JournalError, Sequence};
+
+use crate::builder::MIRROR;
+use crate::checkpoint::Checkpoint;
+
+use crate::files::Files;
+use crate::index::{Changes, End, Index};
+use crate::line::{self, EntryLine, MAX_CONTENT};
+use crate::opening::{Opened, Position};
+use crate::options::Options;
+use crate::pack::pack;
+use crate::space;
+
+/// How many records a write holds at most, unless one group has more.
+const MOST: usize = 256;
+
+pub(crate) type Answer = Result<Sequence, JournalError>;
+
+enum Order {
+    Append(Group, Box<dyn FnOnce(Answer) + Send>),
+    Close,
+}
+
+/// A handle on the thread; the thread ends with it.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    orders: Sender<Order>,
+    thread: Option<JoinHandle<Result<(), JournalError>>>,
+}
+
+impl Writer {
+    pub(crate) fn start(opened: Opened, root: PathBuf, files: Arc<dyn Files>, options: &Options) -> std::io::Result<Self> {
+        let (orders, received) = channel();
+        let work = Work {
+            root,
+            path: opened.path,
+            mirror: opened.mirror,
+            index: opened.index,
+            files,
+            at: opened.at,
+            since_checkpoint: 0,
+            options: options.clone(),
+            stopped: false,
+        };
+        let thread = thread::Builder::new()
+            .name("lagan-journal".to_owned())
+            .spawn(move || work.run(&received))?;
+        Ok(Self {
+            orders,
+            thread: Some(thread),
+        })
+    }
+
+    /// Appends a group; `reply` is called from the thread.
+    pub(crate) fn append(&self, group: Group, reply: impl FnOnce(Answer) + Send + 'static) {
+        let order = Order::Append(group, Box::new(reply));
+        if let Err(refused) = self.orders.send(order) {
+            if let Order::Append(_, reply) = refused.0 {
+                reply(Err(JournalError::Stopped));
+            }
+        }
+    }
+
+    /// Ends the thread when all is written.
+    pub(crate) fn close(&mut self) -> Result<(), JournalError> {
+        let _ = self.orders.send(Order::Close);
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(_)) => Err(JournalError::Stopped),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`; without a checkpoint the next opening compares more.
+        drop(self.close());
+    }
+}
+
+struct Work {
+    root: PathBuf,
+    path: PathBuf,
+    mirror: File,
+    index: Arc<Index>,
+    files: Arc<dyn Files>,
+    at: Position,
+    since_checkpoint: u64,
+    options: Options,
+    stopped: bool,
+}
+
+/// What a write consists of, before it is written.
+struct Write {
+    lines: Vec<u8>,
+    changes: Changes,
+    at: Position,
+    contents: BTreeSet<Digest>,
+    records: u64,
+}
+
+type Waiting = (Group, Box<dyn FnOnce(Answer) + Send>);
+
+impl Work {
+    fn run(mut self, orders: &Receiver<Order>) -> Result<(), JournalError> {
+        let mut closing = false;
+        while !closing {
+            let mut waiting: Vec<Waiting> = Vec::new();
+            let mut records = 0;
+            let mut order = orders.recv().ok();
+            loop {
+                match order {
+                    Some(Order::Append(group, reply)) => {
+                        records += group.entries.len();
+                        waiting.push((group, reply));
+                    }
+                    Some(Order::Close) => closing = true,
+                    None => closing |= waiting.is_empty(),
+                }
+                if closing || records >= MOST {
+                    break;
+                }
+                match orders.try_recv() {
+                    Ok(next) => order = Some(next),
+                    Err(_) => break,
+                }
+            }
+            self.serve(waiting);
+        }
+        if self.stopped || self.since_checkpoint == 0 {
+            return Ok(());
+        }
+        self.checkpoint()
+    }
+
+    fn serve(&mut self, waiting: Vec<Waiting>) {
+        let mut write = Write {
+            lines: Vec::new(),
+            changes: Changes::default(),
+            at: self.at.clone(),
+            contents: BTreeSet::new(),
+            records: 0,
+        };
+        let mut replies = Vec::new();
+        let commit = self.at.end.commit + 1;
+        let room = self.room();
+        for (group, reply) in waiting {
+            let prepared = match (&room, self.stopped) {
+                (_, true) => Err(JournalError::Stopped),
+                (Err(error), _) => Err(copy_of(error)),
+                (Ok(()), false) => self.prepare(&mut write, group, commit),
+            };
+            match prepared {
+                Ok(first) => replies.push((reply, first)),
+                Err(error) => {
+                    self.stopped |= matches!(error, JournalError::Store { .. });
+                    reply(Err(error));
+                }
+            }
+        }
+        if replies.is_empty() {
+            return;
+        }
+        let records = write.records;
+        match self.write(write) {
+            Ok(()) => {
+                self.since_checkpoint += records;
+                for (reply, first) in replies {
+                    reply(Ok(first));
+                }
+            }
+            Err(error) => {
+                self.stopped = true;
+                for (reply, _) in replies {
+                    reply(Err(copy_of(&error)));
+                }
+                return;
+            }
+        }
+        if self.since_checkpoint >= self.options.checkpoint_every && self.checkpoint().is_err() {
+            // What was told is durable; but a disk on which this fails is not one to go on with.
+            self.stopped = true;
+        }
+    }
+
+    fn room(&self) -> Result<(), JournalError> {
+        let needed = space::needed(self.options.reserve, self.at.length + self.index.kv().size());
+        space::guard(&*self.files, &self.root, needed)
+    }
+
+    /// Makes a group part of a write; an error leaves the write as it was.
+    fn prepare(&self, write: &mut Write, group: Group, commit: u64) -> Result<Sequence, JournalError> {
+        let refused = |why: String| JournalError::Refused { why };
+        let Some(most) = (group.entries.len() as u64).checked_sub(1) else {
+            return Err(refused("a group has no record".to_owned()));
+        };
+        let mut open = write.at.open.clone();
+        let mut end = write.at.end;
+        let mut lines = Vec::new();
+        let mut line = 0;
+        let mut changes = Vec::new();
+        let mut contents: BTreeMap<Digest, Vec<u8>> = BTreeMap::new();
+        let mut needs: Vec<Digest> = Vec::new();
+        for (digest, bytes) in group.contents {
+            if bytes.len() > MAX_CONTENT {
+                return Err(refused(format!("{digest} is larger than {MAX_CONTENT} bytes")));
+            }
+            if digest.verifies(&bytes) != Some(true) {
+                return Err(refused(format!("what is to be kept as {digest} does not hash to it")));
+            }
+            let known = write.contents.contains(&digest) || contents.contains_key(&digest);
+            if !known && !self.index.has_content(&digest).map_err(store("look up a content"))? {
+                let packed = pack(&bytes);
+                lines.extend(line::content(&digest, &packed).map_err(store("write a content"))?);
+                lines.push(b'\n');
+                contents.insert(digest.clone(), packed);
+            }
+            if !needs.contains(&digest) {
+                needs.push(digest);
+            }
+        }
+        for (offset, entry) in (0..).zip(group.entries) {
+            if entry.body.len() > MAX_CONTENT {
+                return Err(refused(format!("a record is larger than {MAX_CONTENT} bytes")));
+            }
+            let entry = EntryLine {
+                sequence: end.sequence + 1,
+                previous: end.checksum,
+                run: entry.run,
+                effect: entry.effect,
+                commit,
+                more: most - offset,
+                needs: std::mem::take(&mut needs),
+                body: entry.body,
+            };
+            match entry.effect {
+                Effect::None => {}
+                Effect::Opens => {
+                    open.insert(entry.sequence);
+                }
+                Effect::Settles(other) => {
+                    if !open.remove(&other.0) {
+                        return Err(refused(format!("record {other} is not open, and cannot be settled")));
+                    }
+                }
+            }
+            let (text, checksum) = line::entry(&entry).map_err(store("write a record"))?;
+            line = write.at.length + lines.len() as u64;
+            lines.extend_from_slice(&text);
+            lines.push(b'\n');
+            end = End {
+                sequence: entry.sequence,
+                checksum,
+                commit,
+            };
+            changes.push((text, entry, checksum));
+        }
+        let first = Sequence(write.at.end.sequence + 1);
+        for (digest, packed) in contents {
+            write.changes.content(&digest, &packed);
+            write.contents.insert(digest);
+        }
+        for (text, entry, checksum) in &changes {
+            write.changes.entry(text, entry, *checksum);
+        }
+        write.at = Position {
+            end,
+            line,
+            length: write.at.length + lines.len() as u64,
+            open,
+        };
+        write.lines.append(&mut lines);
+        write.records += changes.len() as u64;
+        Ok(first)
+    }
+
+    fn write(&mut self, write: Write) -> Result<(), JournalError> {
+        let path = self.path.join(MIRROR);
+        self.files
+            .append(&self.mirror, &write.lines)
+            .map_err(store(format!("write {}", path.display())))?;
+        self.files
+            .sync(&self.mirror, &path)
+            .map_err(store(format!("sync {}", path.display())))?;
+        self.index
+            .apply(write.changes)
+            .map_err(store("write to the journal's store"))?;
+        self.index
+            .kv()
+            .sync(&*self.files)
+            .map_err(store("sync the journal's store"))?;
+        self.at = write.at;
+        Ok(())
+    }
+
+    fn checkpoint(&mut self) -> Result<(), JournalError> {
+        let open = self.at.open.iter().copied().collect();
+        Checkpoint::new(self.at.end, self.at.line, self.at.length, open)
+            .write(&*self.files, &self.path)
+            .map_err(store(format!("write a checkpoint in {}", self.path.display())))?;
+        self.since_checkpoint = 0;
+        Ok(())
+    }
+}
+
+fn store<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    doing: impl Into<String>,
+) -> impl FnOnce(E) -> JournalError {
+    let doing = doing.into();
+    move |error| JournalError::Store {
+        doing,
+        source: error.into(),
+    }
+}
+
+/// The same error for each of those that waited for a write.
+fn copy_of(error: &JournalError) -> JournalError {
+    match error {
+        JournalError::Store { doing, source } => JournalError::Store {
+            doing: doing.clone(),
+            source: source.to_string().into(),
+        },
+        JournalError::NoSpace { free, needed } => JournalError::NoSpace {
+            free: *free,
+            needed: *needed,
+        },
+        JournalError::Record { sequence, why } => JournalError::Record {
+            sequence: *sequence,
+            why: why.clone(),
+        },
+        JournalError::Refused { why } => JournalError::Refused { why: why.clone() },
+        JournalError::Stopped => JournalError::Stopped,
+    }
+}
