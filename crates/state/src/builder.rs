@@ -38,7 +38,12 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Begins a journal in an empty directory. Its name is part of its header, and so of the chain.
-    pub(crate) fn begin(files: Arc<dyn Files>, directory: &Path, id: &str, cache: u64) -> Result<Self, StateError> {
+    pub(crate) fn begin(
+        files: Arc<dyn Files>,
+        directory: &Path,
+        id: &str,
+        cache: u64,
+    ) -> Result<Self, StateError> {
         let path = directory.join(MIRROR);
         let mirror = files::private()
             .create_new(true)
@@ -73,7 +78,8 @@ impl Builder {
     /// Adds a content.
     pub(crate) fn content(&mut self, digest: &Digest, packed: &[u8]) -> Result<(), StateError> {
         if self.contents.insert(digest.clone()) {
-            let text = line::content(digest, packed).map_err(|error| StateError::store("write a content", error))?;
+            let text =
+                line::content(digest, packed).map_err(|error| StateError::store("write a content", error))?;
             self.append(&text);
             self.changes.content(digest, packed);
         }
@@ -81,7 +87,12 @@ impl Builder {
     }
 
     /// Adds the next entry with its line.
-    pub(crate) fn entry(&mut self, text: &[u8], entry: &EntryLine, checksum: Checksum) -> Result<(), StateError> {
+    pub(crate) fn entry(
+        &mut self,
+        text: &[u8],
+        entry: &EntryLine,
+        checksum: Checksum,
+    ) -> Result<(), StateError> {
         self.line = self.length;
         self.append(text);
         self.changes.entry(text, entry, checksum);

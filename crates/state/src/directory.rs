@@ -78,7 +78,16 @@ impl Directory {
         }
         let names = names(root)?;
         let ours = |name: &String| {
-            [HEAD, LOCK, BALLAST, SUSPECT, "aside", "lagan-state.json.new", "lost+found"].contains(&name.as_str())
+            [
+                HEAD,
+                LOCK,
+                BALLAST,
+                SUSPECT,
+                "aside",
+                "lagan-state.json.new",
+                "lost+found",
+            ]
+            .contains(&name.as_str())
                 || name.starts_with("journal.")
         };
         let journals = names.iter().any(|name| name.starts_with("journal."));
@@ -161,7 +170,9 @@ impl Directory {
     pub(crate) fn clear_suspicion(&self) -> Result<(), StateError> {
         let path = self.root.join(SUSPECT);
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StateError::io("remove", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(StateError::io("remove", path)(error))
+            }
             _ => Ok(()),
         }
     }
@@ -213,12 +224,16 @@ impl Directory {
         }
         match present.as_slice() {
             [] if text.is_empty() => Ok(None),
-            [] => Err(foreign("its lagan-state.json is damaged, and there is no journal")),
+            [] => Err(foreign(
+                "its lagan-state.json is damaged, and there is no journal",
+            )),
             [only] => {
                 self.declare(*only)?;
                 Ok(Some(*only))
             }
-            _ => Err(foreign("its lagan-state.json is damaged, and there are several journals")),
+            _ => Err(foreign(
+                "its lagan-state.json is damaged, and there are several journals",
+            )),
         }
     }
 
@@ -228,7 +243,8 @@ impl Directory {
             let path = self.of(generation);
             match self.generation {
                 Some(current) if generation < current => {
-                    self.set_aside(&path).map_err(StateError::io("set aside", &path))?;
+                    self.set_aside(&path)
+                        .map_err(StateError::io("set aside", &path))?;
                 }
                 Some(current) if generation > current => {
                     fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
@@ -257,7 +273,13 @@ impl Directory {
 /// Leaves word for the next opening that something was found damaged. It may fail: the damage will be met again.
 pub(crate) fn suspect(root: &Path) {
     let path = root.join(SUSPECT);
-    drop(files::private().create(true).truncate(true).write(true).open(path));
+    drop(
+        files::private()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(path),
+    );
 }
 
 fn names(root: &Path) -> Result<Vec<String>, StateError> {

@@ -105,7 +105,9 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Absent { .. } => Some("nothing was ever deleted with this state directory; is the path right?"),
+            Self::Absent { .. } => {
+                Some("nothing was ever deleted with this state directory; is the path right?")
+            }
             Self::Foreign { .. } => Some("name a directory that is empty, or that does not exist yet"),
             Self::Exposed { .. } => Some("chmod 700 it, and make sure that nobody else has written in it"),
             Self::InUse { .. } => Some("wait for it to end, or use another state directory"),
@@ -188,7 +190,9 @@ pub enum Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing { sequence } => write!(f, "record {sequence} is in neither copy, and later ones are"),
+            Self::Missing { sequence } => {
+                write!(f, "record {sequence} is in neither copy, and later ones are")
+            }
             Self::Short { last, known } => write!(f, "it ends at record {last}, and had {known}"),
             Self::Forked { sequence } => write!(f, "the copies have different records {sequence}"),
             Self::Unchained { sequence } => write!(f, "record {sequence} does not follow the one before it"),

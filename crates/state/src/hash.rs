@@ -44,7 +44,9 @@ impl FromStr for Checksum {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let lower = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let lower = text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if text.len() != DIGITS || !lower {
             return Err("a checksum has 64 lower-case hexadecimal digits");
         }

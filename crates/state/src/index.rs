@@ -141,10 +141,13 @@ impl Index {
         let Some(packed) = self.kv.value(&numbered(b'e', sequence))? else {
             return Ok(None);
         };
-        let damaged = |why: &dyn fmt::Display| KvError::Damaged(format!("record {sequence} is damaged: {why}"));
+        let damaged =
+            |why: &dyn fmt::Display| KvError::Damaged(format!("record {sequence} is damaged: {why}"));
         let text = unpack(&packed, MAX_LINE).map_err(|e| damaged(&e))?;
         match line::decode(&text) {
-            Ok((Line::Entry(entry), checksum)) if entry.sequence == sequence => Ok(Some((text, entry, checksum))),
+            Ok((Line::Entry(entry), checksum)) if entry.sequence == sequence => {
+                Ok(Some((text, entry, checksum)))
+            }
             Ok(_) => Err(damaged(&"another one is in its place")),
             Err(error) => Err(damaged(&error)),
         }
@@ -166,17 +169,12 @@ impl Index {
         }
     }
 
-    pub(crate) fn contents(&self) -> Result<Vec<Digest>, KvError> {
-        let mut digests = Vec::new();
-        for suffix in self.kv.suffixes(b"c")? {
-            let text = suffix.strip_suffix(&[0, 0, 0]).and_then(|s| std::str::from_utf8(s).ok());
-            digests.extend(text.and_then(|text| text.parse::<Digest>().ok()));
-        }
-        Ok(digests)
-    }
-
     pub(crate) fn open_entries(&self) -> Result<Vec<u64>, KvError> {
-        self.kv.suffixes(b"o")?.iter().map(|suffix| number(suffix)).collect()
+        self.kv
+            .suffixes(b"o")?
+            .iter()
+            .map(|suffix| number(suffix))
+            .collect()
     }
 
     pub(crate) fn settled_by(&self, sequence: u64) -> Result<Option<u64>, KvError> {

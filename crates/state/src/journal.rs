@@ -28,7 +28,6 @@ pub struct DiskJournal {
     writer: Writer,
     index: Arc<Index>,
     directory: Directory,
-    options: Options,
     notices: Vec<Notice>,
 }
 
@@ -71,7 +70,6 @@ impl DiskJournal {
             writer,
             index,
             directory,
-            options: options.clone(),
             notices,
         })
     }
@@ -112,15 +110,11 @@ impl DiskJournal {
         &self.index
     }
 
-    pub(crate) fn options(&self) -> &Options {
-        &self.options
-    }
-
-    /// Ends writing, and hands on the directory: for work on the journal as a whole.
-    pub(crate) fn into_directory(mut self) -> Result<(Directory, PathBuf), StateError> {
+    /// Ends writing, and hands on what is needed for work on the journal as a whole.
+    pub(crate) fn quiesce(mut self) -> Result<(Directory, PathBuf, Arc<Index>), StateError> {
         self.writer.close()?;
         let path = self.directory.journal().unwrap_or_default();
-        Ok((self.directory, path))
+        Ok((self.directory, path, self.index))
     }
 
     /// An answer of the store; damage is noted for the next opening, which then compares everything.
@@ -145,12 +139,18 @@ impl JournalStore for DiskJournal {
     }
 
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
-        let found = self.read(&format!("read journal record {sequence}"), self.index.entry(sequence.0))?;
+        let found = self.read(
+            &format!("read journal record {sequence}"),
+            self.index.entry(sequence.0),
+        )?;
         Ok(found.map(|(_, entry, _)| (entry.run, entry.body)))
     }
 
     async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        let found = self.read(&format!("read {digest} from the journal"), self.index.content(digest))?;
+        let found = self.read(
+            &format!("read {digest} from the journal"),
+            self.index.content(digest),
+        )?;
         Ok(found.map(|(_, bytes)| bytes))
     }
 

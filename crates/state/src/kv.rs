@@ -16,7 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::files::Files;
+use crate::files::{self, Files};
 
 /// The largest piece of a value, in bytes.
 const PIECE: usize = 4096;
@@ -52,7 +52,9 @@ impl KvError {
         const TOO_MANY_FILES: [i32; 2] = [23, 24];
         self.io().is_some_and(|error| {
             [OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull].contains(&error.kind())
-                || error.raw_os_error().is_some_and(|number| TOO_MANY_FILES.contains(&number))
+                || error
+                    .raw_os_error()
+                    .is_some_and(|number| TOO_MANY_FILES.contains(&number))
                 || is_busy(self)
         })
     }
@@ -107,6 +109,7 @@ fn piece_key(key: &[u8], number: u16) -> Vec<u8> {
 impl Kv {
     /// Opens the store in a directory, creating it where there is none; `cache` is in bytes.
     pub(crate) fn open(directory: &Path, cache: u64) -> Result<Self, KvError> {
+        files::create_directory(&directory.join("blobs"))?;
         let config = sled::Config::default()
             .path(directory)
             .mode(sled::Mode::LowSpace)
@@ -133,7 +136,10 @@ impl Kv {
     }
 
     /// Moves half-written snapshots to `aside`, and tells their names.
-    pub(crate) fn quarantine(directory: &Path, aside: impl Fn(&Path) -> io::Result<()>) -> io::Result<Vec<String>> {
+    pub(crate) fn quarantine(
+        directory: &Path,
+        aside: impl Fn(&Path) -> io::Result<()>,
+    ) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
         let listing = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
@@ -181,7 +187,8 @@ impl Kv {
     pub(crate) fn suffixes(&self, prefix: &[u8]) -> Result<Vec<Vec<u8>>, KvError> {
         contained(|| {
             let keys = self.db.scan_prefix(prefix).keys();
-            keys.map(|key| key.map(|key| key[prefix.len()..].to_vec())).collect()
+            keys.map(|key| key.map(|key| key[prefix.len()..].to_vec()))
+                .collect()
         })
     }
 
@@ -236,10 +243,8 @@ impl Kv {
             }
             renamed |= names;
         }
-        if renamed {
-            if let Some(parent) = self.directory.parent() {
-                files.sync_directory(parent)?;
-            }
+        if let Some(parent) = self.directory.parent().filter(|_| renamed) {
+            files.sync_directory(parent)?;
         }
         *synced = present;
         Ok(())

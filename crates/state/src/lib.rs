@@ -8,8 +8,10 @@ mod builder;
 mod checkpoint;
 mod directory;
 mod error;
+mod export;
 mod files;
 mod hash;
+mod import;
 mod index;
 mod journal;
 mod kv;
@@ -18,14 +20,21 @@ mod mirror;
 mod opening;
 mod options;
 mod pack;
+mod portable;
+mod runs;
 mod space;
 mod union;
+mod verify;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::error::{Problem, StateError};
+pub use self::export::Exported;
+pub use self::import::Imported;
 pub use self::journal::DiskJournal;
 pub use self::opening::Notice;
 pub use self::options::Options;
+pub use self::runs::RunSummary;
+pub use self::verify::{Compaction, Verification, compact, verify};

@@ -49,7 +49,7 @@ pub(crate) struct EntryLine {
     pub(crate) commit: u64,
     /// How many entries of its group follow. A group is there as a whole or not at all.
     pub(crate) more: u64,
-    /// The contents of its group, told by the first entry of it.
+    /// The contents of its group, told by the first entry of each run in it.
     pub(crate) needs: Vec<Digest>,
     pub(crate) body: Bytes,
 }
@@ -254,13 +254,22 @@ mod tests {
         ];
         let body = prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..50),
-            "[a-z\"\\\\ \n]{0,9}".prop_map(|text| serde_json::to_vec(&serde_json::json!({ "text": text })).unwrap()),
+            "[a-z\"\\\\ \n]{0,9}"
+                .prop_map(|text| serde_json::to_vec(&serde_json::json!({ "text": text })).unwrap()),
             Just(b" {}".to_vec()),
             Just(b"{\n}".to_vec()),
             Just(b"null".to_vec()),
         ];
-        (1_u64.., any::<u128>(), effect, any::<u64>(), any::<u64>(), body, any::<bool>()).prop_map(
-            |(sequence, run, effect, commit, more, body, needy)| EntryLine {
+        (
+            1_u64..,
+            any::<u128>(),
+            effect,
+            any::<u64>(),
+            any::<u64>(),
+            body,
+            any::<bool>(),
+        )
+            .prop_map(|(sequence, run, effect, commit, more, body, needy)| EntryLine {
                 sequence,
                 previous: Checksum::of(b"previous"),
                 run: RunId::from_bits(run),
@@ -269,8 +278,7 @@ mod tests {
                 more,
                 needs: if needy { vec![Digest::of(b"x")] } else { Vec::new() },
                 body: body.into(),
-            },
-        )
+            })
     }
 
     proptest! {

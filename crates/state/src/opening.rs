@@ -98,7 +98,11 @@ fn is_full(error: &StateError) -> bool {
     while let Some(error) = source {
         let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
         let of_the_store = error.downcast_ref::<KvError>().and_then(KvError::io);
-        if error.downcast_ref::<io::Error>().or(of_the_store).is_some_and(full) {
+        if error
+            .downcast_ref::<io::Error>()
+            .or(of_the_store)
+            .is_some_and(full)
+        {
             return true;
         }
         source = error.source();
@@ -143,22 +147,23 @@ fn rebuild(directory: &mut Directory, path: &Path, options: &Options) -> Result<
     let known = checkpoint.map_or(0, |checkpoint| checkpoint.sequence);
     quarantine(directory, path)?;
     let index = open_store(path, options)?.ok().map(Index::new);
-    build_from(directory, path, index.as_ref(), known, false, options)?;
+    let built = build_from(directory, path, index.as_ref(), known, false, options)?;
     drop(index);
+    directory.adopt(&built)?;
     directory
         .set_aside(path)
         .map_err(StateError::io("set aside the damaged", path))
 }
 
-/// Writes what both copies hold into a new journal, which counts from then on.
+/// Writes what both copies hold into a new journal; where it is.
 pub(crate) fn build_from(
-    directory: &mut Directory,
+    directory: &Directory,
     path: &Path,
     index: Option<&Index>,
     known: u64,
     strict: bool,
     options: &Options,
-) -> Result<u64, StateError> {
+) -> Result<PathBuf, StateError> {
     let root = directory.root().to_owned();
     let union = Union::of(&root, &path.join(MIRROR), index, known)?;
     let built = directory.building()?;
@@ -169,12 +174,11 @@ pub(crate) fn build_from(
         builder: None,
         strict,
     };
-    let last = union.walk(&mut visitor)?;
+    union.walk(&mut visitor)?;
     if let Some(builder) = visitor.builder {
         builder.finish()?;
     }
-    directory.adopt(&built)?;
-    Ok(last)
+    Ok(built)
 }
 
 fn quarantine(directory: &Directory, path: &Path) -> Result<Vec<Notice>, StateError> {
@@ -187,9 +191,10 @@ fn quarantine(directory: &Directory, path: &Path) -> Result<Vec<Notice>, StateEr
 /// The store; the inner error is damage, the outer one is not.
 fn open_store(path: &Path, options: &Options) -> Result<Result<Kv, KvError>, StateError> {
     match Kv::open(&path.join(STORE), options.cache) {
-        Err(error) if error.is_of_the_machine() => {
-            Err(StateError::store(format!("open the store in {}", path.display()), error))
-        }
+        Err(error) if error.is_of_the_machine() => Err(StateError::store(
+            format!("open the store in {}", path.display()),
+            error,
+        )),
         answer => Ok(answer),
     }
 }
@@ -293,7 +298,9 @@ fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verd
         answer => match answer.map_err(reading())? {
             Ok(header) => header,
             Err(LineError::Newer(version)) => return Err(newer(version)),
-            Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(format!("the mirror has no header: {why}"))),
+            Err(LineError::Damaged(why)) => {
+                return Ok(Verdict::Disagree(format!("the mirror has no header: {why}")));
+            }
         },
     };
     let start = End {
@@ -444,7 +451,13 @@ fn lag(
 }
 
 /// Gives the store what it lacks.
-fn finish(index: &Index, mirror: &Path, checkpoint: &Checkpoint, tail: &Tail, lag: u64) -> Result<(), StateError> {
+fn finish(
+    index: &Index,
+    mirror: &Path,
+    checkpoint: &Checkpoint,
+    tail: &Tail,
+    lag: u64,
+) -> Result<(), StateError> {
     let last = tail.entries.last().map_or(0, |entry| entry.end.sequence);
     let first = last - lag + 1;
     let mut items = Items::from(mirror, checkpoint.end).map_err(StateError::io("read", mirror))?;

@@ -33,7 +33,11 @@ pub(crate) fn lay_ballast(files: &dyn Files, root: &Path, size: u64, needed: u64
     if size == 0 || files.free(root)? < needed.saturating_add(size) {
         return Ok(());
     }
-    let file = files::private().create(true).truncate(false).write(true).open(&path)?;
+    let file = files::private()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)?;
     // Blocks, not the length: a sparse file would give nothing back.
     if file.metadata()?.blocks().saturating_mul(512) >= size {
         return Ok(());

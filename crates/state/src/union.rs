@@ -93,12 +93,16 @@ impl<'a> Union<'a> {
         }
         let (id, checksum) = match (in_mirror, in_store) {
             (Some(mirror), Some(store)) if mirror != store => {
-                visitor.problem(Problem::Forked { sequence: Sequence(0) })?;
+                visitor.problem(Problem::Forked {
+                    sequence: Sequence(0),
+                })?;
                 mirror
             }
             (Some(header), _) | (None, Some(header)) => header,
             (None, None) => {
-                visitor.problem(Problem::Missing { sequence: Sequence(0) })?;
+                visitor.problem(Problem::Missing {
+                    sequence: Sequence(0),
+                })?;
                 (String::new(), Checksum::of(b""))
             }
         };
@@ -191,8 +195,12 @@ impl<'a> Union<'a> {
                     sequence: Sequence(sequence),
                 })?;
             }
-            (Some(_), None) => visitor.problem(one_copy("store", &format!("record {sequence} is not there")))?,
-            (None, Some(_)) => visitor.problem(one_copy("mirror", &format!("record {sequence} is not there")))?,
+            (Some(_), None) => {
+                visitor.problem(one_copy("store", &format!("record {sequence} is not there")))?
+            }
+            (None, Some(_)) => {
+                visitor.problem(one_copy("mirror", &format!("record {sequence} is not there")))?
+            }
             _ => {}
         }
         Ok(mirror.or(store))
@@ -213,7 +221,10 @@ impl<'a> Union<'a> {
         let store = self.index.and_then(|index| index.content(digest).ok().flatten());
         for (copy, content) in [("mirror", &mirror), ("store", &store)] {
             if content.is_none() && (mirror.is_some() || store.is_some()) {
-                visitor.problem(one_copy(copy, &format!("the content {digest} is not there, or damaged")))?;
+                visitor.problem(one_copy(
+                    copy,
+                    &format!("the content {digest} is not there, or damaged"),
+                ))?;
             }
         }
         Ok(mirror.or(store))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use lagan_model::digest::Digest;
@@ -42,7 +42,12 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(opened: Opened, root: PathBuf, files: Arc<dyn Files>, options: &Options) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        opened: Opened,
+        root: PathBuf,
+        files: Arc<dyn Files>,
+        options: &Options,
+    ) -> std::io::Result<Self> {
         let (orders, received) = channel();
         let work = Work {
             root,
@@ -67,10 +72,8 @@ impl Writer {
     /// Appends a group; `reply` is called from the thread.
     pub(crate) fn append(&self, group: Group, reply: impl FnOnce(Answer) + Send + 'static) {
         let order = Order::Append(group, Box::new(reply));
-        if let Err(refused) = self.orders.send(order) {
-            if let Order::Append(_, reply) = refused.0 {
-                reply(Err(JournalError::Stopped));
-            }
+        if let Err(SendError(Order::Append(_, reply))) = self.orders.send(order) {
+            reply(Err(JournalError::Stopped));
         }
     }
 
@@ -220,10 +223,17 @@ impl Work {
                 return Err(refused(format!("{digest} is larger than {MAX_CONTENT} bytes")));
             }
             if digest.verifies(&bytes) != Some(true) {
-                return Err(refused(format!("what is to be kept as {digest} does not hash to it")));
+                return Err(refused(format!(
+                    "what is to be kept as {digest} does not hash to it"
+                )));
             }
             let known = write.contents.contains(&digest) || contents.contains_key(&digest);
-            if !known && !self.index.has_content(&digest).map_err(store("look up a content"))? {
+            if !known
+                && !self
+                    .index
+                    .has_content(&digest)
+                    .map_err(store("look up a content"))?
+            {
                 let packed = pack(&bytes);
                 lines.extend(line::content(&digest, &packed).map_err(store("write a content"))?);
                 lines.push(b'\n');
@@ -233,6 +243,7 @@ impl Work {
                 needs.push(digest);
             }
         }
+        let mut told = BTreeSet::new();
         for (offset, entry) in (0..).zip(group.entries) {
             if entry.body.len() > MAX_CONTENT {
                 return Err(refused(format!("a record is larger than {MAX_CONTENT} bytes")));
@@ -244,7 +255,12 @@ impl Work {
                 effect: entry.effect,
                 commit,
                 more: most - offset,
-                needs: std::mem::take(&mut needs),
+                // Each run's first entry tells what it needs, so that a run can be exported by itself.
+                needs: if told.insert(entry.run) {
+                    needs.clone()
+                } else {
+                    Vec::new()
+                },
                 body: entry.body,
             };
             match entry.effect {
@@ -254,7 +270,9 @@ impl Work {
                 }
                 Effect::Settles(other) => {
                     if !open.remove(&other.0) {
-                        return Err(refused(format!("record {other} is not open, and cannot be settled")));
+                        return Err(refused(format!(
+                            "record {other} is not open, and cannot be settled"
+                        )));
                     }
                 }
             }

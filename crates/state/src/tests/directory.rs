@@ -89,9 +89,23 @@ fn a_directory_of_a_newer_version_is_refused() {
     let (_room, root) = room();
     create(&root).close().unwrap();
     let head = root.join("lagan-state.json");
-    fs::write(&head, r#"{"format":"lagan.state","version":2,"generation":1,"new":[]}"#).unwrap();
+    fs::write(
+        &head,
+        r#"{"format":"lagan.state","version":2,"generation":1,"new":[]}"#,
+    )
+    .unwrap();
     let error = open(&root).unwrap_err();
-    assert!(matches!(error, StateError::Newer { found: 2, known: 1, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            StateError::Newer {
+                found: 2,
+                known: 1,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[test]
@@ -113,7 +127,11 @@ fn a_record_of_a_newer_version_is_refused_and_kept() {
 
 #[test]
 fn a_damaged_or_missing_head_is_restored_from_what_is_there() {
-    for damage in ["", "{\"format\"", "{\"sha256\":\"00\",\"format\":\"lagan.state\",\"version\":1,\"generation\":9}"] {
+    for damage in [
+        "",
+        "{\"format\"",
+        "{\"sha256\":\"00\",\"format\":\"lagan.state\",\"version\":1,\"generation\":9}",
+    ] {
         let (_room, root) = room();
         let journal = create(&root);
         wait(journal.append(intents(1, 1))).unwrap();
@@ -153,7 +171,10 @@ fn without_room_nothing_is_recorded_and_reading_goes_on() {
     let journal = DiskJournal::open(&root, &demanding).unwrap();
     for _ in 0..2 {
         let error = wait(journal.append(intents(2, 1))).unwrap_err();
-        assert!(matches!(error, JournalError::NoSpace { needed: u64::MAX, .. }), "{error}");
+        assert!(
+            matches!(error, JournalError::NoSpace { needed: u64::MAX, .. }),
+            "{error}"
+        );
     }
     assert!(wait(journal.entry(Sequence(1))).unwrap().is_some());
     assert!(wait(journal.entry(Sequence(2))).unwrap().is_none());

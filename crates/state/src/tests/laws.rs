@@ -17,11 +17,16 @@ fn a_step() -> impl Strategy<Value = Step> {
         1 => Just(Effect::None),
         3 => (0_u64..14).prop_map(|number| Effect::Settles(Sequence(number))),
     ];
-    let an_entry = (0_u64..4, effect, "[{}\"a\n\\\\]{0,6}").prop_map(|(number, effect, body)| entry(run(number), effect, &body));
+    let an_entry = (0_u64..4, effect, "[{}\"a\n\\\\]{0,6}")
+        .prop_map(|(number, effect, body)| entry(run(number), effect, &body));
     let a_content = (0_u64..6, 0_usize..9_000).prop_map(|(number, length)| {
         let (digest, bytes) = manifest(number, length);
         // One that does not hash to its digest.
-        if length % 97 == 0 { (digest, "other".into()) } else { (digest, bytes) }
+        if length % 97 == 0 {
+            (digest, "other".into())
+        } else {
+            (digest, bytes)
+        }
     });
     let group = (
         proptest::collection::vec(a_content, 0..3),
@@ -106,11 +111,16 @@ fn groups_of_many_threads_get_dense_numbers_and_stay_whole() {
                 let journal = &journal;
                 scope.spawn(move || {
                     let groups = (0..12).map(|n| intents(worker * 100 + n, 3));
-                    groups.map(|group| journal.append_blocking(group).unwrap().0).collect::<Vec<_>>()
+                    groups
+                        .map(|group| journal.append_blocking(group).unwrap().0)
+                        .collect::<Vec<_>>()
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
     });
     first.sort_unstable();
     assert_eq!(first, (0..96).map(|n| 3 * n + 1).collect::<Vec<_>>());

@@ -50,10 +50,10 @@ impl JournalStore for MemoryJournal {
             next.contents.insert(digest, bytes);
         }
         for entry in group.entries {
-            if let Effect::Settles(sequence) = entry.effect {
-                if !next.is_open(sequence.0) {
-                    return Err(refused());
-                }
+            if let Effect::Settles(sequence) = entry.effect
+                && !next.is_open(sequence.0)
+            {
+                return Err(refused());
             }
             next.entries.push(entry);
         }
@@ -64,7 +64,10 @@ impl JournalStore for MemoryJournal {
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
         let state = self.0.lock().unwrap();
         let place = usize::try_from(sequence.0).unwrap().wrapping_sub(1);
-        Ok(state.entries.get(place).map(|entry| (entry.run, entry.body.clone())))
+        Ok(state
+            .entries
+            .get(place)
+            .map(|entry| (entry.run, entry.body.clone())))
     }
 
     async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
@@ -74,7 +77,10 @@ impl JournalStore for MemoryJournal {
     async fn open_entries(&self) -> Result<Vec<Sequence>, JournalError> {
         let state = self.0.lock().unwrap();
         let numbers = 1..=state.entries.len() as u64;
-        Ok(numbers.filter(|number| state.is_open(*number)).map(Sequence).collect())
+        Ok(numbers
+            .filter(|number| state.is_open(*number))
+            .map(Sequence)
+            .collect())
     }
 
     async fn settled_by(&self, sequence: Sequence) -> Result<Option<Sequence>, JournalError> {

@@ -1,10 +1,13 @@
 //! The store against a model of it, against damage, power cuts, kills, full disks and other users.
 
-mod directory;
 mod damage;
+mod directory;
+mod kill;
 mod laws;
 mod memory;
+mod portable;
 mod power;
+mod whole;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -69,7 +72,8 @@ pub(super) fn run(number: u64) -> RunId {
 pub(super) fn manifest(number: u64, length: usize) -> (Digest, Bytes) {
     let mut text = format!("{{\"manifest\":{number}");
     while text.len() < length {
-        text.push_str(&format!(",\"{}\"", Digest::of(text.as_bytes())));
+        let digest = Digest::of(&[number.to_be_bytes(), text.len().to_be_bytes()].concat());
+        text.push_str(&format!(",\"{digest}\""));
     }
     let bytes = Bytes::from(text);
     (Digest::of(&bytes), bytes)
@@ -85,10 +89,16 @@ pub(super) fn entry(run: RunId, effect: Effect, body: &str) -> Entry {
 
 /// A group of `size` intents, each with a manifest.
 pub(super) fn intents(number: u64, size: u64) -> Group {
-    let contents = (0..size).map(|n| manifest(number * 1000 + n, 700)).collect::<Vec<_>>();
-    let entries = contents
-        .iter()
-        .map(|(digest, _)| entry(run(number / 3), Effect::Opens, &format!("{{\"intent\":\"{digest}\"}}")));
+    let contents = (0..size)
+        .map(|n| manifest(number * 1000 + n, 700))
+        .collect::<Vec<_>>();
+    let entries = contents.iter().map(|(digest, _)| {
+        entry(
+            run(number / 3),
+            Effect::Opens,
+            &format!("{{\"intent\":\"{digest}\"}}"),
+        )
+    });
     Group {
         entries: entries.collect(),
         contents,
@@ -118,7 +128,9 @@ pub(super) fn everything(store: &impl JournalStore, contents: &[Digest]) -> Ever
     Everything {
         entries,
         open: wait(store.open_entries()).unwrap(),
-        runs: runs.map(|run| (run, wait(store.entries_of(run)).unwrap())).collect(),
+        runs: runs
+            .map(|run| (run, wait(store.entries_of(run)).unwrap()))
+            .collect(),
         contents: contents.iter().filter_map(content).collect(),
     }
 }

@@ -1,0 +1,101 @@
+//! Checking a journal, and writing it anew.
+
+use std::fs;
+
+use lagan_model::journal::{Effect, Group, JournalStore, Sequence};
+
+use super::{create, digests, entry, everything, intents, options, room, run, wait};
+use crate::{DiskJournal, Notice, Problem, StateError, compact, verify};
+
+fn filled(root: &std::path::Path) -> Vec<Group> {
+    let journal = create(root);
+    let mut groups: Vec<Group> = (0..20).map(|number| intents(number, 1 + number % 4)).collect();
+    groups.push(Group {
+        contents: Vec::new(),
+        entries: vec![entry(run(7), Effect::Settles(Sequence(4)), "{}")],
+    });
+    for group in &groups {
+        wait(journal.append(group.clone())).unwrap();
+    }
+    journal.close().unwrap();
+    groups
+}
+
+#[test]
+fn a_sound_journal_is_found_sound() {
+    let (_room, root) = room();
+    let groups = filled(&root);
+    let verification = verify(&root, &options()).unwrap();
+    assert_eq!(verification.problems, []);
+    assert_eq!(verification.wrong, 0);
+    assert_eq!(verification.records, 51);
+    assert_eq!(verification.contents, digests(&groups).len() as u64);
+    assert_eq!(verification.notices, []);
+    assert!(matches!(
+        verify(&root.join("none"), &options()),
+        Err(StateError::Absent { .. })
+    ));
+}
+
+#[test]
+fn damage_long_before_the_last_checkpoint_is_found_and_repaired_at_the_next_opening() {
+    let (_room, root) = room();
+    let groups = filled(&root);
+    let contents = digests(&groups);
+    let before = everything(&create(&root), &contents);
+    let mirror = root.join("journal.1/mirror.jsonl");
+    let mut text = fs::read(&mirror).unwrap();
+    text[2_000] ^= 4;
+    fs::write(&mirror, &text).unwrap();
+    let verification = verify(&root, &options()).unwrap();
+    assert!(verification.wrong > 0);
+    assert!(matches!(
+        &verification.problems[0],
+        Problem::OneCopy { copy: "mirror", .. }
+    ));
+    let journal = create(&root);
+    assert!(matches!(journal.notices(), [Notice::Rebuilt { .. }]));
+    assert_eq!(everything(&journal, &contents), before);
+    drop(journal);
+    assert_eq!(verify(&root, &options()).unwrap().wrong, 0);
+}
+
+#[test]
+fn a_journal_that_is_written_anew_holds_the_same_and_is_smaller() {
+    let (_room, root) = room();
+    let groups = filled(&root);
+    let contents = digests(&groups);
+    let journal = create(&root);
+    // The store's file grows by what is replaced.
+    for number in 100..160 {
+        let first = wait(journal.append(intents(number, 1))).unwrap();
+        let settled = Group {
+            contents: Vec::new(),
+            entries: vec![entry(run(9), Effect::Settles(first), "{}")],
+        };
+        wait(journal.append(settled)).unwrap();
+    }
+    let before = everything(&journal, &contents);
+    drop(journal);
+    let compaction = compact(&root, &options()).unwrap();
+    assert_eq!(compaction.records, 171);
+    assert!(compaction.after < compaction.before, "{compaction:?}");
+    let journal = DiskJournal::open(&root, &options()).unwrap();
+    assert_eq!(journal.notices(), []);
+    assert_eq!(everything(&journal, &contents), before);
+    assert!(!root.join("journal.1").exists() && !root.join("aside").exists());
+    drop(journal);
+    assert_eq!(verify(&root, &options()).unwrap().wrong, 0);
+}
+
+#[test]
+fn a_damaged_journal_is_not_written_anew_over_what_it_was() {
+    let (_room, root) = room();
+    filled(&root);
+    let mirror = root.join("journal.1/mirror.jsonl");
+    let mut text = fs::read(&mirror).unwrap();
+    text[2_000] ^= 4;
+    fs::write(&mirror, &text).unwrap();
+    assert!(matches!(compact(&root, &options()), Err(StateError::Lost { .. })));
+    assert_eq!(fs::read(&mirror).unwrap(), text);
+}

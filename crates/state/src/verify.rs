@@ -1,0 +1,234 @@
+//! Checking a whole journal, and writing it anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use lagan_model::digest::Digest;
+use lagan_model::journal::{Effect, RunId, Sequence};
+
+use crate::builder::{MIRROR, STORE};
+use crate::directory;
+use crate::error::{Problem, StateError};
+use crate::hash::Checksum;
+use crate::index::Index;
+use crate::journal::DiskJournal;
+use crate::kv::{Kv, KvError};
+use crate::opening::{self, Notice};
+use crate::options::Options;
+use crate::space;
+use crate::union::{Found, Union, Visitor};
+
+/// How many problems are told one by one.
+const TOLD: usize = 100;
+
+/// What checking a journal found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// What opening it found, and did about it.
+    pub notices: Vec<Notice>,
+    /// How many records there are.
+    pub records: u64,
+    /// How many contents the records need.
+    pub contents: u64,
+    /// How much is wrong.
+    pub wrong: u64,
+    /// What is wrong; the first hundred.
+    pub problems: Vec<Problem>,
+}
+
+/// Checks every checksum, the chain, and that both copies hold the same, record for record and content for content.
+///
+/// It opens the journal first, which finishes or takes back what a crash left, and repairs what is found damaged
+/// there. What is found later makes the next opening compare everything, and repair it.
+///
+/// Memory grows by about 200 bytes a record, and by what the store keeps of what was read: a program that goes on
+/// afterwards better does this in a child process.
+///
+/// # Errors
+///
+/// When the journal cannot be opened.
+pub fn verify(root: &Path, options: &Options) -> Result<Verification, StateError> {
+    let journal = DiskJournal::open(root, options)?;
+    let notices = journal.notices().to_vec();
+    let (directory, path, index) = journal.quiesce()?;
+    let known = index.end()?.map_or(0, |end| end.sequence);
+    let mut checking = Checking::of(&index);
+    Union::of(directory.root(), &path.join(MIRROR), Some(&index), known)?.walk(&mut checking)?;
+    let verification = checking.finish(notices)?;
+    if verification.wrong > 0 {
+        directory::suspect(directory.root());
+    }
+    Ok(verification)
+}
+
+/// What writing a journal anew did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compaction {
+    /// How many records there are.
+    pub records: u64,
+    /// Bytes on disk before.
+    pub before: u64,
+    /// Bytes on disk now.
+    pub after: u64,
+}
+
+/// Writes the journal anew: the store's file never shrinks by itself. All records are kept.
+///
+/// The new one is checked whole before it takes the place of the old one, which is removed then.
+///
+/// # Errors
+///
+/// When the journal cannot be opened, is damaged in either copy, or there is no room for a second one; then the old
+/// one is as it was.
+pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError> {
+    let (mut directory, path, index) = DiskJournal::open(root, options)?.quiesce()?;
+    let before = size(&path);
+    space::guard(&**directory.files(), root, before.saturating_add(options.reserve))?;
+    let end = index.end()?;
+    let known = end.map_or(0, |end| end.sequence);
+    let built = opening::build_from(&directory, &path, Some(&index), known, true, options)?;
+
+    let new = Index::new(Kv::open(&built.join(STORE), options.cache)?);
+    let mut checking = Checking::of(&new);
+    Union::of(root, &built.join(MIRROR), Some(&new), known)?.walk(&mut checking)?;
+    let checked = checking.finish(Vec::new())?;
+    if let Some(problem) = checked.problems.into_iter().next() {
+        return Err(StateError::store(
+            "write the journal anew; the old one is as it was",
+            problem.to_string(),
+        ));
+    }
+    if new.end()? != end {
+        return Err(StateError::store(
+            "write the journal anew; the old one is as it was",
+            "the new one ends differently",
+        ));
+    }
+    drop((index, new));
+    let old = directory.adopt(&built)?;
+    if let Some(old) = old {
+        fs::remove_dir_all(&old).map_err(StateError::io("remove the old journal", &old))?;
+    }
+    let path = directory.journal().unwrap_or_default();
+    Ok(Compaction {
+        records: checked.records,
+        before,
+        after: size(&path),
+    })
+}
+
+/// Bytes that a directory takes.
+fn size(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let listing = fs::read_dir(path).into_iter().flatten().flatten();
+    let sizes = listing.map(|file| match file.metadata() {
+        Ok(metadata) if metadata.is_dir() => size(&file.path()),
+        Ok(metadata) => metadata.blocks().saturating_mul(512),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// Counts, and holds what the store derives from the records against them.
+struct Checking<'a> {
+    index: &'a Index,
+    records: u64,
+    contents: u64,
+    wrong: u64,
+    problems: Vec<Problem>,
+    open: BTreeSet<u64>,
+    runs: BTreeMap<RunId, u64>,
+}
+
+impl<'a> Checking<'a> {
+    fn of(index: &'a Index) -> Self {
+        Self {
+            index,
+            records: 0,
+            contents: 0,
+            wrong: 0,
+            problems: Vec::new(),
+            open: BTreeSet::new(),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    fn note(&mut self, problem: Problem) {
+        self.wrong += 1;
+        if self.problems.len() < TOLD {
+            self.problems.push(problem);
+        }
+    }
+
+    fn expect(&mut self, holds: Result<bool, KvError>, what: impl FnOnce() -> String) {
+        let what = match holds {
+            Ok(true) => return,
+            Ok(false) => what(),
+            Err(error) => error.to_string(),
+        };
+        self.note(Problem::OneCopy { copy: "store", what });
+    }
+
+    fn finish(mut self, notices: Vec<Notice>) -> Result<Verification, StateError> {
+        let open: Vec<u64> = self.open.iter().copied().collect();
+        let same = self.index.open_entries().map(|found| found == open);
+        self.expect(same, || "other records are open".to_owned());
+        let runs = std::mem::take(&mut self.runs);
+        let found = self.index.runs().map(|found| found.iter().eq(runs.keys()));
+        self.expect(found, || "it has other runs".to_owned());
+        for (run, count) in runs {
+            let same = self
+                .index
+                .entries_of(run)
+                .map(|found| found.len() as u64 == count);
+            self.expect(same, || format!("it has other records of the run {run}"));
+        }
+        Ok(Verification {
+            notices,
+            records: self.records,
+            contents: self.contents,
+            wrong: self.wrong,
+            problems: self.problems,
+        })
+    }
+}
+
+impl Visitor for Checking<'_> {
+    fn header(&mut self, _id: &str, _checksum: Checksum) -> Result<(), StateError> {
+        Ok(())
+    }
+
+    fn content(&mut self, _digest: &Digest, _packed: &[u8], _bytes: &Bytes) -> Result<(), StateError> {
+        self.contents += 1;
+        Ok(())
+    }
+
+    fn group(&mut self, group: &[Found]) -> Result<(), StateError> {
+        for (_, entry, _) in group {
+            self.records += 1;
+            *self.runs.entry(entry.run).or_default() += 1;
+            match entry.effect {
+                Effect::None => {}
+                Effect::Opens => {
+                    self.open.insert(entry.sequence);
+                }
+                Effect::Settles(Sequence(other)) => {
+                    self.open.remove(&other);
+                    let told = self
+                        .index
+                        .settled_by(other)
+                        .map(|found| found == Some(entry.sequence));
+                    self.expect(told, || format!("it does not know what settled record {other}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, problem: Problem) -> Result<(), StateError> {
+        self.note(problem);
+        Ok(())
+    }
+}
