@@ -115,13 +115,34 @@ impl StateError {
             Self::Lost { .. } => Some(
                 "nothing was changed; restore the state directory from a backup, or import an export into a new one",
             ),
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            Self::Io { .. } | Self::Store { .. } | Self::Journal(_) if self.is_full() => {
                 Some("free some space on the disk; nothing that was acknowledged is lost")
+            }
+            Self::Journal(JournalError::NoSpace { .. }) => {
+                Some("free some space on the disk, or write the journal anew with `lagan journal compact`")
             }
             Self::Import { .. } => Some("nothing was imported from this line on; importing again is safe"),
             Self::UnknownRun { .. } => Some("`lagan journal list` names the runs"),
             Self::Io { .. } | Self::Store { .. } | Self::Journal(_) => None,
         }
+    }
+
+    /// Whether the disk is full, however deep that is said.
+    pub(crate) fn is_full(&self) -> bool {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = source {
+            let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+            let of_the_store = error.downcast_ref::<KvError>().and_then(KvError::io);
+            if error
+                .downcast_ref::<io::Error>()
+                .or(of_the_store)
+                .is_some_and(full)
+            {
+                return true;
+            }
+            source = error.source();
+        }
+        false
     }
 
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

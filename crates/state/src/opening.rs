@@ -62,18 +62,18 @@ pub(crate) struct Opened {
     pub(crate) mirror: File,
     pub(crate) index: Arc<Index>,
     pub(crate) at: Position,
+    pub(crate) open: BTreeSet<u64>,
     pub(crate) notices: Vec<Notice>,
 }
 
 /// Where the journal ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Position {
     pub(crate) end: End,
     /// Where the last entry's line begins.
     pub(crate) line: u64,
     /// Bytes in the mirror.
     pub(crate) length: u64,
-    pub(crate) open: BTreeSet<u64>,
 }
 
 enum Verdict {
@@ -84,30 +84,13 @@ enum Verdict {
 /// Opens the journal of a directory, and creates it where there is none yet.
 pub(crate) fn open(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
     match attempt(directory, options) {
-        Err(error) if is_full(&error) && space::drop_ballast(directory.root()).unwrap_or(false) => {
+        Err(error) if error.is_full() && space::drop_ballast(directory.root()).unwrap_or(false) => {
             let mut opened = attempt(directory, options)?;
             opened.notices.insert(0, Notice::BallastDropped);
             Ok(opened)
         }
         answer => answer,
     }
-}
-
-fn is_full(error: &StateError) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = source {
-        let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
-        let of_the_store = error.downcast_ref::<KvError>().and_then(KvError::io);
-        if error
-            .downcast_ref::<io::Error>()
-            .or(of_the_store)
-            .is_some_and(full)
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
 }
 
 fn attempt(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
@@ -356,11 +339,10 @@ fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verd
         end: tail.entries.last().map_or(checkpoint.at(), |entry| entry.end),
         line: tail.entries.last().map_or(checkpoint.line, |entry| entry.line),
         length: tail.end,
-        open: open_after(&checkpoint, &tail.entries),
     };
+    let open = open_after(&checkpoint, &tail.entries);
     if !tail.entries.is_empty() || !has_checkpoint {
-        let open = at.open.iter().copied().collect();
-        Checkpoint::new(at.end, at.line, at.length, open)
+        Checkpoint::new(at.end, at.line, at.length, open.iter().copied().collect())
             .write(&**directory.files(), path)
             .map_err(StateError::io("write a checkpoint in", path))?;
     }
@@ -373,6 +355,7 @@ fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verd
         mirror,
         index: Arc::new(index),
         at,
+        open,
         notices,
     })))
 }

@@ -56,6 +56,7 @@ impl Writer {
             index: opened.index,
             files,
             at: opened.at,
+            open: opened.open,
             since_checkpoint: 0,
             options: options.clone(),
             stopped: false,
@@ -102,6 +103,7 @@ struct Work {
     index: Arc<Index>,
     files: Arc<dyn Files>,
     at: Position,
+    open: BTreeSet<u64>,
     since_checkpoint: u64,
     options: Options,
     stopped: bool,
@@ -112,8 +114,31 @@ struct Write {
     lines: Vec<u8>,
     changes: Changes,
     at: Position,
+    effects: Effects,
     contents: BTreeSet<Digest>,
     records: u64,
+}
+
+/// What a write does to the set of open entries.
+#[derive(Default)]
+struct Effects {
+    opened: BTreeSet<u64>,
+    settled: BTreeSet<u64>,
+}
+
+impl Effects {
+    fn has_opened(&self, number: u64) -> bool {
+        self.opened.contains(&number)
+    }
+
+    fn has_settled(&self, number: u64) -> bool {
+        self.settled.contains(&number)
+    }
+
+    fn append(&mut self, mut later: Self) {
+        self.opened.append(&mut later.opened);
+        self.settled.append(&mut later.settled);
+    }
 }
 
 type Waiting = (Group, Box<dyn FnOnce(Answer) + Send>);
@@ -154,7 +179,8 @@ impl Work {
         let mut write = Write {
             lines: Vec::new(),
             changes: Changes::default(),
-            at: self.at.clone(),
+            at: self.at,
+            effects: Effects::default(),
             contents: BTreeSet::new(),
             records: 0,
         };
@@ -211,7 +237,7 @@ impl Work {
         let Some(most) = (group.entries.len() as u64).checked_sub(1) else {
             return Err(refused("a group has no record".to_owned()));
         };
-        let mut open = write.at.open.clone();
+        let mut effects = Effects::default();
         let mut end = write.at.end;
         let mut lines = Vec::new();
         let mut line = 0;
@@ -266,14 +292,19 @@ impl Work {
             match entry.effect {
                 Effect::None => {}
                 Effect::Opens => {
-                    open.insert(entry.sequence);
+                    effects.opened.insert(entry.sequence);
                 }
-                Effect::Settles(other) => {
-                    if !open.remove(&other.0) {
+                Effect::Settles(Sequence(other)) => {
+                    let opened = self.open.contains(&other)
+                        || write.effects.has_opened(other)
+                        || effects.has_opened(other);
+                    let settled = write.effects.has_settled(other) || effects.has_settled(other);
+                    if !opened || settled {
                         return Err(refused(format!(
                             "record {other} is not open, and cannot be settled"
                         )));
                     }
+                    effects.settled.insert(other);
                 }
             }
             let (text, checksum) = line::entry(&entry).map_err(store("write a record"))?;
@@ -299,8 +330,8 @@ impl Work {
             end,
             line,
             length: write.at.length + lines.len() as u64,
-            open,
         };
+        write.effects.append(effects);
         write.lines.append(&mut lines);
         write.records += changes.len() as u64;
         Ok(first)
@@ -322,11 +353,15 @@ impl Work {
             .sync(&*self.files)
             .map_err(store("sync the journal's store"))?;
         self.at = write.at;
+        self.open.extend(write.effects.opened);
+        for number in &write.effects.settled {
+            self.open.remove(number);
+        }
         Ok(())
     }
 
     fn checkpoint(&mut self) -> Result<(), JournalError> {
-        let open = self.at.open.iter().copied().collect();
+        let open = self.open.iter().copied().collect();
         Checkpoint::new(self.at.end, self.at.line, self.at.length, open)
             .write(&*self.files, &self.path)
             .map_err(store(format!("write a checkpoint in {}", self.path.display())))?;

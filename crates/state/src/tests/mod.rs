@@ -27,7 +27,7 @@ use crate::{DiskJournal, Options};
 pub(super) fn options() -> Options {
     Options {
         reserve: 1 << 20,
-        ballast: 1 << 16,
+        ballast: 2 << 20,
         cache: 8 << 20,
         checkpoint_every: 7,
     }

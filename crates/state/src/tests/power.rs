@@ -311,3 +311,22 @@ fn after_an_operation_that_failed_nothing_is_tried_again() {
     }
     assert!(failures > 20, "{failures}");
 }
+
+#[test]
+fn when_the_disk_is_full_the_ballast_is_given_back_and_the_journal_opens() {
+    const ENOSPC: i32 = 28;
+    let (_room, root) = room();
+    let (acknowledged, given) = use_until_failure(&root, &Arc::new(Cut::default()));
+    let full = Arc::new(Cut::failing(0, Fault::Error(ENOSPC)));
+    let journal = DiskJournal::with(&root, &options(), false, full).unwrap();
+    assert_eq!(journal.notices(), [Notice::BallastDropped]);
+    drop(journal);
+    check(&root, acknowledged, given, "after a full disk");
+
+    // Without ballast it is an error that says what to do, and the next opening finds everything.
+    fs::remove_file(root.join("ballast")).unwrap();
+    let full = Arc::new(Cut::failing(0, Fault::Error(ENOSPC)));
+    let error = DiskJournal::with(&root, &options(), false, full).unwrap_err();
+    assert!(error.hint().unwrap().contains("free some space"), "{error:?}");
+    check(&root, acknowledged, given, "after a full disk without ballast");
+}
