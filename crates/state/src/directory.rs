@@ -122,7 +122,15 @@ impl Directory {
 
     /// An empty directory in which the next journal is built.
     pub(crate) fn building(&self) -> Result<PathBuf, StateError> {
-        let path = files::added(&self.of(self.generation.unwrap_or(0) + 1), BUILDING);
+        Self::empty(files::added(&self.of(self.generation.unwrap_or(0) + 1), BUILDING))
+    }
+
+    /// An empty directory for copies; whoever asks for it removes it, and the next opening if it is left.
+    pub(crate) fn scratch(&self) -> Result<PathBuf, StateError> {
+        Self::empty(self.root.join(format!("journal.copy.{BUILDING}")))
+    }
+
+    fn empty(path: PathBuf) -> Result<PathBuf, StateError> {
         if path.exists() {
             fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
         }

@@ -2,7 +2,7 @@
 //!
 //! The journal is kept twice. The *mirror* is a file of checksummed, chained lines, synced first; the *store* (sled)
 //! finds things by number, digest and run. Neither is trusted alone: opening compares them, and what is sound in
-//! either is kept. docs/adr/0010-the-journal-is-kept-twice.md says why.
+//! either is kept. docs/adr/0011-the-journal-is-kept-twice.md says why.
 
 mod builder;
 mod checkpoint;

@@ -129,13 +129,36 @@ fn rebuild(directory: &mut Directory, path: &Path, options: &Options) -> Result<
     let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
     let known = checkpoint.map_or(0, |checkpoint| checkpoint.sequence);
     quarantine(directory, path)?;
-    let index = open_store(path, options)?.ok().map(Index::new);
+    // The store writes when it is opened. It may hold the only sound copy of a record, and a power cut could take any
+    // part of what it writes: a copy of it is read.
+    let copy = directory.scratch()?;
+    copy_files(&path.join(STORE), &copy.join(STORE)).map_err(StateError::io("copy the store to", &copy))?;
+    let index = open_store(&copy, options)?.ok().map(Index::new);
     let built = build_from(directory, path, index.as_ref(), known, false, options)?;
     drop(index);
+    fs::remove_dir_all(&copy).map_err(StateError::io("remove", &copy))?;
     directory.adopt(&built)?;
     directory
         .set_aside(path)
         .map_err(StateError::io("set aside the damaged", path))
+}
+
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    files::create_directory(to)?;
+    let listing = match fs::read_dir(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listing => listing?,
+    };
+    for file in listing {
+        let file = file?;
+        let target = to.join(file.file_name());
+        if file.file_type()?.is_dir() {
+            copy_files(&file.path(), &target)?;
+        } else {
+            fs::copy(file.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what both copies hold into a new journal; where it is.
@@ -190,8 +213,8 @@ struct Tail {
     end: u64,
     /// Bytes in the file.
     length: u64,
-    /// Commits of sound entries behind something that is not.
-    behind_damage: BTreeSet<u64>,
+    /// Whether something sound stands behind something that is not.
+    damaged_within: bool,
 }
 
 struct TailEntry {
@@ -207,7 +230,7 @@ fn read_tail(mirror: &Path, from: &Checkpoint) -> io::Result<Result<Tail, LineEr
         entries: Vec::new(),
         end: from.end,
         length: from.end,
-        behind_damage: BTreeSet::new(),
+        damaged_within: false,
     };
     let mut group = Vec::new();
     let mut last = from.at();
@@ -239,9 +262,7 @@ fn read_tail(mirror: &Path, from: &Checkpoint) -> io::Result<Result<Tail, LineEr
             }
             other => {
                 damaged = true;
-                if let Ok((Line::Entry(entry), _)) = other {
-                    tail.behind_damage.insert(entry.commit);
-                }
+                tail.damaged_within |= matches!(other, Ok((Line::Entry(_), _)));
             }
         }
     }
@@ -302,6 +323,9 @@ fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verd
         Err(LineError::Newer(version)) => return Err(newer(version)),
         Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(why)),
     };
+    if tail.damaged_within {
+        return disagree("the mirror is damaged");
+    }
     let index = match open_store(path, options)? {
         Ok(kv) => Index::new(kv),
         Err(error) => return Ok(Verdict::Disagree(format!("the store does not open: {error}"))),
@@ -409,9 +433,6 @@ fn lag(
     let next = end.commit + 1;
     if missing.iter().any(|entry| entry.end.commit != next) {
         return disagree("the store has lost records");
-    }
-    if tail.behind_damage.iter().any(|commit| *commit != next) {
-        return disagree("the mirror is damaged");
     }
     if checkpoint.sequence > 0 && index.entry(checkpoint.sequence)?.is_none() {
         return disagree("the store has lost a record");

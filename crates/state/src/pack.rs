@@ -1,7 +1,7 @@
 //! Compression, one record at a time.
 //!
 //! Deflate from the Rust implementation that gzip over HTTP already brings along: manifests are mostly digests, on
-//! which zstd gains a few percent and costs a C library.
+//! which zstd gains nothing and costs a C library.
 
 use std::io::{self, Read, Write};
 

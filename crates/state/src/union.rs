@@ -236,7 +236,12 @@ impl<'a> Union<'a> {
         let end = self.index.and_then(|index| index.end().ok().flatten());
         let (end, mirror) = match (end, self.index, &self.mirror) {
             (Some(end), _, Some(mirror)) => ((end.sequence, end.commit), mirror),
-            (None, Some(index), Some(mirror)) if matches!(index.largest(), Ok(0)) => ((0, 0), mirror),
+            // A store that was begun and never heard of a write; not one that is gone.
+            (None, Some(index), Some(mirror))
+                if matches!((index.header(), index.largest()), (Ok(Some(_)), Ok(0))) =>
+            {
+                ((0, 0), mirror)
+            }
             _ => return Ok(false),
         };
         if sequence <= self.known || sequence <= end.0 {

@@ -32,7 +32,7 @@ fn filled(root: &Path) -> (Everything, Vec<Digest>) {
     (all, contents)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     use std::os::unix::fs::PermissionsExt;
     fs::create_dir(to).unwrap();
     fs::set_permissions(to, fs::Permissions::from_mode(0o700)).unwrap();
