@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::StateError;
 use crate::files::{self, Files};
-use crate::line::{self, VERSION};
+use crate::format::line::{self, VERSION};
 
 const HEAD: &str = "lagan-state.json";
 const LOCK: &str = "lock";

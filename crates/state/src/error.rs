@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use lagan_model::journal::{JournalError, RunId, Sequence};
 
-use crate::kv::KvError;
+use crate::copies::kv::KvError;
 
 /// A failure, as a fragment that completes "failed to ...".
 #[derive(Debug, thiserror::Error)]

@@ -9,11 +9,11 @@ use futures_channel::oneshot;
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
 
+use crate::copies::index::Index;
+use crate::copies::kv::KvError;
 use crate::directory::{self, Directory};
 use crate::error::StateError;
 use crate::files::{Disk, Files};
-use crate::index::Index;
-use crate::kv::KvError;
 use crate::opening::{self, Notice};
 use crate::options::Options;
 use crate::space;

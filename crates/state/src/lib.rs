@@ -4,26 +4,17 @@
 //! finds things by number, digest and run. Neither is trusted alone: opening compares them, and what is sound in
 //! either is kept. docs/adr/0011-the-journal-is-kept-twice.md says why.
 
-mod builder;
-mod checkpoint;
+mod copies;
 mod directory;
 mod error;
-mod export;
 mod files;
-mod hash;
-mod import;
-mod index;
+mod format;
 mod journal;
-mod kv;
-mod line;
-mod mirror;
 mod opening;
 mod options;
-mod pack;
 mod portable;
 mod runs;
 mod space;
-mod union;
 mod verify;
 mod writer;
 
@@ -31,10 +22,9 @@ mod writer;
 mod tests;
 
 pub use self::error::{Problem, StateError};
-pub use self::export::Exported;
-pub use self::import::Imported;
 pub use self::journal::DiskJournal;
 pub use self::opening::Notice;
 pub use self::options::Options;
+pub use self::portable::{Exported, Imported};
 pub use self::runs::RunSummary;
 pub use self::verify::{Compaction, Verification, compact, verify};

@@ -83,7 +83,7 @@ impl DiskJournal {
     }
 
     /// An entry that has to be there.
-    pub(crate) fn line(&self, sequence: u64) -> Result<crate::line::EntryLine, JournalError> {
+    pub(crate) fn line(&self, sequence: u64) -> Result<crate::format::line::EntryLine, JournalError> {
         let found = self.read(
             &format!("read journal record {sequence}"),
             self.index().entry(sequence),

@@ -8,17 +8,17 @@ use bytes::Bytes;
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, RunId, Sequence};
 
-use crate::builder::{MIRROR, STORE};
+use crate::copies::builder::{MIRROR, STORE};
+use crate::copies::index::Index;
+use crate::copies::kv::{Kv, KvError};
+use crate::copies::union::{Found, Union, Visitor};
 use crate::directory;
 use crate::error::{Problem, StateError};
-use crate::hash::Checksum;
-use crate::index::Index;
+use crate::format::hash::Checksum;
 use crate::journal::DiskJournal;
-use crate::kv::{Kv, KvError};
 use crate::opening::{self, Notice};
 use crate::options::Options;
 use crate::space;
-use crate::union::{Found, Union, Visitor};
 
 /// How many problems are told one by one.
 const TOLD: usize = 100;

@@ -13,15 +13,15 @@ use std::thread::{self, JoinHandle};
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, Sequence};
 
-use crate::builder::MIRROR;
-use crate::checkpoint::Checkpoint;
+use crate::copies::builder::MIRROR;
+use crate::copies::checkpoint::Checkpoint;
 
+use crate::copies::index::{Changes, End, Index};
 use crate::files::Files;
-use crate::index::{Changes, End, Index};
-use crate::line::{self, EntryLine, MAX_CONTENT};
+use crate::format::line::{self, EntryLine, MAX_CONTENT};
+use crate::format::pack::pack;
 use crate::opening::{Opened, Position};
 use crate::options::Options;
-use crate::pack::pack;
 use crate::space;
 
 /// How many records a write holds at most, unless one group has more.

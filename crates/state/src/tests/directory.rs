@@ -113,7 +113,7 @@ fn a_record_of_a_newer_version_is_refused_and_kept() {
     let (_room, root) = room();
     create(&root).close().unwrap();
     let mirror = root.join("journal.1/mirror.jsonl");
-    let (line, _) = crate::line::seal(&serde_json::json!({ "v": 2, "seq": 1 })).unwrap();
+    let (line, _) = crate::format::line::seal(&serde_json::json!({ "v": 2, "seq": 1 })).unwrap();
     let mut content = fs::read(&mirror).unwrap();
     content.extend_from_slice(&line);
     content.push(b'\n');

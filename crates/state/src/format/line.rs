@@ -12,7 +12,7 @@ use lagan_model::journal::{Effect, RunId, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::hash::{Checksum, DIGITS};
+use crate::format::hash::{Checksum, DIGITS};
 
 /// The version of the format that this program writes, and the newest that it reads.
 pub(crate) const VERSION: u32 = 1;

@@ -1,6 +1,9 @@
 //! Records without the numbers of one journal: what they refer to is told by run and place within the run, which are
 //! the same everywhere.
 
+mod export;
+mod import;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 
@@ -9,9 +12,11 @@ use lagan_model::journal::{Effect, JournalError, Record, RunId, Sequence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::export::Exported;
+pub use self::import::Imported;
 use crate::error::StateError;
+use crate::format::line::EntryLine;
 use crate::journal::DiskJournal;
-use crate::line::EntryLine;
 
 /// A record of a run, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -17,10 +17,10 @@ use lagan_model::journal::{Effect, JournalError, Record, RunId, Sequence};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::{Places, PortableRecord, reference};
 use crate::error::StateError;
-use crate::hash::Checksum;
+use crate::format::hash::Checksum;
 use crate::journal::DiskJournal;
-use crate::portable::{Places, PortableRecord, reference};
 
 pub(crate) const VERSION: u32 = 1;
 

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::copies::index::End;
 use crate::files::{self, Files};
-use crate::hash::Checksum;
-use crate::index::End;
-use crate::line::{self, VERSION};
+use crate::format::hash::Checksum;
+use crate::format::line::{self, VERSION};
 
 pub(crate) const NAME: &str = "checkpoint.json";
 

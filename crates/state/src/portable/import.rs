@@ -10,12 +10,12 @@ use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Entry, Group, RunId, Sequence};
 use sha2::{Digest as _, Sha256};
 
+use super::export::{ExportLine, VERSION};
+use super::{Place, Places, PortableRecord, Refusal, with_numbers};
 use crate::error::StateError;
-use crate::export::{ExportLine, VERSION};
-use crate::hash::Checksum;
+use crate::format::hash::Checksum;
+use crate::format::line::MAX_LINE;
 use crate::journal::DiskJournal;
-use crate::line::MAX_LINE;
-use crate::portable::{Place, Places, PortableRecord, Refusal, with_numbers};
 
 /// How many records become durable together, at least, until the last ones.
 const MANY: usize = 256;

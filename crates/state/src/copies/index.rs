@@ -16,10 +16,10 @@ use bytes::Bytes;
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, RunId};
 
-use crate::hash::Checksum;
-use crate::kv::{Batch, Kv, KvError};
-use crate::line::{self, EntryLine, Line, MAX_CONTENT, MAX_LINE};
-use crate::pack::{pack, unpack};
+use crate::copies::kv::{Batch, Kv, KvError};
+use crate::format::hash::Checksum;
+use crate::format::line::{self, EntryLine, Line, MAX_CONTENT, MAX_LINE};
+use crate::format::pack::{pack, unpack};
 
 const HEADER: &[u8] = b"h";
 const LAST: &[u8] = b"m";

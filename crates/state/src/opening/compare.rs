@@ -1,209 +1,27 @@
-//! Opening a journal: the two copies are compared from the last checkpoint on, what a crash left unfinished is
-//! finished or taken back, and where the copies disagree in any other way both are set aside and built anew from
-//! what they hold together.
+//! Comparing the copies from the last checkpoint on, and settling what a crash left of the last write.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use lagan_model::digest::Digest;
 use lagan_model::journal::Effect;
 
-use crate::builder::{Builder, MIRROR, STORE};
-use crate::checkpoint::Checkpoint;
+use super::{Notice, Opened, Position, Verdict, open_store, quarantine};
+use crate::copies::builder::MIRROR;
+use crate::copies::checkpoint::Checkpoint;
+use crate::copies::index::{Changes, End, Index};
+use crate::copies::kv::KvError;
+use crate::copies::mirror::{self, Items};
 use crate::directory::Directory;
 use crate::error::StateError;
 use crate::files;
-use crate::hash::Checksum;
-use crate::index::{Changes, End, Index};
-use crate::kv::{Kv, KvError};
-use crate::line::{Line, LineError, VERSION};
-use crate::mirror::{self, Items};
+use crate::format::hash::Checksum;
+use crate::format::line::{Line, LineError, VERSION};
 use crate::options::Options;
-use crate::space;
-use crate::union::{Rebuilding, Union};
-
-/// What opening a state directory found, and did about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
-    /// The last write was cut off before anybody was told that it is durable, and was taken back.
-    TakenBack {
-        /// How many bytes of the mirror. They are in `aside`.
-        bytes: u64,
-    },
-    /// The last write was in one copy, and is in both now.
-    Finished {
-        /// How many records.
-        records: u64,
-    },
-    /// A half-written snapshot of the store was set aside.
-    SetAside {
-        /// The file.
-        name: String,
-    },
-    /// The copies disagreed; the journal was built anew from both, and all records are kept.
-    Rebuilt {
-        /// What was wrong.
-        why: String,
-        /// Where the damaged copies are now.
-        aside: PathBuf,
-    },
-    /// The disk is full: the ballast was given back, so that the journal can be read.
-    BallastDropped,
-}
-
-/// A journal that is ready.
-pub(crate) struct Opened {
-    pub(crate) path: PathBuf,
-    pub(crate) mirror: File,
-    pub(crate) index: Arc<Index>,
-    pub(crate) at: Position,
-    pub(crate) open: BTreeSet<u64>,
-    pub(crate) notices: Vec<Notice>,
-}
-
-/// Where the journal ends.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Position {
-    pub(crate) end: End,
-    /// Where the last entry's line begins.
-    pub(crate) line: u64,
-    /// Bytes in the mirror.
-    pub(crate) length: u64,
-}
-
-enum Verdict {
-    Agree(Box<Opened>),
-    Disagree(String),
-}
-
-/// Opens the journal of a directory, and creates it where there is none yet.
-pub(crate) fn open(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
-    match attempt(directory, options) {
-        Err(error) if error.is_full() && space::drop_ballast(directory.root()).unwrap_or(false) => {
-            let mut opened = attempt(directory, options)?;
-            opened.notices.insert(0, Notice::BallastDropped);
-            Ok(opened)
-        }
-        answer => answer,
-    }
-}
-
-fn attempt(directory: &mut Directory, options: &Options) -> Result<Opened, StateError> {
-    if directory.journal().is_none() {
-        let built = directory.building()?;
-        let builder = Builder::begin(directory.files().clone(), &built, &new_id(), options.cache)?;
-        builder.finish()?;
-        directory.adopt(&built)?;
-    }
-    let path = directory.journal().unwrap_or_default();
-    let why = match compare(directory, &path, options)? {
-        Verdict::Agree(opened) => return Ok(*opened),
-        Verdict::Disagree(why) => why,
-    };
-    let aside = rebuild(directory, &path, options)?;
-    directory.clear_suspicion()?;
-    let path = directory.journal().unwrap_or_default();
-    match compare(directory, &path, options)? {
-        Verdict::Agree(mut opened) => {
-            opened.notices.insert(0, Notice::Rebuilt { why, aside });
-            Ok(*opened)
-        }
-        Verdict::Disagree(again) => Err(StateError::store("rebuild the journal", again)),
-    }
-}
-
-/// Names a journal, so that lines of one never pass for lines of another.
-fn new_id() -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let seed = format!("{now:?} {}", std::process::id());
-    Checksum::of(seed.as_bytes()).to_string()[..32].to_owned()
-}
-
-/// Builds the journal anew from both copies; where these are then.
-fn rebuild(directory: &mut Directory, path: &Path, options: &Options) -> Result<PathBuf, StateError> {
-    let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
-    let known = checkpoint.map_or(0, |checkpoint| checkpoint.sequence);
-    quarantine(directory, path)?;
-    // The store writes when it is opened. It may hold the only sound copy of a record, and a power cut could take any
-    // part of what it writes: a copy of it is read.
-    let copy = directory.scratch()?;
-    copy_files(&path.join(STORE), &copy.join(STORE)).map_err(StateError::io("copy the store to", &copy))?;
-    let index = open_store(&copy, options)?.ok().map(Index::new);
-    let built = build_from(directory, path, index.as_ref(), known, false, options)?;
-    drop(index);
-    fs::remove_dir_all(&copy).map_err(StateError::io("remove", &copy))?;
-    directory.adopt(&built)?;
-    directory
-        .set_aside(path)
-        .map_err(StateError::io("set aside the damaged", path))
-}
-
-fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
-    files::create_directory(to)?;
-    let listing = match fs::read_dir(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listing => listing?,
-    };
-    for file in listing {
-        let file = file?;
-        let target = to.join(file.file_name());
-        if file.file_type()?.is_dir() {
-            copy_files(&file.path(), &target)?;
-        } else {
-            fs::copy(file.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes what both copies hold into a new journal; where it is.
-pub(crate) fn build_from(
-    directory: &Directory,
-    path: &Path,
-    index: Option<&Index>,
-    known: u64,
-    strict: bool,
-    options: &Options,
-) -> Result<PathBuf, StateError> {
-    let root = directory.root().to_owned();
-    let union = Union::of(&root, &path.join(MIRROR), index, known)?;
-    let built = directory.building()?;
-    let files = directory.files().clone();
-    let mut visitor = Rebuilding {
-        root: &root,
-        begin: |id: &str| Builder::begin(files.clone(), &built, id, options.cache),
-        builder: None,
-        strict,
-    };
-    union.walk(&mut visitor)?;
-    if let Some(builder) = visitor.builder {
-        builder.finish()?;
-    }
-    Ok(built)
-}
-
-fn quarantine(directory: &Directory, path: &Path) -> Result<Vec<Notice>, StateError> {
-    let store = path.join(STORE);
-    let names = Kv::quarantine(&store, |file| directory.set_aside(file).map(drop))
-        .map_err(StateError::io("set aside half-written snapshots in", &store))?;
-    Ok(names.into_iter().map(|name| Notice::SetAside { name }).collect())
-}
-
-/// The store; the inner error is damage, the outer one is not.
-fn open_store(path: &Path, options: &Options) -> Result<Result<Kv, KvError>, StateError> {
-    match Kv::open(&path.join(STORE), options.cache) {
-        Err(error) if error.is_of_the_machine() => Err(StateError::store(
-            format!("open the store in {}", path.display()),
-            error,
-        )),
-        answer => Ok(answer),
-    }
-}
 
 /// The mirror from the checkpoint on.
 struct Tail {
@@ -283,7 +101,7 @@ fn stands(mirror: &Path, checkpoint: &Checkpoint) -> io::Result<bool> {
         })
 }
 
-fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verdict, StateError> {
+pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verdict, StateError> {
     let disagree = |why: &str| Ok(Verdict::Disagree(why.to_owned()));
     let mut notices = quarantine(directory, path)?;
     if directory.is_suspect() {

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use lagan_model::digest::Digest;
 use lagan_model::journal::Sequence;
 
+use crate::copies::index::{Index, unpacked};
+use crate::copies::mirror::{Catalog, CatalogError};
 use crate::error::{Problem, StateError};
-use crate::hash::Checksum;
-use crate::index::{Index, unpacked};
-use crate::line::{EntryLine, VERSION};
-use crate::mirror::{Catalog, CatalogError};
+use crate::format::hash::Checksum;
+use crate::format::line::{EntryLine, VERSION};
 
 /// An entry with its line.
 pub(crate) type Found = (Vec<u8>, EntryLine, Checksum);
@@ -258,52 +258,5 @@ fn one_copy(copy: &'static str, what: &str) -> Problem {
     Problem::OneCopy {
         copy,
         what: what.to_owned(),
-    }
-}
-
-/// Builds a journal anew; damage in one copy is what it is for, anything else is refused.
-pub(crate) struct Rebuilding<'a, B> {
-    pub(crate) root: &'a Path,
-    /// Begins the journal of a name.
-    pub(crate) begin: B,
-    pub(crate) builder: Option<crate::builder::Builder>,
-    /// Whether damage in one copy is an error, too.
-    pub(crate) strict: bool,
-}
-
-impl<B: Fn(&str) -> Result<crate::builder::Builder, StateError>> Rebuilding<'_, B> {
-    fn builder(&mut self) -> Result<&mut crate::builder::Builder, StateError> {
-        self.builder
-            .as_mut()
-            .ok_or_else(|| StateError::store("rebuild the journal", "it was not begun"))
-    }
-}
-
-impl<B: Fn(&str) -> Result<crate::builder::Builder, StateError>> Visitor for Rebuilding<'_, B> {
-    fn header(&mut self, id: &str, _checksum: Checksum) -> Result<(), StateError> {
-        self.builder = Some((self.begin)(id)?);
-        Ok(())
-    }
-
-    fn content(&mut self, digest: &Digest, packed: &[u8], _bytes: &Bytes) -> Result<(), StateError> {
-        self.builder()?.content(digest, packed)
-    }
-
-    fn group(&mut self, group: &[Found]) -> Result<(), StateError> {
-        let builder = self.builder()?;
-        for (text, entry, checksum) in group {
-            builder.entry(text, entry, *checksum)?;
-        }
-        Ok(())
-    }
-
-    fn problem(&mut self, problem: Problem) -> Result<(), StateError> {
-        if matches!(problem, Problem::OneCopy { .. }) && !self.strict {
-            return Ok(());
-        }
-        Err(StateError::Lost {
-            path: self.root.into(),
-            problem,
-        })
     }
 }

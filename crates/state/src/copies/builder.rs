@@ -8,13 +8,13 @@ use std::sync::Arc;
 use lagan_model::digest::Digest;
 use lagan_model::journal::Effect;
 
-use crate::checkpoint::Checkpoint;
+use crate::copies::checkpoint::Checkpoint;
+use crate::copies::index::{Changes, End, Index};
+use crate::copies::kv::Kv;
 use crate::error::StateError;
 use crate::files::{self, Files};
-use crate::hash::Checksum;
-use crate::index::{Changes, End, Index};
-use crate::kv::Kv;
-use crate::line::{self, EntryLine};
+use crate::format::hash::Checksum;
+use crate::format::line::{self, EntryLine};
 
 pub(crate) const MIRROR: &str = "mirror.jsonl";
 pub(crate) const STORE: &str = "store";

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use lagan_model::digest::Digest;
 
-use crate::hash::Checksum;
-use crate::line::{self, EntryLine, Line, LineError, MAX_LINE};
+use crate::format::hash::Checksum;
+use crate::format::line::{self, EntryLine, Line, LineError, MAX_LINE};
 
 /// Something between two line breaks.
 pub(crate) struct Item {

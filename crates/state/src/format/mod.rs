@@ -1,0 +1,5 @@
+//! What is written: lines with checksums, and compressed contents.
+
+pub(crate) mod hash;
+pub(crate) mod line;
+pub(crate) mod pack;
