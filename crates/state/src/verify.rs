@@ -68,9 +68,9 @@ pub fn verify(root: &Path, options: &Options) -> Result<Verification, StateError
 pub struct Compaction {
     /// How many records there are.
     pub records: u64,
-    /// Bytes on disk before.
+    /// Bytes in its files before.
     pub before: u64,
-    /// Bytes on disk now.
+    /// Bytes in its files now.
     pub after: u64,
 }
 
@@ -119,13 +119,12 @@ pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError>
     })
 }
 
-/// Bytes that a directory takes.
+/// Bytes in the files of a directory.
 fn size(path: &Path) -> u64 {
-    use std::os::unix::fs::MetadataExt;
     let listing = fs::read_dir(path).into_iter().flatten().flatten();
     let sizes = listing.map(|file| match file.metadata() {
         Ok(metadata) if metadata.is_dir() => size(&file.path()),
-        Ok(metadata) => metadata.blocks().saturating_mul(512),
+        Ok(metadata) => metadata.len(),
         Err(_) => 0,
     });
     sizes.sum()

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalStore, Sequence};
 
-use super::{Everything, create, digests, entry, everything, intents, options, room, run, wait};
-use crate::{DiskJournal, Notice, Problem, StateError};
+use super::{Everything, create, digests, entry, everything, intents, open, room, run, wait};
+use crate::{Notice, Problem, StateError};
 
 /// A journal with something of everything; what it holds, and the contents in it.
 fn filled(root: &Path) -> (Everything, Vec<Digest>) {
@@ -167,12 +167,12 @@ fn a_copy_that_is_missing_is_made_anew_from_the_other() {
 
 /// Opens a damaged directory; all is there, at once and in a journal that is used and opened again.
 fn check(root: &Path, expected: &Everything, contents: &[Digest], place: &str, rebuilt: &mut i32) {
-    let mut journal = DiskJournal::open(root, &options()).unwrap_or_else(|e| panic!("{place}: {e:?}"));
+    let mut journal = open(root).unwrap_or_else(|e| panic!("{place}: {e:?}"));
     // Old damage in the store is met by reading; then the next opening has to repair it.
     let readable = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| everything(&journal, contents)));
     if readable.is_err() {
         drop(journal);
-        journal = DiskJournal::open(root, &options()).unwrap_or_else(|e| panic!("{place}, again: {e:?}"));
+        journal = open(root).unwrap_or_else(|e| panic!("{place}, again: {e:?}"));
         assert!(
             journal
                 .notices()
@@ -194,7 +194,7 @@ fn check(root: &Path, expected: &Everything, contents: &[Digest], place: &str, r
     let sequence = wait(journal.append(intents(90, 2))).unwrap();
     assert_eq!(sequence.0, expected.entries.len() as u64 + 1, "{place}");
     journal.close().unwrap();
-    let journal = DiskJournal::open(root, &options()).unwrap();
+    let journal = open(root).unwrap();
     assert_eq!(journal.notices(), &[], "{place}");
     assert_eq!(
         wait(journal.open_entries()).unwrap().len(),
@@ -215,7 +215,7 @@ fn write_lines(root: &Path, lines: &[Vec<u8>]) {
 }
 
 fn lost(root: &Path) -> Problem {
-    match DiskJournal::open(root, &options()) {
+    match open(root) {
         Err(StateError::Lost { problem, .. }) => problem,
         other => panic!("{other:?}"),
     }
@@ -293,7 +293,7 @@ fn a_half_written_snapshot_is_set_aside() {
     let (expected, contents) = filled(&root);
     let name = "snap.00000000000000FF.generating";
     fs::write(root.join("journal.1/store").join(name), "half").unwrap();
-    let journal = DiskJournal::open(&root, &options()).unwrap();
+    let journal = open(&root).unwrap();
     assert_eq!(
         journal.notices(),
         &[Notice::SetAside {

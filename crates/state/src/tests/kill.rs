@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use lagan_model::journal::{Effect, Group, JournalStore, Sequence};
 
-use super::{create, entry, manifest, options, room, run, wait};
+use super::{create, entry, manifest, open, room, run, wait};
 use crate::{DiskJournal, Notice};
 
 const DIRECTORY: &str = "LAGAN_STATE_TEST_DIRECTORY";
@@ -160,7 +160,7 @@ fn a_file_that_cannot_grow_is_an_error_and_costs_no_record() {
             assert!(ended.starts_with("failed "), "{blocks}: {ended}");
             assert!(durable > 0, "{blocks}");
         }
-        let journal = DiskJournal::open(&root, &options()).unwrap();
+        let journal = open(&root).unwrap();
         let last = check(&journal);
         assert!(last >= durable, "{blocks}: {last} of {durable} are there");
         wait(journal.append(group(last + 1))).unwrap();

@@ -9,7 +9,9 @@ mod portable;
 mod power;
 mod whole;
 
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +23,8 @@ use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Entry, Group, JournalStore, RunId, Sequence};
 use tempfile::TempDir;
 
-use crate::{DiskJournal, Options};
+use crate::files::{Disk, Files};
+use crate::{DiskJournal, Options, StateError};
 
 /// Small enough for a test, and with a checkpoint every few records.
 pub(super) fn options() -> Options {
@@ -40,8 +43,34 @@ pub(super) fn room() -> (TempDir, PathBuf) {
     (room, root)
 }
 
+/// A disk that is never waited for: what is tested over it does not depend on power.
+#[derive(Debug)]
+struct Unsynced;
+
+impl Files for Unsynced {
+    fn append(&self, file: &File, bytes: &[u8]) -> io::Result<()> {
+        Disk.append(file, bytes)
+    }
+
+    fn sync(&self, _file: &File, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_directory(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        Disk.free(path)
+    }
+}
+
 pub(super) fn create(root: &Path) -> DiskJournal {
-    DiskJournal::create(root, &options()).unwrap()
+    DiskJournal::with(root, &options(), true, Arc::new(Unsynced)).unwrap()
+}
+
+pub(super) fn open(root: &Path) -> Result<DiskJournal, StateError> {
+    DiskJournal::with(root, &options(), false, Arc::new(Unsynced))
 }
 
 struct Unpark(Thread);

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
 
-use super::{digests, entry, intents, options, room, run, wait};
+use super::{Unsynced, digests, entry, intents, options, room, run, wait};
 use crate::files::Files;
 use crate::{DiskJournal, Notice};
 
@@ -206,7 +206,8 @@ fn use_until_failure(root: &Path, disk: &Arc<Cut>) -> (usize, usize) {
 
 /// What was acknowledged is there, byte for byte; of the rest at most what was given, in order.
 fn check(root: &Path, acknowledged: usize, given: usize, place: &str) -> Vec<Notice> {
-    let journal = DiskJournal::create(root, &options()).unwrap_or_else(|error| panic!("{place}: {error:?}"));
+    let journal = DiskJournal::with(root, &options(), true, Arc::new(Unsynced))
+        .unwrap_or_else(|error| panic!("{place}: {error:?}"));
     let all = groups();
     let mut number = 0;
     let mut there = 0;

@@ -4,8 +4,8 @@ use std::fs;
 
 use lagan_model::journal::{Effect, Group, JournalStore, Sequence};
 
-use super::{create, digests, entry, everything, intents, options, room, run, wait};
-use crate::{DiskJournal, Notice, Problem, StateError, compact, verify};
+use super::{create, digests, entry, everything, intents, open, options, room, run, wait};
+use crate::{Notice, Problem, StateError, compact, verify};
 
 fn filled(root: &std::path::Path) -> Vec<Group> {
     let journal = create(root);
@@ -19,6 +19,14 @@ fn filled(root: &std::path::Path) -> Vec<Group> {
     }
     journal.close().unwrap();
     groups
+}
+
+/// The lines of a mirror; contents may stand in another order within their group.
+fn lines(mirror: &std::path::Path) -> Vec<String> {
+    let text = fs::read_to_string(mirror).unwrap();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
 }
 
 #[test]
@@ -61,7 +69,7 @@ fn damage_long_before_the_last_checkpoint_is_found_and_repaired_at_the_next_open
 }
 
 #[test]
-fn a_journal_that_is_written_anew_holds_the_same_and_is_smaller() {
+fn a_journal_that_is_written_anew_holds_the_same() {
     let (_room, root) = room();
     let groups = filled(&root);
     let contents = digests(&groups);
@@ -77,10 +85,12 @@ fn a_journal_that_is_written_anew_holds_the_same_and_is_smaller() {
     }
     let before = everything(&journal, &contents);
     drop(journal);
+    let written = lines(&root.join("journal.1/mirror.jsonl"));
     let compaction = compact(&root, &options()).unwrap();
     assert_eq!(compaction.records, 171);
-    assert!(compaction.after < compaction.before, "{compaction:?}");
-    let journal = DiskJournal::open(&root, &options()).unwrap();
+    assert!(compaction.before > 0 && compaction.after > 0, "{compaction:?}");
+    assert_eq!(lines(&root.join("journal.2/mirror.jsonl")), written);
+    let journal = open(&root).unwrap();
     assert_eq!(journal.notices(), []);
     assert_eq!(everything(&journal, &contents), before);
     assert!(!root.join("journal.1").exists() && !root.join("aside").exists());
