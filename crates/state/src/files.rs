@@ -73,6 +73,16 @@ pub(crate) fn create_durably(files: &dyn Files, path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether an error says that what is stored cannot be read any more, so that only the other copy helps.
+pub(crate) fn is_unreadable(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    const EBADMSG: i32 = 74;
+    const EUCLEAN: i32 = 117;
+    error
+        .raw_os_error()
+        .is_some_and(|number| [EIO, EBADMSG, EUCLEAN].contains(&number))
+}
+
 /// Replaces a file so that either the old or the new content is there, whatever happens.
 pub(crate) fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));

@@ -10,6 +10,7 @@ use lagan_model::journal::Sequence;
 use crate::copies::index::{Index, unpacked};
 use crate::copies::mirror::{Catalog, CatalogError};
 use crate::error::{Problem, StateError};
+use crate::files;
 use crate::format::hash::Checksum;
 use crate::format::line::{EntryLine, VERSION};
 
@@ -50,7 +51,11 @@ impl<'a> Union<'a> {
     ) -> Result<Self, StateError> {
         let catalog = match Catalog::of(mirror) {
             Ok(catalog) => Some(catalog),
-            Err(CatalogError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(CatalogError::Io(error))
+                if error.kind() == std::io::ErrorKind::NotFound || files::is_unreadable(&error) =>
+            {
+                None
+            }
             Err(CatalogError::Io(error)) => return Err(StateError::io("read", mirror)(error)),
             Err(CatalogError::Newer(found)) => {
                 return Err(StateError::Newer {

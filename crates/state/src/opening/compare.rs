@@ -23,6 +23,8 @@ use crate::format::hash::Checksum;
 use crate::format::line::{Line, LineError, VERSION};
 use crate::options::Options;
 
+const UNREADABLE: &str = "the disk cannot read the mirror any more";
+
 /// The mirror from the checkpoint on.
 struct Tail {
     /// Entries of whole groups, each following the one before it.
@@ -117,6 +119,7 @@ pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> 
     };
     let (id, root, begin) = match mirror::header(&mirror) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return disagree("the mirror is not there"),
+        Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
         answer => match answer.map_err(reading())? {
             Ok(header) => header,
             Err(LineError::Newer(version)) => return Err(newer(version)),
@@ -133,13 +136,21 @@ pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> 
     let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
     let has_checkpoint = checkpoint.is_some();
     let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::new(start, 0, begin, Vec::new()));
-    if checkpoint.sequence > 0 && !stands(&mirror, &checkpoint).map_err(reading())? {
+    let stands = checkpoint.sequence == 0
+        || match stands(&mirror, &checkpoint) {
+            Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
+            stands => stands.map_err(reading())?,
+        };
+    if !stands {
         return disagree("the mirror is not what it was at the last checkpoint");
     }
-    let tail = match read_tail(&mirror, &checkpoint).map_err(reading())? {
-        Ok(tail) => tail,
-        Err(LineError::Newer(version)) => return Err(newer(version)),
-        Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(why)),
+    let tail = match read_tail(&mirror, &checkpoint) {
+        Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
+        tail => match tail.map_err(reading())? {
+            Ok(tail) => tail,
+            Err(LineError::Newer(version)) => return Err(newer(version)),
+            Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(why)),
+        },
     };
     if tail.damaged_within {
         return disagree("the mirror is damaged");

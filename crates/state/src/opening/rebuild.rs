@@ -30,12 +30,18 @@ pub(super) fn rebuild(
     // The store writes when it is opened. It may hold the only sound copy of a record, and a power cut could take any
     // part of what it writes: a copy of it is read.
     let copy = directory.scratch()?;
-    copy_files(&path.join(STORE), &copy.join(STORE)).map_err(StateError::io("copy the store to", &copy))?;
-    let index = open_store(&copy, options)?.ok().map(Index::new);
-    let built = build_from(directory, path, index.as_ref(), known, false, options)?;
-    drop(index);
+    let built = match copy_files(&path.join(STORE), &copy.join(STORE)) {
+        Ok(()) => open_store(&copy, options).and_then(|kv| {
+            let index = kv.ok().map(Index::new);
+            build_from(directory, path, index.as_ref(), known, false, options)
+        }),
+        Err(error) if files::is_unreadable(&error) => {
+            build_from(directory, path, None, known, false, options)
+        }
+        Err(error) => Err(StateError::io("copy the store to", &copy)(error)),
+    };
     fs::remove_dir_all(&copy).map_err(StateError::io("remove", &copy))?;
-    directory.adopt(&built)?;
+    directory.adopt(&built?)?;
     directory
         .set_aside(path)
         .map_err(StateError::io("set aside the damaged", path))
@@ -78,11 +84,16 @@ pub(crate) fn build_from(
         builder: None,
         strict,
     };
-    union.walk(&mut visitor)?;
-    if let Some(builder) = visitor.builder {
-        builder.finish()?;
+    let walked = union.walk(&mut visitor);
+    match walked.and_then(|_| visitor.builder.take().map_or(Ok(()), Builder::finish)) {
+        Ok(()) => Ok(built),
+        Err(error) => {
+            drop(visitor);
+            // The next opening removes what cannot be removed now; why it was not built matters more.
+            drop(fs::remove_dir_all(&built));
+            Err(error)
+        }
     }
-    Ok(built)
 }
 
 /// Builds a journal anew; damage in one copy is what it is for, anything else is refused.

@@ -303,3 +303,38 @@ fn a_half_written_snapshot_is_set_aside() {
     assert_eq!(everything(&journal, &contents), expected);
     assert!(root.join("aside").join(name).exists());
 }
+
+#[test]
+fn a_copy_that_the_disk_cannot_read_is_made_anew_from_the_other() {
+    for name in ["mirror.jsonl", "store/db"] {
+        let (_room, root) = room();
+        let (expected, contents) = filled(&root);
+        let path = root.join("journal.1").join(name);
+        fs::remove_file(&path).unwrap();
+        // Reading a process's memory at address 0 is an input/output error.
+        std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+        let journal = open(&root).unwrap();
+        assert!(
+            matches!(journal.notices(), [Notice::Rebuilt { .. }]),
+            "{name}: {:?}",
+            journal.notices()
+        );
+        assert_eq!(everything(&journal, &contents), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_leaves_no_copies_behind() {
+    let (_room, root) = room();
+    filled(&root);
+    let mirror = lines(&root);
+    write_lines(&root, &mirror[..3]);
+    fs::remove_dir_all(root.join("journal.1/store")).unwrap();
+    lost(&root);
+    let mut names: Vec<_> = fs::read_dir(&root)
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["ballast", "journal.1", "lagan-state.json", "lock"]);
+}
