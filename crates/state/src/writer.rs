@@ -188,10 +188,13 @@ impl Work {
         let commit = self.at.end.commit + 1;
         let room = self.room();
         for (group, reply) in waiting {
-            let prepared = match (&room, self.stopped) {
-                (_, true) => Err(JournalError::Stopped),
-                (Err(error), _) => Err(copy_of(error)),
-                (Ok(()), false) => self.prepare(&mut write, group, commit),
+            // What became of something that was begun is recorded as long as the disk takes it: that is what the
+            // room is kept for.
+            let begins = group.entries.iter().any(|entry| entry.effect == Effect::Opens);
+            let prepared = match &room {
+                _ if self.stopped => Err(JournalError::Stopped),
+                Err(error) if begins => Err(copy_of(error)),
+                _ => self.prepare(&mut write, group, commit),
             };
             match prepared {
                 Ok(first) => replies.push((reply, first)),

@@ -75,7 +75,8 @@ pub enum JournalError {
     /// The store stopped after an earlier failure.
     #[error("write the journal: it stopped after an earlier failure")]
     Stopped,
-    /// There is too little room to be sure that the journal can be kept.
+    /// There is too little room to be sure that the journal can be kept: nothing new may be begun. What became of what
+    /// was begun can still be recorded.
     #[error("write the journal: {free} bytes are free, and {needed} are asked for")]
     NoSpace {
         /// Bytes that are free.

@@ -2,9 +2,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use lagan_model::journal::{JournalError, JournalStore, Sequence};
+use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
 
-use super::{create, intents, options, room, wait};
+use super::{create, entry, intents, options, room, run, wait};
 use crate::{DiskJournal, Options, StateError};
 
 fn open(root: &Path) -> Result<DiskJournal, StateError> {
@@ -159,7 +159,7 @@ fn a_creation_that_was_interrupted_is_completed() {
 }
 
 #[test]
-fn without_room_nothing_is_recorded_and_reading_goes_on() {
+fn without_room_nothing_is_begun_and_what_was_begun_is_ended() {
     let (_room, root) = room();
     let journal = create(&root);
     wait(journal.append(intents(1, 1))).unwrap();
@@ -178,6 +178,12 @@ fn without_room_nothing_is_recorded_and_reading_goes_on() {
     }
     assert!(wait(journal.entry(Sequence(1))).unwrap().is_some());
     assert!(wait(journal.entry(Sequence(2))).unwrap().is_none());
+    let outcome = Group {
+        contents: Vec::new(),
+        entries: vec![entry(run(0), Effect::Settles(Sequence(1)), "{}")],
+    };
+    assert_eq!(wait(journal.append(outcome)).unwrap(), Sequence(2));
+    assert_eq!(wait(journal.open_entries()).unwrap(), []);
 }
 
 #[test]
