@@ -44,7 +44,14 @@ pub(crate) struct Directory {
     root: PathBuf,
     files: Arc<dyn Files>,
     generation: Option<u64>,
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Directory {
+    /// A process that another thread starts holds the lock's file too, until it has become its program.
+    fn drop(&mut self) {
+        drop(self.lock.unlock());
+    }
 }
 
 impl Directory {
@@ -100,7 +107,7 @@ impl Directory {
             root: root.to_owned(),
             files,
             generation: None,
-            _lock: lock,
+            lock,
         };
         directory.generation = directory.current()?;
         directory.tidy()?;

@@ -118,6 +118,9 @@ impl StateError {
             Self::Io { .. } | Self::Store { .. } | Self::Journal(_) if self.is_full() => {
                 Some("free some space on the disk; nothing that was acknowledged is lost")
             }
+            Self::Io { source, .. } if is_forbidden(source) => {
+                Some("does the directory belong to this user, and can it be written?")
+            }
             Self::Journal(JournalError::NoSpace { .. }) => {
                 Some("free some space on the disk, or write the journal anew with `lagan journal compact`")
             }
@@ -125,6 +128,12 @@ impl StateError {
             Self::UnknownRun { .. } => Some("`lagan journal list` names the runs"),
             Self::Io { .. } | Self::Store { .. } | Self::Journal(_) => None,
         }
+    }
+
+    /// Whether this user may not write there.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_forbidden(source))
     }
 
     /// Whether the disk is full, however deep that is said.
@@ -159,6 +168,13 @@ impl StateError {
             source: source.into(),
         }
     }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 impl From<KvError> for StateError {

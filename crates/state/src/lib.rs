@@ -26,5 +26,5 @@ pub use self::journal::DiskJournal;
 pub use self::opening::Notice;
 pub use self::options::Options;
 pub use self::portable::{Exported, Imported};
-pub use self::runs::RunSummary;
+pub use self::runs::{Restoration, RunRecord, RunSummary};
 pub use self::verify::{Compaction, Verification, compact, verify};

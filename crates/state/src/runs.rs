@@ -1,6 +1,8 @@
 //! What the journal says of runs: the list of them, and the records of one.
 
-use lagan_model::journal::{Begin, End, JournalError, Record, RunId, Sequence};
+use std::collections::BTreeMap;
+
+use lagan_model::journal::{Begin, End, JournalError, Purpose, Record, RestoreResult, RunId, Sequence};
 
 use crate::error::StateError;
 use crate::journal::DiskJournal;
@@ -20,6 +22,26 @@ pub struct RunSummary {
     pub open: u64,
 }
 
+/// A record of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    /// Its number.
+    pub sequence: Sequence,
+    /// What it says.
+    pub record: Record,
+    /// What settled it; `None` where it is open, or of a kind that is not settled.
+    pub settled: Option<Record>,
+}
+
+/// An undo of a deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// The run that undid it.
+    pub run: RunId,
+    /// What came of it; `None` where that is not on record.
+    pub result: Option<RestoreResult>,
+}
+
 impl DiskJournal {
     /// Every run, oldest first. It reads the first and the last record of each.
     ///
@@ -32,39 +54,100 @@ impl DiskJournal {
         let mut summaries = Vec::with_capacity(runs.len());
         for run in runs {
             let entries = self.entries_of_run(run)?;
-            let record_at = |sequence: Option<&u64>| sequence.map(|s| self.record(*s)).transpose();
-            let first = record_at(entries.first())?;
-            let last = record_at(entries.last())?;
-            let of_run = |sequence: &&u64| entries.binary_search(*sequence).is_ok();
-            summaries.push(RunSummary {
-                run,
-                begin: match first {
-                    Some(Record::Begin(begin)) => Some(begin),
-                    _ => None,
-                },
-                end: match last {
-                    Some(Record::End(end)) => Some(end),
-                    _ => None,
-                },
-                records: entries.len() as u64,
-                open: open.iter().filter(of_run).count() as u64,
-            });
+            summaries.push(self.summary_of(run, &entries, &open)?);
         }
         Ok(summaries)
     }
 
-    /// The records of a run, in order.
+    /// A run, as [`list`](Self::list) has it.
     ///
     /// # Errors
     ///
     /// When there is no such run, the store cannot be read, or a record cannot be understood.
-    pub fn show(&self, run: RunId) -> Result<Vec<(Sequence, Record)>, StateError> {
+    pub fn summary(&self, run: RunId) -> Result<RunSummary, StateError> {
+        let open = self.read("read which records are open", self.index().open_entries())?;
         let entries = self.entries_of_run(run)?;
         if entries.is_empty() {
             return Err(StateError::UnknownRun { run });
         }
-        let records = entries.into_iter().map(|s| Ok((Sequence(s), self.record(s)?)));
-        records.collect()
+        Ok(self.summary_of(run, &entries, &open)?)
+    }
+
+    /// The newest run, if there is any.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn last_run(&self) -> Result<Option<RunId>, StateError> {
+        let runs = self.read("read the runs of the journal", self.index().runs())?;
+        Ok(runs.last().copied())
+    }
+
+    /// The records of a run, in order, each with the record that settled it. Read one by one, as they are asked for.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such run, the store cannot be read, or a record cannot be understood.
+    pub fn records(
+        &self,
+        run: RunId,
+    ) -> Result<impl Iterator<Item = Result<RunRecord, StateError>> + '_, StateError> {
+        let entries = self.entries_of_run(run)?;
+        if entries.is_empty() {
+            return Err(StateError::UnknownRun { run });
+        }
+        Ok(entries.into_iter().map(|sequence| {
+            let doing = format!("read what settled record {sequence}");
+            let settler = self.read(&doing, self.index().settled_by(sequence))?;
+            Ok(RunRecord {
+                sequence: Sequence(sequence),
+                record: self.record(sequence)?,
+                settled: settler.map(|settler| self.record(settler)).transpose()?,
+            })
+        }))
+    }
+
+    /// Who put back what a run deleted, by the number of the deletion. It reads the records of all undos.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read, or a record cannot be understood.
+    pub fn restorations_of(&self, run: RunId) -> Result<BTreeMap<Sequence, Vec<Restoration>>, StateError> {
+        let deletions = self.entries_of_run(run)?;
+        let mut restorations: BTreeMap<Sequence, Vec<Restoration>> = BTreeMap::new();
+        for other in self.read("read the runs of the journal", self.index().runs())? {
+            let entries = self.entries_of_run(other)?;
+            let first = entries.first().map(|first| self.record(*first)).transpose()?;
+            if !matches!(first, Some(Record::Begin(begin)) if matches!(begin.purpose, Purpose::Undo { .. })) {
+                continue;
+            }
+            for record in self.records(other)? {
+                let record = record?;
+                let Record::Restore(intent) = record.record else {
+                    continue;
+                };
+                if deletions.binary_search(&intent.deletion.0).is_ok() {
+                    let of_deletion = restorations.entry(intent.deletion).or_default();
+                    of_deletion.push(Restoration {
+                        run: other,
+                        result: match record.settled {
+                            Some(Record::Restored(outcome)) => Some(outcome.result),
+                            _ => None,
+                        },
+                    });
+                }
+            }
+        }
+        Ok(restorations)
+    }
+
+    /// The run that a record belongs to.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such record, or it cannot be read.
+    pub fn run_of(&self, sequence: Sequence) -> Result<RunId, StateError> {
+        Ok(self.line(sequence.0)?.run)
     }
 
     pub(crate) fn entries_of_run(&self, run: RunId) -> Result<Vec<u64>, JournalError> {
@@ -72,6 +155,24 @@ impl DiskJournal {
             &format!("read the records of {run}"),
             self.index().entries_of(run),
         )
+    }
+
+    fn summary_of(&self, run: RunId, entries: &[u64], open: &[u64]) -> Result<RunSummary, JournalError> {
+        let record_at = |sequence: Option<&u64>| sequence.map(|s| self.record(*s)).transpose();
+        let of_run = |sequence: &&u64| entries.binary_search(*sequence).is_ok();
+        Ok(RunSummary {
+            run,
+            begin: match record_at(entries.first())? {
+                Some(Record::Begin(begin)) => Some(begin),
+                _ => None,
+            },
+            end: match record_at(entries.last())? {
+                Some(Record::End(end)) => Some(end),
+                _ => None,
+            },
+            records: entries.len() as u64,
+            open: open.iter().filter(of_run).count() as u64,
+        })
     }
 
     fn record(&self, sequence: u64) -> Result<Record, JournalError> {

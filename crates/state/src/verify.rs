@@ -66,6 +66,8 @@ pub fn verify(root: &Path, options: &Options) -> Result<Verification, StateError
 /// What writing a journal anew did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compaction {
+    /// What opening it found, and did about it.
+    pub notices: Vec<Notice>,
     /// How many records there are.
     pub records: u64,
     /// Bytes in its files before.
@@ -83,7 +85,9 @@ pub struct Compaction {
 /// When the journal cannot be opened, is damaged in either copy, or there is no room for a second one; then the old
 /// one is as it was.
 pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError> {
-    let (mut directory, path, index) = DiskJournal::open(root, options)?.quiesce()?;
+    let journal = DiskJournal::open(root, options)?;
+    let notices = journal.notices().to_vec();
+    let (mut directory, path, index) = journal.quiesce()?;
     let before = size(&path);
     space::guard(&**directory.files(), root, before.saturating_add(options.reserve))?;
     let end = index.end()?;
@@ -113,6 +117,7 @@ pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError>
     }
     let path = directory.journal().unwrap_or_default();
     Ok(Compaction {
+        notices,
         records: checked.records,
         before,
         after: size(&path),

@@ -6,6 +6,7 @@ mod compare;
 mod rebuild;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,6 +51,39 @@ pub enum Notice {
     },
     /// The disk is full: the ballast was given back, so that the journal can be read.
     BallastDropped,
+}
+
+impl Notice {
+    /// Whether what was stored was found damaged. Anything else is what a crash or a full disk leaves.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Rebuilt { .. })
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TakenBack { bytes } => write!(
+                f,
+                "the last write to the journal was cut off before it counted; its {bytes} bytes are set aside"
+            ),
+            Self::Finished { records } => write!(
+                f,
+                "the last write to the journal was in one copy, and is in both now (records: {records})"
+            ),
+            Self::SetAside { name } => write!(f, "a half-written snapshot of the store was set aside: {name}"),
+            Self::Rebuilt { why, aside } => write!(
+                f,
+                "the journal was damaged ({why}); it was built anew from both copies, no record is lost, and what was \
+                 damaged is in {}",
+                aside.display()
+            ),
+            Self::BallastDropped => f.write_str(
+                "the disk is full: the room that was kept for that was given back, so that the journal can be read",
+            ),
+        }
+    }
 }
 
 /// A journal that is ready.

@@ -1,14 +1,15 @@
 //! Exports and imports: whatever was recorded, undoing it is possible elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use lagan_model::digest::Digest;
-use lagan_model::journal::{Effect, Group, JournalStore, RunId, Sequence};
+use lagan_model::journal::{Effect, Group, JournalStore, RestoreResult, RunId, Sequence};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{create, digests, entry, everything, manifest, room, run, wait};
-use crate::{DiskJournal, Imported, StateError};
+use crate::{DiskJournal, Imported, Restoration, StateError};
 
 const AT: &str = "2026-11-21T12:00:00Z";
 
@@ -325,11 +326,61 @@ fn the_list_of_runs_tells_which_have_ended_and_what_is_open() {
         .collect();
     assert_eq!(told, [(run(1), 5, 0, true), (run(2), 1, 1, false)]);
     let shown: Vec<_> = journal
-        .show(run(1))
+        .records(run(1))
         .unwrap()
-        .into_iter()
-        .map(|(sequence, _)| sequence)
+        .map(|record| {
+            record
+                .map(|record| (record.sequence, record.settled.is_some()))
+                .unwrap()
+        })
         .collect();
-    assert_eq!(shown, (1..=5).map(Sequence).collect::<Vec<_>>());
-    assert!(matches!(journal.show(run(7)), Err(StateError::UnknownRun { .. })));
+    let settled = [(1, true), (2, true), (3, false), (4, false), (5, false)];
+    assert_eq!(
+        shown,
+        settled.map(|(number, settled)| (Sequence(number), settled))
+    );
+    assert!(matches!(
+        journal.records(run(7)).err(),
+        Some(StateError::UnknownRun { .. })
+    ));
+    assert_eq!(journal.summary(run(1)).unwrap().records, 5);
+    assert_eq!(journal.last_run().unwrap(), Some(run(2)));
+    assert_eq!(journal.run_of(Sequence(6)).unwrap(), run(2));
+}
+
+#[test]
+fn what_an_undo_put_back_is_told_with_the_deletion() {
+    let (_room, root) = room();
+    let journal = story(&root);
+    assert!(
+        journal.restorations_of(run(1)).unwrap().is_empty(),
+        "run 2 says not what it is for"
+    );
+    let begin = json!({
+        "record": "begin", "run": run(3), "purpose": {"kind": "undo", "of": "last"}, "policies": [], "at": AT,
+        "registry": {"name": "r", "url": "http://localhost:5000", "kind": "oci"}, "program": "lagan 0.1.0",
+    });
+    let (digest, _) = manifest(2, 500);
+    let restored = json!({"record": "restored", "intent": 8, "result": {"result": "restored"}, "at": AT});
+    let entries = vec![
+        entry(run(3), Effect::None, &begin.to_string()),
+        entry(run(3), Effect::Opens, &restore(2, &digest).to_string()),
+    ];
+    wait(journal.append(Group {
+        contents: Vec::new(),
+        entries,
+    }))
+    .unwrap();
+    let told = |result| BTreeMap::from([(Sequence(2), vec![Restoration { run: run(3), result }])]);
+    assert_eq!(journal.restorations_of(run(1)).unwrap(), told(None));
+    let settles = entry(run(3), Effect::Settles(Sequence(8)), &restored.to_string());
+    wait(journal.append(Group {
+        contents: Vec::new(),
+        entries: vec![settles],
+    }))
+    .unwrap();
+    assert_eq!(
+        journal.restorations_of(run(1)).unwrap(),
+        told(Some(RestoreResult::Restored))
+    );
 }
