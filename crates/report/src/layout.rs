@@ -84,6 +84,7 @@ pub(crate) fn listed<T: AsRef<str>>(names: impl ExactSizeIterator<Item = T>) -> 
 }
 
 /// One thing that happens to tags.
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) style: Style,
     pub(crate) action: &'static str,

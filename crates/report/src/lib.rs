@@ -8,6 +8,7 @@
 //! its way out, whatever the view.
 
 pub mod explain;
+pub mod history;
 pub mod number;
 pub mod plan;
 pub mod sanitize;
@@ -18,4 +19,5 @@ mod layout;
 mod paint;
 
 pub use explain::{Explanation, Related, Relations, Selection, Verdict};
+pub use history::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
 pub use plan::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote};
