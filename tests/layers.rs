@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lagan-registry",
             "lagan-report",
             "lagan-sandbox",
+            "lagan-state",
         ],
     ),
 ];

@@ -10,6 +10,7 @@
 mod convert;
 mod demo;
 mod environment;
+mod journal;
 mod manual;
 mod output;
 mod policy;
@@ -24,7 +25,16 @@ async fn help_says_what_it_is_and_that_nothing_is_deleted() {
     let help = run("--help").await.exits(0);
     assert!(help.stdout.contains("deletes nothing"), "{}", help.stdout);
     assert!(help.stderr.is_empty());
-    for command in ["plan", "explain", "check", "policy", "demo", "completions", "man"] {
+    for command in [
+        "plan",
+        "explain",
+        "check",
+        "journal",
+        "policy",
+        "demo",
+        "completions",
+        "man",
+    ] {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
         let of_command = run(&format!("{command} --help")).await.exits(0);
         assert!(of_command.stdout.contains("Usage:"), "{command}");

@@ -19,6 +19,11 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "FILE", env = "LAGAN_CONFIG")]
     pub config: Option<PathBuf>,
 
+    /// The state directory, which holds the journal of deletions; else `state_dir` of the configuration,
+    /// $XDG_STATE_HOME/lagan, ~/.local/state/lagan
+    #[arg(long, global = true, value_name = "DIRECTORY", env = "LAGAN_STATE_DIR")]
+    pub state_dir: Option<PathBuf>,
+
     /// Whether output is coloured; NO_COLOR and pipes are honoured by `auto`
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Colour,
@@ -42,6 +47,9 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
     Check(CheckArgs),
+    /// The journal of deletions: what was deleted, when, why; moving it, checking it
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Work on policies, without a network
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -221,6 +229,56 @@ fn lints() -> impl Iterator<Item = &'static str> {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// List the runs, oldest first
+    List {
+        /// The form of the list
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: JournalFormat,
+    },
+    /// Show one run: what it deleted or put back, why, what became of it, until when it can be undone
+    Show {
+        /// The run, or `last`
+        #[arg(value_name = "RUN")]
+        run: String,
+
+        /// The form of the answer
+        #[arg(long, value_name = "FORMAT", default_value = "text")]
+        format: JournalFormat,
+    },
+    /// Write runs as JSON lines that hold all that undoing them needs, on any machine
+    Export {
+        /// The runs; all of them unless given. What they undo, and what settled them, comes along
+        #[arg(value_name = "RUN")]
+        runs: Vec<String>,
+
+        /// Only runs that began since then: a time (RFC 3339), or an age such as 7d
+        #[arg(long, value_name = "WHEN", conflicts_with = "runs", value_parser = since)]
+        since: Option<DateTime<Utc>>,
+
+        /// Write them there instead of to stdout, at once and whole
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Add what was exported elsewhere; what is there already is left alone
+    Import {
+        /// The export; `-` is standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Check every checksum, and that both copies of the journal hold the same
+    Verify,
+    /// Write the journal anew, checked whole before it takes the old one's place. Every record is kept
+    Compact,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JournalFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Print retention that was written for something else as a policy file, and say where its meaning differs
     Convert(ConvertArgs),
@@ -289,6 +347,15 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
     DateTime::parse_from_rfc3339(text)
         .map(|time| time.with_timezone(&Utc))
         .map_err(|error| format!("{error}; a time reads 2026-11-20T12:00:00Z"))
+}
+
+/// A time, or how long ago.
+fn since(text: &str) -> Result<DateTime<Utc>, String> {
+    let ago = |age: Age| Utc::now().checked_sub_signed(age.delta());
+    match text.parse().ok().and_then(ago) {
+        Some(time) => Ok(time),
+        None => time(text).map_err(|error| format!("{error}, an age 7d or 12h")),
+    }
 }
 
 #[cfg(test)]

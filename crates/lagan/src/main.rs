@@ -8,6 +8,7 @@ mod output;
 mod progress;
 mod settings;
 mod sources;
+mod state;
 mod telemetry;
 
 use std::process::ExitCode;

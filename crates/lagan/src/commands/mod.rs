@@ -4,6 +4,7 @@ mod check;
 mod completions;
 mod demo;
 mod explain;
+mod journal;
 mod man;
 mod plan;
 mod policy;
@@ -15,10 +16,12 @@ use crate::exit::{Exit, Failure};
 
 pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     let (config, colour) = (cli.config.as_deref(), cli.color);
+    let state = cli.state_dir.as_deref();
     match cli.command {
         Command::Plan(arguments) => plan::run(config, colour, &arguments),
         Command::Explain(arguments) => explain::run(config, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
+        Command::Journal(command) => journal::run(config, state, colour, &command),
         Command::Policy(command) => policy::run(&command),
         Command::Demo(arguments) => demo::run(colour, &arguments),
         Command::Completions { shell } => completions::run(shell),

@@ -1,0 +1,286 @@
+//! `lagan journal`: what was deleted, when and why; moving the journal, and checking it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use lagan_model::Time;
+use lagan_model::journal::{Outcome, Record, RestoreOutcome, RunId, Sequence};
+use lagan_report::number::{count, mebibytes};
+use lagan_report::sanitize::harmless;
+use lagan_report::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
+use lagan_state::{DiskJournal, Notice, Options, Restoration, RunRecord, RunSummary, StateError};
+
+use crate::cli::{Colour, JournalCommand, JournalFormat};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, is_coloured};
+use crate::{settings, state};
+
+pub(crate) fn run(
+    config: Option<&Path>,
+    named: Option<&Path>,
+    colour: Colour,
+    command: &JournalCommand,
+) -> Result<Exit, Failure> {
+    // A configuration that cannot be read is no reason to keep anybody from the journal that was named.
+    let config = match named {
+        Some(_) => None,
+        None => settings::find_config(config)?.map(|(_, config)| config),
+    };
+    let directory = state::directory(named, config.as_ref())?;
+    match command {
+        JournalCommand::List { format } => list(&state::open(&directory)?, form(*format, colour)),
+        JournalCommand::Show { run, format } => show(&state::open(&directory)?, run, form(*format, colour)),
+        JournalCommand::Export { runs, since, out } => {
+            export(&state::open(&directory)?, runs, *since, out.as_deref())
+        }
+        JournalCommand::Import { file } => import(&directory, file),
+        JournalCommand::Verify => verify(&directory),
+        JournalCommand::Compact => compact(&directory),
+    }
+}
+
+fn form(format: JournalFormat, colour: Colour) -> HistoryFormat {
+    match format {
+        JournalFormat::Text => HistoryFormat::Text {
+            colour: is_coloured(colour, None),
+        },
+        JournalFormat::Json => HistoryFormat::Json,
+    }
+}
+
+fn list(journal: &DiskJournal, format: HistoryFormat) -> Result<Exit, Failure> {
+    let runs: Vec<RunNote> = journal.list()?.into_iter().map(note).collect();
+    let mut out = Output::stdout();
+    write_runs(&mut out, format, &runs)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn note(summary: RunSummary) -> RunNote {
+    let RunSummary {
+        run,
+        begin,
+        end,
+        records,
+        open,
+    } = summary;
+    RunNote {
+        run,
+        begin,
+        end,
+        records,
+        open,
+    }
+}
+
+/// The run that was named, which has to be one in the journal.
+fn named(journal: &DiskJournal, text: &str) -> Result<RunId, Failure> {
+    if text == "last" {
+        return journal
+            .last_run()?
+            .ok_or_else(|| Failure::usage("the journal has no runs: nothing was ever deleted"));
+    }
+    text.parse().map_err(|error| {
+        Failure::usage(format!("{text:?} is no run: {error}"))
+            .with_hint("`lagan journal list` names the runs")
+    })
+}
+
+fn show(journal: &DiskJournal, run: &str, format: HistoryFormat) -> Result<Exit, Failure> {
+    let run = named(journal, run)?;
+    let note = note(journal.summary(run)?);
+    let mut restorations = journal.restorations_of(run)?;
+    let mut out = Output::stdout();
+    let mut writer = RunWriter::new(format);
+    writer.head(&mut out, &note)?;
+    for record in journal.records(run)? {
+        if let Some(deed) = deed(journal, record?, &mut restorations)? {
+            writer.deed(&mut out, deed)?;
+        }
+    }
+    writer.foot(&mut out)?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// An intent with what became of it; `None` for a record of another kind.
+fn deed(
+    journal: &DiskJournal,
+    record: RunRecord,
+    restorations: &mut BTreeMap<Sequence, Vec<Restoration>>,
+) -> Result<Option<Deed>, StateError> {
+    let sequence = record.sequence;
+    let mut restored = || -> Vec<Restored> {
+        let restorations = restorations.remove(&sequence).unwrap_or_default().into_iter();
+        restorations
+            .map(|Restoration { run, result }| Restored { run, result })
+            .collect()
+    };
+    let what = match record.record {
+        Record::Delete(intent) => What::Deletion {
+            intent: Box::new(intent),
+            outcome: outcome(record.settled),
+            restored: restored(),
+        },
+        Record::Untag(intent) => What::Untagging {
+            intent: Box::new(intent),
+            outcome: outcome(record.settled),
+            restored: restored(),
+        },
+        Record::Restore(intent) => What::Restoration {
+            of: Some(journal.run_of(intent.deletion)?),
+            intent: Box::new(intent),
+            outcome: restoration(record.settled),
+        },
+        Record::Begin(_) | Record::Outcome(_) | Record::Doubt(_) | Record::Restored(_) | Record::End(_) => {
+            return Ok(None);
+        }
+    };
+    Ok(Some(Deed { sequence, what }))
+}
+
+fn outcome(settled: Option<Record>) -> Option<Outcome> {
+    match settled {
+        Some(Record::Outcome(outcome)) => Some(outcome),
+        _ => None,
+    }
+}
+
+fn restoration(settled: Option<Record>) -> Option<RestoreOutcome> {
+    match settled {
+        Some(Record::Restored(outcome)) => Some(outcome),
+        _ => None,
+    }
+}
+
+fn export(
+    journal: &DiskJournal,
+    runs: &[String],
+    since: Option<Time>,
+    out: Option<&Path>,
+) -> Result<Exit, Failure> {
+    let mut asked = runs
+        .iter()
+        .map(|run| named(journal, run))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let Some(since) = since {
+        let began = |summary: &RunSummary| summary.begin.as_ref().is_none_or(|begin| begin.at >= since);
+        asked = journal
+            .list()?
+            .iter()
+            .filter(|summary| began(summary))
+            .map(|summary| summary.run)
+            .collect();
+        // Nothing asked for would be everything.
+        if asked.is_empty() {
+            return Err(Failure::usage("no run began since then; nothing was exported"));
+        }
+    }
+    let mut output = Output::open(out)?;
+    let exported = journal.export(&asked, &mut output)?;
+    output.finish()?;
+    tell(&format!(
+        "exported {} of {} with {}",
+        count(exported.records, "record", "records"),
+        count(exported.runs.len() as u64, "run", "runs"),
+        count(exported.contents, "manifest", "manifests"),
+    ));
+    Ok(Exit::Done)
+}
+
+fn import(directory: &Path, file: &Path) -> Result<Exit, Failure> {
+    let reading = |error| {
+        let context = format!("failed to read the export {}", file.display());
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
+    };
+    let input = if file == Path::new("-") {
+        spooled(&mut io::stdin().lock())
+    } else {
+        File::open(file).and_then(|mut opened| {
+            let metadata = opened.metadata()?;
+            if metadata.is_dir() {
+                return Err(io::ErrorKind::IsADirectory.into());
+            }
+            // An export is read twice, which a pipe cannot be.
+            if metadata.is_file() {
+                Ok(opened)
+            } else {
+                spooled(&mut opened)
+            }
+        })
+    };
+    let input = input.map_err(reading)?;
+    let mut journal = state::create(directory)?;
+    let imported = journal.import(BufReader::new(input))?;
+    journal.close()?;
+    let mut out = Output::stdout();
+    writeln!(
+        out,
+        "imported {} into {}; {} there already",
+        count(imported.records, "record", "records"),
+        harmless(&directory.display().to_string()),
+        count(imported.present, "was", "were"),
+    )?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+fn spooled(input: &mut dyn io::Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(input, &mut file)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn verify(directory: &Path) -> Result<Exit, Failure> {
+    let found = lagan_state::verify(directory, &Options::default())?;
+    state::print_notices(&found.notices);
+    let mut out = Output::stdout();
+    let what = format!(
+        "{} and {}",
+        count(found.records, "record", "records"),
+        count(found.contents, "manifest", "manifests"),
+    );
+    if found.wrong == 0 {
+        writeln!(out, "{what}: both copies are sound, and say the same")?;
+    } else {
+        writeln!(out, "{what}, and {}:", count(found.wrong, "problem", "problems"))?;
+        for problem in &found.problems {
+            writeln!(out, "  {}", harmless(&problem.to_string()))?;
+        }
+        let untold = found.wrong - found.problems.len() as u64;
+        if untold > 0 {
+            writeln!(out, "  and {} more", lagan_report::number::grouped(untold))?;
+        }
+        writeln!(
+            out,
+            "the next command that opens the journal compares all of it, and repairs what is sound in one copy"
+        )?;
+    }
+    out.finish()?;
+    let damaged = found.wrong > 0 || found.notices.iter().any(Notice::is_damage);
+    Ok(if damaged { Exit::Partial } else { Exit::Done })
+}
+
+fn compact(directory: &Path) -> Result<Exit, Failure> {
+    let done = lagan_state::compact(directory, &Options::default())?;
+    state::print_notices(&done.notices);
+    let mut out = Output::stdout();
+    writeln!(
+        out,
+        "{} written anew and checked: {} before, {} now",
+        count(done.records, "record", "records"),
+        mebibytes(done.before),
+        mebibytes(done.after),
+    )?;
+    out.finish()?;
+    Ok(Exit::Done)
+}
+
+/// What is said beside data that goes to stdout.
+fn tell(text: &str) {
+    // Nobody is left to be told if this fails.
+    _ = writeln!(io::stderr(), "{text}");
+}

@@ -1,0 +1,123 @@
+//! The state directory: where it is, and opening the journal in it.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use lagan_config::Config;
+use lagan_model::journal::JournalError;
+use lagan_report::sanitize::harmless;
+use lagan_state::{DiskJournal, Notice, Options, StateError};
+
+use crate::exit::{Exit, Failure};
+
+/// Where the state directory is: as the command line or its variable says, else as the configuration says, else where
+/// state of this user belongs. Whether it exists is not looked at.
+pub(crate) fn directory(named: Option<&Path>, config: Option<&Config>) -> Result<PathBuf, Failure> {
+    let configured = || config.and_then(|config| config.state_dir.as_deref());
+    if let Some(path) = named.or_else(configured) {
+        return Ok(path.to_owned());
+    }
+    of_user(std::env::var_os("XDG_STATE_HOME"), std::env::home_dir()).ok_or_else(|| {
+        Failure::usage("no state directory is given, and this user has no home directory")
+            .with_hint("give --state-dir DIRECTORY, or `state_dir` in the configuration")
+    })
+}
+
+/// The base directory specification has relative paths ignored, and the usual place below the home in their stead.
+fn of_user(state_home: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let base = state_home.map(PathBuf::from).filter(absolute).or_else(|| {
+        let home = home.filter(absolute)?;
+        Some(home.join(".local/state"))
+    })?;
+    Some(base.join("lagan"))
+}
+
+/// Opens the journal of a state directory that is there, and tells on stderr what that found.
+pub(crate) fn open(directory: &Path) -> Result<DiskJournal, Failure> {
+    let journal = DiskJournal::open(directory, &Options::default())?;
+    print_notices(journal.notices());
+    Ok(journal)
+}
+
+/// The same, and creates the directory where there is none.
+pub(crate) fn create(directory: &Path) -> Result<DiskJournal, Failure> {
+    let journal = DiskJournal::create(directory, &Options::default())?;
+    print_notices(journal.notices());
+    Ok(journal)
+}
+
+/// Writes what opening found to stderr, one a line.
+pub(crate) fn print_notices(notices: &[Notice]) {
+    let line = |notice: &Notice| format!("notice: {}\n", harmless(&notice.to_string()));
+    let text: String = notices.iter().map(line).collect();
+    // Nobody is left to be told if this fails.
+    _ = io::stderr().write_all(text.as_bytes());
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let exit = match &error {
+            // Nothing was begun, and what was asked for has to be asked otherwise.
+            StateError::Absent { .. }
+            | StateError::Foreign { .. }
+            | StateError::Exposed { .. }
+            | StateError::InUse { .. }
+            | StateError::Newer { .. }
+            | StateError::Import { .. }
+            | StateError::UnknownRun { .. } => Exit::Usage,
+            error if error.is_forbidden() => Exit::Usage,
+            StateError::Journal(JournalError::NoSpace { .. }) => Exit::Refused,
+            StateError::Lost { .. }
+            | StateError::Io { .. }
+            | StateError::Store { .. }
+            | StateError::Journal(_) => Exit::Unexpected,
+        };
+        let hint = error.hint();
+        let failure = Self::new(exit, FailedTo(error));
+        match hint {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// Errors of that crate are what completes "failed to".
+#[derive(Debug)]
+struct FailedTo(StateError);
+
+impl fmt::Display for FailedTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "failed to {}", self.0)
+    }
+}
+
+impl Error for FailedTo {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_of_a_user_is_where_the_base_directory_specification_has_it() {
+        let home = || Some(PathBuf::from("/home/u"));
+        for (state_home, home, expected) in [
+            (Some("/var/state"), home(), Some("/var/state/lagan")),
+            (Some("relative"), home(), Some("/home/u/.local/state/lagan")),
+            (Some(""), home(), Some("/home/u/.local/state/lagan")),
+            (None, home(), Some("/home/u/.local/state/lagan")),
+            (None, None, None),
+            (None, Some(PathBuf::from("")), None),
+        ] {
+            let found = of_user(state_home.map(OsString::from), home);
+            assert_eq!(found, expected.map(PathBuf::from), "{state_home:?}");
+        }
+    }
+}
