@@ -32,6 +32,8 @@ pub enum Failure {
     TooLarge,
     /// The registry does not offer this (a catalog, say).
     Unsupported,
+    /// The registry will not make this one change (409, 412 and other 4xx): it was not made.
+    Refused,
 }
 
 impl Failure {

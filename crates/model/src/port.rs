@@ -149,7 +149,11 @@ pub enum Deletion {
 
 /// Changing a registry. Every change takes what proves that the journal has it.
 ///
-/// No method sends its request again when the answer is lost: whether it took effect is found out by reading.
+/// No method sends its request again, not even after an answer that asks for that: until it is sent again, somebody
+/// may have pushed what it would then delete. After [`Denied`](crate::Failure::Denied),
+/// [`Unsupported`](crate::Failure::Unsupported), [`Refused`](crate::Failure::Refused) and
+/// [`Overloaded`](crate::Failure::Overloaded) a change was not made; after every other failure it may have been, or may
+/// still be, and only reading tells.
 pub trait RegistryWrite: RegistryRead {
     /// What a tag or digest is on now; `None` where the registry says that there is no such manifest.
     fn head(

@@ -24,11 +24,19 @@ pub enum RequestKind {
     Referrers,
     /// A DELETE of something that does not exist, to learn what can be deleted.
     Probe,
+    /// A HEAD of a manifest: what a tag is on, and what is there.
+    Head,
+    /// Whether a blob is there: its HEAD, or its first byte.
+    Blob,
+    /// A DELETE of a manifest or of a single tag.
+    Delete,
+    /// A PUT of a manifest, by digest or under a tag.
+    Put,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -37,6 +45,10 @@ impl RequestKind {
         Self::ConfigBlob,
         Self::Referrers,
         Self::Probe,
+        Self::Head,
+        Self::Blob,
+        Self::Delete,
+        Self::Put,
     ];
 
     /// The name that reports and metrics use.
@@ -51,6 +63,10 @@ impl RequestKind {
             Self::ConfigBlob => "config_blob",
             Self::Referrers => "referrers",
             Self::Probe => "probe",
+            Self::Head => "head",
+            Self::Blob => "blob",
+            Self::Delete => "delete",
+            Self::Put => "put",
         }
     }
 }

@@ -14,12 +14,15 @@ use secrecy::SecretString;
 pub(crate) enum Action {
     /// GET.
     Read,
+    /// HEAD.
+    Look,
+    /// GET of the first byte, by a Range that the other side may ignore.
+    Taste,
     /// POST of a form to a token service. The form holds a secret.
     Exchange(SecretString),
     /// DELETE.
     Delete,
     /// PUT.
-    #[cfg_attr(not(test), expect(dead_code, reason = "this version only reads"))]
     Put {
         /// What the content is.
         media_type: HeaderValue,
@@ -31,7 +34,8 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) fn method(&self) -> Method {
         match self {
-            Self::Read => Method::GET,
+            Self::Read | Self::Taste => Method::GET,
+            Self::Look => Method::HEAD,
             Self::Exchange(_) => Method::POST,
             Self::Delete => Method::DELETE,
             Self::Put { .. } => Method::PUT,
@@ -41,7 +45,7 @@ impl Action {
     /// Whether it may be sent again when nobody knows what came of it, and follow a redirect.
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
-            Self::Read | Self::Exchange(_) => true,
+            Self::Read | Self::Look | Self::Taste | Self::Exchange(_) => true,
             Self::Delete | Self::Put { .. } => false,
         }
     }

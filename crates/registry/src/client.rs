@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::action::Action;
 use crate::auth::{Authenticator, Grant};
 use crate::challenge;
 use crate::problem;
@@ -72,7 +73,12 @@ impl RegistryClient {
             None
         };
         ended.unwrap_or_else(|| {
-            let detail = format!("not read: the time of the run, {whole:?}, was over");
+            let what = if request.action.is_repeatable() {
+                "not read"
+            } else {
+                "not done, or not seen to be"
+            };
+            let detail = format!("{what}: the time of the run, {whole:?}, was over");
             Err(RegistryError::new(Failure::TimeIsUp, request.line(), detail)
                 .with_hint("give the run a later deadline, or fewer repositories"))
         })
@@ -118,14 +124,19 @@ impl RegistryClient {
     /// What a refusal means to who asked.
     pub(crate) fn refusal(&self, request: &Request, answer: &Answer, scope: &Scope) -> RegistryError {
         let error = problem::refusal_of(request, answer, scope);
+        let what = match request.action {
+            Action::Delete => "deleting this",
+            Action::Put { .. } => "pushing this",
+            Action::Read | Action::Look | Action::Taste | Action::Exchange(_) => "reading this",
+        };
         if answer.foreign {
             error.with_hint("this is the answer of another host, to which the registry redirects")
         } else if error.failure() != Failure::Denied {
             error
         } else if self.auth.has_credentials() {
-            error.with_hint("the credentials do not allow reading this")
+            error.with_hint(format!("the credentials do not allow {what}"))
         } else {
-            error.with_hint("give credentials that allow reading this")
+            error.with_hint(format!("give credentials that allow {what}"))
         }
     }
 }

@@ -45,7 +45,6 @@ pub(crate) enum Scope {
     /// Deleting in one repository, or asking whether one may.
     Delete(RepositoryName),
     /// Writing to one repository: only to bring back what was deleted, and to hold it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "this version only reads"))]
     Push(RepositoryName),
 }
 

@@ -5,7 +5,7 @@ mod broken;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
@@ -218,7 +218,12 @@ impl Transport {
             let mut sent = reqwest::Request::new(request.action.method(), url.clone());
             sent.headers_mut().insert(ACCEPT, request.accept.clone());
             let content = match &request.action {
-                Action::Read | Action::Delete => None,
+                Action::Read | Action::Look | Action::Delete => None,
+                Action::Taste => {
+                    let first = HeaderValue::from_static("bytes=0-0");
+                    sent.headers_mut().insert(RANGE, first);
+                    None
+                }
                 Action::Exchange(form) => {
                     let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
                     Some((kind, form.expose_secret().to_owned().into()))
@@ -323,7 +328,7 @@ fn target(request: &Request, url: &Url, response: &Response) -> Result<Option<Ur
         .ok_or_else(|| problem::malformed(request, "redirected, but not to a URL"))
 }
 
-/// Reads the body, at most as much of it as may be.
+/// Reads the body, at most as much of it as may be. Of what is only tasted, whatever else comes is left.
 async fn read(request: &Request, mut response: Response) -> Result<Answer, Broken> {
     let status = response.status();
     let headers = std::mem::take(response.headers_mut());
@@ -336,8 +341,15 @@ async fn read(request: &Request, mut response: Response) -> Result<Answer, Broke
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
     let mut body = Vec::with_capacity(expected.unwrap_or_default().min(limit));
+    let only_tasted = status.is_success() && matches!(request.action, Action::Taste);
     loop {
         match response.chunk().await {
+            Ok(Some(chunk)) if only_tasted => {
+                body.extend(chunk.first());
+                if !body.is_empty() {
+                    break;
+                }
+            }
             Ok(Some(chunk)) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
             Ok(Some(_)) if status.is_success() => {
                 let detail = format!("the answer is larger than {limit} bytes");

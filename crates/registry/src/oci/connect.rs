@@ -6,7 +6,7 @@ use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, Reques
 use thiserror::Error;
 use url::Url;
 
-use super::{Deletion, Listings, OciRegistry, ReferrersApi};
+use super::{Deletability, Listings, OciRegistry, ReferrersApi};
 use crate::action::Action;
 use crate::challenge;
 use crate::client::RegistryClient;
@@ -16,7 +16,7 @@ use crate::token::Scope;
 use crate::transport::{Answer, Redirects, Request};
 
 /// The header by which registries have always made themselves known.
-const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 
 /// The longest answer to a ping, in bytes. It says nothing: a larger one is no registry's.
 const MAX_PING_BYTES: usize = 64 * 1024;
@@ -103,7 +103,7 @@ impl OciRegistry {
             base,
             listings: Listings::default(),
             referrers: ReferrersApi::default(),
-            deletion: Deletion::default(),
+            deletion: Deletability::default(),
         })
     }
 }

@@ -17,7 +17,7 @@ const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-diges
 
 /// Every kind of manifest, in every request: some registries answer 404 for a kind that is not listed. The test
 /// compares it with [`MediaType::MANIFESTS`].
-const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
+pub(super) const ACCEPT_MANIFESTS: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
@@ -65,18 +65,10 @@ impl OciRegistry {
 
 /// The digest of a manifest's bytes: the one asked for, or the one the registry states, or else their `sha256`.
 fn digest(request: &Request, answer: &Answer, reference: &Reference) -> Result<Digest, RegistryError> {
-    let stated = match answer.headers.get(CONTENT_DIGEST) {
-        None => None,
-        Some(value) => {
-            let text = String::from_utf8_lossy(value.as_bytes());
-            let digest = text.trim().parse::<Digest>().map_err(|error| {
-                let shown = problem::quoted(&text);
-                problem::malformed(request, format!("Docker-Content-Digest is {shown}: {error}"))
-            })?;
-            verify(request, answer, &digest)?;
-            Some(digest)
-        }
-    };
+    let stated = stated_digest(request, answer)?;
+    if let Some(digest) = &stated {
+        verify(request, answer, digest)?;
+    }
     match (reference, stated) {
         (Reference::Digest(asked), stated) => {
             if stated.as_ref() != Some(asked) {
@@ -87,6 +79,18 @@ fn digest(request: &Request, answer: &Answer, reference: &Reference) -> Result<D
         (Reference::Tag(_), Some(stated)) => Ok(stated),
         (Reference::Tag(_), None) => Ok(Digest::of(&answer.body)),
     }
+}
+
+/// What the response says that the digest is.
+pub(super) fn stated_digest(request: &Request, answer: &Answer) -> Result<Option<Digest>, RegistryError> {
+    let Some(value) = answer.headers.get(CONTENT_DIGEST) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    text.trim().parse().map(Some).map_err(|error| {
+        let shown = problem::quoted(&text);
+        problem::malformed(request, format!("Docker-Content-Digest is {shown}: {error}"))
+    })
 }
 
 fn verify(request: &Request, answer: &Answer, digest: &Digest) -> Result<(), RegistryError> {

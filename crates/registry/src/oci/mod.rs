@@ -1,7 +1,9 @@
 //! OCI Distribution: the protocol that every container registry speaks.
 
+mod change;
 mod connect;
 mod content;
+mod look;
 mod names;
 mod probe;
 mod referrers;
@@ -11,15 +13,17 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Capability, Digest, Failure, Manifest, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryProbe, RegistryRead, RepositoryName, RequestCounts, RequestKind, Tag,
+    Capabilities, Capability, Deletion, Digest, Failure, Head, Manifest, Reference, Referrers, RegistryError,
+    RegistryIdentity, RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RequestCounts, RequestKind,
+    Tag,
 };
 use url::Url;
 
 pub use self::connect::ConnectError;
 use self::names::Listings;
-use self::probe::Deletion;
+use self::probe::Deletability;
 use self::referrers::ReferrersApi;
 use crate::action::Action;
 use crate::client::RegistryClient;
@@ -36,7 +40,7 @@ pub struct OciRegistry {
     base: String,
     listings: Listings,
     referrers: ReferrersApi,
-    deletion: Deletion,
+    deletion: Deletability,
 }
 
 /// Whether the registry offers something, as far as it was seen.
@@ -145,5 +149,31 @@ impl RegistryRead for OciRegistry {
 impl RegistryProbe for OciRegistry {
     async fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) {
         self.ask_what_can_be_deleted(repository, tags).await;
+    }
+}
+
+impl RegistryWrite for OciRegistry {
+    async fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.look_at(repository, reference).await
+    }
+
+    async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
+        self.taste_blob(repository, digest).await
+    }
+
+    async fn delete(&self, intent: &RecordedDelete) -> Result<Deletion, RegistryError> {
+        self.delete_manifest(intent.intent()).await
+    }
+
+    async fn untag(&self, intent: &RecordedUntag) -> Result<Deletion, RegistryError> {
+        self.delete_tag(intent.intent()).await
+    }
+
+    async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
+        self.put(restore, tag).await
     }
 }

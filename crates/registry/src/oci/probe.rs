@@ -25,7 +25,7 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// What was learnt about deletion.
 #[derive(Debug, Default)]
-pub(super) struct Deletion {
+pub(super) struct Deletability {
     pub(super) manifest: Known,
     pub(super) tag: Known,
     asked: OnceCell<()>,

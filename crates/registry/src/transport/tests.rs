@@ -1,4 +1,4 @@
-//! What becomes of a change that goes wrong. Nothing here sends one yet, so nothing outside could try it.
+//! What becomes of a change that goes wrong, below what `tests/http/changes.rs` sees.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};

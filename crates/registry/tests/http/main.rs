@@ -8,13 +8,16 @@
 
 mod authentication;
 mod authority;
+mod changes;
 mod connecting;
 mod content;
 mod credentials;
 mod hostile;
 mod http2;
+mod journal;
 mod limits;
 mod listings;
+mod looks;
 mod probe;
 mod proxies;
 mod referrers;
