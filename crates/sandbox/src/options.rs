@@ -163,6 +163,8 @@ pub struct SandboxOptions {
     pub faults: Vec<Fault>,
     /// Added before every answer, in the runtime's time.
     pub latency: Duration,
+    /// How many requests are answered at the same time; one more is 429 at once. `None`: any number.
+    pub at_once: Option<usize>,
     /// On 127.0.0.1; 0 is any free port.
     pub port: u16,
     /// How many generated repositories stay in memory, some 300 KB each at a hundred tags.
@@ -183,6 +185,7 @@ impl Default for SandboxOptions {
             auth: Auth::Anonymous,
             faults: Vec::new(),
             latency: Duration::ZERO,
+            at_once: None,
             port: 0,
             cached_tables: 64,
             log_capacity: 10_000,

@@ -11,6 +11,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use super::connection::Scissors;
 use super::reply::{API_VERSION, Failure, empty, json, set};
@@ -78,6 +79,11 @@ pub(super) async fn handle(
         effects: Vec::new(),
     };
     shared.carry_out_what_is_due(call.number);
+    // Held until the answer is on its way.
+    let place = shared.places.as_ref().map(Semaphore::try_acquire);
+    if matches!(place, Some(Err(_))) {
+        return damage::injected(429, None, None);
+    }
     if !shared.latency.is_zero() {
         shared.until_stopped(tokio::time::sleep(shared.latency)).await;
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use self::handle::Call;
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::connection::{Door, Scissors};
@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     log: AccessLog,
     uploads: blobs::Uploads,
     latency: Duration,
+    places: Option<Semaphore>,
     stopped: watch::Receiver<bool>,
     any_deferred: AtomicBool,
     deferred: Mutex<Vec<Deferred>>,
@@ -119,6 +120,7 @@ impl Sandbox {
             log: AccessLog::new(options.log_capacity),
             uploads: blobs::Uploads::default(),
             latency: options.latency,
+            places: options.at_once.map(Semaphore::new),
             stopped: stopped.clone(),
             any_deferred: AtomicBool::new(false),
             deferred: Mutex::default(),

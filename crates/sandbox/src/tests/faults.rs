@@ -278,3 +278,26 @@ async fn the_log_knows_how_many_were_answered_at_once() {
         assert!(client.await.expect("no panic"));
     }
 }
+
+#[tokio::test]
+async fn one_request_more_than_are_answered_at_once_is_refused_and_counted() {
+    let options = SandboxOptions {
+        at_once: Some(1),
+        ..SandboxOptions::default()
+    };
+    let (sandbox, mut http) = start(options).await;
+    // One after the other there is always a place.
+    for _ in 0..3 {
+        assert_eq!(http.status(Method::GET, "/v2/").await, 200);
+    }
+    sandbox.faults().push(Fault::new(Effect::Hang).first(1));
+    let mut other = super::Http(crate::client::Client::new(&sandbox.url()).expect("an address"));
+    let asked = tokio::spawn(async move { other.breaks(Method::GET, "/v2/").await });
+    while sandbox.log().counts().total() < 4 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(code(&http.get("/v2/").await), (429, "TOOMANYREQUESTS".to_owned()));
+    assert_eq!(sandbox.log().counts().total(), 5);
+    sandbox.shutdown().await.expect("a clean end");
+    assert!(asked.await.expect("no panic"));
+}
