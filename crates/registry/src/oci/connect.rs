@@ -57,9 +57,10 @@ impl OciRegistry {
         let client = RegistryClient::new(&settings)?;
         client.auth().read().await.map_err(SettingsError::from)?;
         let base = settings.url.as_str().to_owned();
+        let root = Url::parse(&format!("{base}/v2/")).map_err(SettingsError::UrlSyntax)?;
         let request = Request {
             kind: RequestKind::Ping,
-            url: Url::parse(&format!("{base}/v2/")).map_err(SettingsError::UrlSyntax)?,
+            url: root.clone(),
             accept: HeaderValue::from_static("application/json, */*"),
             limit: MAX_PING_BYTES,
             redirects: Redirects::SameOrigin,
@@ -96,11 +97,11 @@ impl OciRegistry {
         Ok(Self {
             identity: RegistryIdentity {
                 name: settings.name,
-                url: base.clone(),
+                url: base,
                 kind: RegistryKind::Oci,
             },
             client,
-            base,
+            root,
             listings: Listings::default(),
             referrers: ReferrersApi::default(),
             deletion: Deletability::default(),

@@ -36,8 +36,8 @@ use crate::transport::{Redirects, Request};
 pub struct OciRegistry {
     identity: RegistryIdentity,
     client: RegistryClient,
-    /// Everything before `/v2`, without a slash at its end.
-    base: String,
+    /// Everything up to `/v2/`.
+    root: Url,
     listings: Listings,
     referrers: ReferrersApi,
     deletion: Deletability,
@@ -62,9 +62,20 @@ impl Known {
 
 impl OciRegistry {
     fn url(&self, path: &str) -> Result<Url, RegistryError> {
-        let text = format!("{}/v2/{path}", self.base);
-        Url::parse(&text)
-            .map_err(|error| RegistryError::new(Failure::Malformed, format!("GET {text}"), error.to_string()))
+        // Reading the whole text would read the host again with every request, which costs as much as sending one.
+        let mut url = self.root.clone();
+        url.set_path(&format!("{}{path}", self.root.path()));
+        // No name that was read holds a segment of dots, which would lead out of what was asked for.
+        if url.path().strip_prefix(self.root.path()) == Some(path) {
+            Ok(url)
+        } else {
+            let line = format!("GET {}{path}", self.root);
+            Err(RegistryError::new(
+                Failure::Malformed,
+                line,
+                "this is no path of a URL",
+            ))
+        }
     }
 
     /// A request that is answered by the registry itself.

@@ -54,7 +54,7 @@ impl OciRegistry {
         let ask = async || {
             if let Err(error) = self.ask(repository, tags).await {
                 tracing::warn!(
-                    registry = self.base,
+                    registry = self.identity.url,
                     error = %error,
                     "what the registry can delete could not be found out"
                 );
