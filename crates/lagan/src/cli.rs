@@ -1,5 +1,6 @@
 //! The command line. Others script against it.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
@@ -134,6 +135,10 @@ pub(crate) struct SourceArgs {
     /// before that of the configuration [default: 24h]
     #[arg(long, value_name = "TIME", env = "LAGAN_DEADLINE")]
     pub deadline: Option<Age>,
+
+    /// So many requests at a time, whatever the registry does. For measurements
+    #[arg(long, value_name = "REQUESTS", hide = true)]
+    pub fixed_concurrency: Option<NonZeroUsize>,
 
     /// Decide as of another time (RFC 3339), such as 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]

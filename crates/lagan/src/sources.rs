@@ -36,7 +36,11 @@ impl Source {
     ) -> Result<Self, Failure> {
         let config = settings::find_config(config)?;
         let config = config.as_ref().map(|(_, config)| config);
-        let (registry, configured) = registry(config, arguments)?;
+        let (mut registry, configured) = registry(config, arguments)?;
+        if let Some(requests) = arguments.fixed_concurrency {
+            registry.max_concurrency = requests;
+            registry.fixed_concurrency = true;
+        }
         let mut policies = configured.map_or_else(PolicySet::default, |registry| registry.policies.clone());
         if configured.is_none()
             && let Some(config) = config

@@ -24,8 +24,13 @@ struct State {
 
 impl Gate {
     /// A gate that never lets more than `bound` requests be under way.
-    pub(crate) fn new(bound: usize) -> Self {
-        let window = Window::new(bound);
+    #[cfg(test)]
+    fn new(bound: usize) -> Self {
+        Self::of(Window::new(bound))
+    }
+
+    /// A gate with as many places as the window has.
+    pub(crate) fn of(window: Window) -> Self {
         let places = window.size();
         Self {
             places: Semaphore::new(places),

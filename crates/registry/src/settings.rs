@@ -296,6 +296,8 @@ pub struct Settings {
     /// The most requests under way at once, all repositories together. How many there really are is measured: a
     /// registry on the same machine is fastest at about 8, one at 20 ms takes all 64 of the default.
     pub max_concurrency: NonZeroUsize,
+    /// Whether there are always as many, instead of as many as bring something. For measurements.
+    pub fixed_concurrency: bool,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Retries.
@@ -314,6 +316,7 @@ impl Settings {
             ca: None,
             client_certificate: None,
             max_concurrency: NonZeroUsize::MIN.saturating_add(63),
+            fixed_concurrency: false,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
         }

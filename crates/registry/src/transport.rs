@@ -19,6 +19,7 @@ use crate::count::Counters;
 use crate::gate::Gate;
 use crate::guard::{Guard, Purpose};
 use crate::settings::{Retry, Settings, SettingsError};
+use crate::window::Window;
 use crate::{origin, problem, retry, tls};
 
 use self::broken::{Broken, broken};
@@ -114,7 +115,11 @@ impl Transport {
             http: tls::client(settings, &guard)?,
             guard,
             registry: settings.url.url().clone(),
-            gate: Gate::new(settings.max_concurrency.get()),
+            gate: Gate::of(if settings.fixed_concurrency {
+                Window::fixed(settings.max_concurrency.get())
+            } else {
+                Window::new(settings.max_concurrency.get())
+            }),
             counters: Counters::default(),
             retry: settings.retry.clone(),
             budget: budget(),

@@ -99,9 +99,21 @@ pub(crate) struct Window {
     until_lifted: usize,
     /// How many answers it takes after a refusal.
     forgiven: usize,
+    /// Whether it never changes.
+    fixed: bool,
 }
 
 impl Window {
+    /// A window of always `size`; 0 is 1.
+    pub(crate) fn fixed(size: usize) -> Self {
+        Self {
+            size: size.max(1),
+            to_send: 0,
+            fixed: true,
+            ..Self::new(size)
+        }
+    }
+
     /// A window that never exceeds `bound`; a bound of 0 is one of 1.
     pub(crate) fn new(bound: usize) -> Self {
         let bound = bound.max(1);
@@ -123,6 +135,7 @@ impl Window {
             ceiling: bound,
             until_lifted: 0,
             forgiven: FORGIVEN,
+            fixed: false,
         };
         window.measure();
         window
@@ -169,6 +182,9 @@ impl Window {
     /// A request was refused for lack of capacity, or not answered in time. Says whether that concerns the registry
     /// as it is used, and not only a larger window that was being tried.
     pub(crate) fn refused(&mut self, ticket: Ticket) -> bool {
+        if self.fixed {
+            return true;
+        }
         if ticket.window != self.number {
             // Sent in a window that has been left; what it has to say has been said.
             return false;

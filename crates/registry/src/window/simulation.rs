@@ -243,6 +243,21 @@ fn a_registry_that_refuses_from_the_start_is_asked_one_at_a_time() {
 }
 
 #[test]
+fn a_fixed_window_stays_whatever_is_answered() {
+    let mut window = Window::fixed(12);
+    for number in 0..500 {
+        let ticket = window.sent(true);
+        match number % 3 {
+            0 => assert!(window.refused(ticket)),
+            1 => window.abandoned(ticket),
+            _ => window.answered(ticket, Duration::from_millis(number)),
+        }
+        assert_eq!(window.size(), 12);
+    }
+    assert_eq!(Window::fixed(0).size(), 1);
+}
+
+#[test]
 fn many_refusals_in_one_window_halve_it_once() {
     let mut window = Window::new(8);
     let tickets: Vec<_> = (0..8).map(|number| window.sent(number == 7)).collect();
