@@ -18,6 +18,27 @@ pub(crate) struct Job {
     pub(crate) title: &'static str,
     select: &'static str,
     keep: &'static str,
+    bound: Bound,
+    /// Of how many repositories at the most: the rest would say the same, and take long.
+    pub(crate) repositories: u16,
+}
+
+/// What a job has to ask at least.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    /// The catalog and the tags of each repository.
+    Listings,
+    /// These, and one request a tag.
+    Tags,
+    None,
+}
+
+/// The job that most is measured with: it asks for every tag.
+pub(crate) const BY_VERSION: &str = "all tags by version";
+
+pub(crate) fn by_version() -> Result<&'static Job> {
+    let found = JOBS.iter().find(|job| job.title == BY_VERSION);
+    found.context("the job by version is gone")
 }
 
 pub(crate) const JOBS: [Job; 4] = [
@@ -25,21 +46,29 @@ pub(crate) const JOBS: [Job; 4] = [
         title: "nothing to delete by the names",
         select: "tags=*",
         keep: "last=10000,by=name",
+        bound: Bound::Listings,
+        repositories: u16::MAX,
     },
     Job {
         title: "prereleases by version",
         select: "channel=prerelease",
         keep: "last=10,by=version",
+        bound: Bound::None,
+        repositories: u16::MAX,
     },
     Job {
-        title: "all tags by version",
+        title: BY_VERSION,
         select: "tags=*",
         keep: "last=10,by=version",
+        bound: Bound::Tags,
+        repositories: u16::MAX,
     },
     Job {
         title: "all tags by created",
         select: "tags=*",
         keep: "last=10,by=created",
+        bound: Bound::None,
+        repositories: 50,
     },
 ];
 
@@ -49,7 +78,17 @@ impl Job {
         format!("--select {} --keep {}", self.select, self.keep)
     }
 
-    fn command(&self, registry: &str) -> Command {
+    /// The least that has to be asked of a registry without a referrers API, whoever asks: performance.md's bound, of
+    /// the corpus that is there. `None` where no such bound is known.
+    pub(crate) fn bound(&self, repositories: u64, tags: u64) -> Option<u64> {
+        match self.bound {
+            Bound::Listings => Some(repositories + 1),
+            Bound::Tags => Some(tags + repositories + 1),
+            Bound::None => None,
+        }
+    }
+
+    pub(crate) fn command(&self, registry: &str) -> Command {
         let mut command = Command::new(LAGAN);
         let place = ["plan", "--registry", registry];
         let policy = ["--select", self.select, "--keep", self.keep];
@@ -89,8 +128,13 @@ pub(crate) fn record(job: &Job, registry: &str) -> Result<Recorded> {
 
 /// Runs the job as a user would, and measures it.
 pub(crate) fn run(job: &Job, registry: &Registry) -> Result<(Report, Line)> {
+    run_with(job, registry, &[])
+}
+
+/// Runs the job with more arguments.
+pub(crate) fn run_with(job: &Job, registry: &Registry, arguments: &[&str]) -> Result<(Report, Line)> {
     let registry_cpu = process::cpu_seconds(registry.pid())?;
-    let finished = process::measure(&mut job.command(registry.url()))?;
+    let finished = process::measure(job.command(registry.url()).args(arguments))?;
     let registry_cpu = process::cpu_seconds(registry.pid())? - registry_cpu;
     let report = read(&finished.stdout, finished.code, &finished.stderr)?;
     let line = Line {
@@ -109,7 +153,12 @@ fn read(report: &[u8], code: Option<i32>, stderr: &str) -> Result<Report> {
     if !matches!(code, Some(0 | 3 | 4)) {
         bail!("lagan ended with {code:?}: {stderr}");
     }
-    let report: Value = serde_json::from_slice(report).context("lagan wrote no report")?;
+    let text = std::str::from_utf8(report).or_else(|error| {
+        // The cut may be in the middle of a character.
+        std::str::from_utf8(&report[error.valid_up_to() + 1..])
+    })?;
+    let sums = text.rfind("\"totals\":").context("lagan wrote no report")?;
+    let report: Value = serde_json::from_str(&format!("{{{}", &text[sums..])).context("no sums are read")?;
     let total = |name: &str| {
         let number = report["totals"][name].as_u64();
         number.with_context(|| format!("the report has no totals.{name}"))

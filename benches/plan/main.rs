@@ -5,9 +5,13 @@
 //! what.
 #![expect(clippy::print_stdout, reason = "a table is what a benchmark is for")]
 
+mod far;
+mod growth;
 mod jobs;
 mod machine;
+mod peers;
 mod process;
+mod refusing;
 mod registry;
 mod replay;
 mod table;
@@ -16,7 +20,7 @@ use anyhow::{Result, ensure};
 use clap::Parser;
 use lagan_sandbox::{Corpus, CorpusOptions};
 
-use crate::jobs::{JOBS, Job};
+use crate::jobs::{BY_VERSION, JOBS, Job};
 use crate::registry::{Kind, Registry};
 use crate::replay::{Replay, Request};
 use crate::table::{Line, median};
@@ -40,9 +44,24 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Kind::DockerRegistry)]
     registry: Kind,
 
-    /// Only jobs whose title contains this
+    /// Only jobs and parts whose title contains this
     #[arg(long, value_name = "TEXT", default_value = "")]
     only: String,
+
+    /// How many repositories are read over added latency, and of a registry that refuses
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    far_repositories: u16,
+
+    /// The numbers of requests at a time that the measured number is compared with
+    #[arg(long, value_delimiter = ',', default_value = "2,4,8,16,32,64,128")]
+    windows: Vec<usize>,
+
+    /// How many repositories of 100 tags are read to see how memory and processor time grow
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,10000")]
+    growth: Vec<u16>,
+
+    #[command(flatten)]
+    served: registry::Served,
 
     /// Given by cargo
     #[arg(long, hide = true)]
@@ -62,27 +81,70 @@ fn main() -> Result<()> {
     };
     lagan_registry::install_crypto_provider();
     if arguments.serve {
-        return registry::serve(corpus);
+        return registry::serve(corpus, arguments.served);
     }
-    let jobs: Vec<&Job> = JOBS
-        .iter()
-        .filter(|job| job.title.contains(&arguments.only))
-        .collect();
-    ensure!(!jobs.is_empty(), "no job's title contains {:?}", arguments.only);
-    machine::print(arguments.registry)?;
-    let corpus = Corpus::new(corpus);
-    let (registry, filled) = Registry::start(arguments.registry, &corpus)?;
-    println!(
-        "corpus    {} repositories x {} tags, mixed Docker and OCI: {filled}",
-        arguments.repositories, arguments.tags
+    let wanted = |title: &str| title.contains(&arguments.only);
+    let parts = [far::TITLE, refusing::TITLE, growth::TITLE, peers::TITLE];
+    ensure!(
+        JOBS.iter().any(|job| wanted(job.title)) || parts.into_iter().any(wanted),
+        "no title contains {:?}: {}",
+        arguments.only,
+        JOBS.iter()
+            .map(|job| job.title)
+            .chain(parts)
+            .collect::<Vec<_>>()
+            .join(", ")
     );
+    machine::print(arguments.registry)?;
     println!(
         "runs      {} of each command; medians, spread in brackets\n",
         arguments.runs
     );
-    for job in jobs {
-        let lines = measure(job, &registry, arguments.runs)?;
-        table::print(job, &lines);
+    let mut to_bare = None;
+    // Those of equal size share a registry.
+    let mut sizes: Vec<u16> = JOBS
+        .iter()
+        .filter(|job| wanted(job.title))
+        .map(|job| job.repositories.min(arguments.repositories))
+        .collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    sizes.dedup();
+    for repositories in sizes {
+        let corpus = Corpus::new(CorpusOptions {
+            repositories: repositories.into(),
+            ..corpus.clone()
+        });
+        let (registry, filled) = Registry::start(arguments.registry, &corpus)?;
+        println!(
+            "corpus    {repositories} repositories x {} tags, mixed Docker and OCI: {filled}\n",
+            arguments.tags
+        );
+        for job in JOBS.iter().filter(|job| wanted(job.title)) {
+            if job.repositories.min(arguments.repositories) == repositories {
+                let lines = measure(job, &registry, arguments.runs)?;
+                table::print(job, &lines);
+                if job.title == BY_VERSION {
+                    to_bare = Some(lines.ratio);
+                }
+            }
+        }
+    }
+    if wanted(far::TITLE) {
+        far::print(
+            arguments.far_repositories,
+            arguments.tags,
+            arguments.runs,
+            &arguments.windows,
+        )?;
+    }
+    if wanted(refusing::TITLE) {
+        refusing::print(arguments.far_repositories, arguments.tags, arguments.runs)?;
+    }
+    if wanted(growth::TITLE) {
+        growth::print(&arguments.growth)?;
+    }
+    if wanted(peers::TITLE) {
+        peers::print(arguments.registry, to_bare)?;
     }
     Ok(())
 }

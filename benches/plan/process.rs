@@ -14,6 +14,10 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// How often peak memory is looked up. It only rises, so the last look misses at most what is new since.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
+/// Of a longer output only the last [`TAIL`] bytes are kept.
+const LONGEST_OUTPUT: usize = 16 << 20;
+const TAIL: usize = 1 << 20;
+
 /// A process that has ended.
 pub(crate) struct Finished {
     pub(crate) stdout: Vec<u8>,
@@ -40,9 +44,19 @@ pub(crate) fn measure(command: &mut Command) -> Result<Finished> {
     let pid = child.id();
     let mut stdout = child.stdout.take().context("no pipe")?;
     let mut stderr = child.stderr.take().context("no pipe")?;
-    let stdout = thread::spawn(move || {
+    let stdout = thread::spawn(move || -> std::io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        stdout.read_to_end(&mut bytes).map(|_| bytes)
+        let mut chunk = vec![0; 1 << 16];
+        loop {
+            match stdout.read(&mut chunk)? {
+                0 => return Ok(bytes),
+                length => bytes.extend_from_slice(&chunk[..length]),
+            }
+            // A plan of a million tags is longer than is worth holding; its sums stand at its end.
+            if bytes.len() > LONGEST_OUTPUT {
+                bytes.drain(..bytes.len() - TAIL);
+            }
+        }
     });
     let stderr = thread::spawn(move || {
         let mut text = String::new();
@@ -77,7 +91,7 @@ struct Stat {
     cpu: f64,
 }
 
-/// Reads `/proc/<pid>/stat` (proc_pid_stat(5)): field 3 is the state, 14 and 15 the ticks.
+/// Reads `/proc/<pid>/stat` (proc_pid_stat(5)): field 3 is the state, 14 to 17 the ticks.
 fn stat(pid: u32) -> Result<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in field 2 may hold spaces and brackets; nothing behind it does.
@@ -92,7 +106,8 @@ fn stat(pid: u32) -> Result<Stat> {
     };
     Ok(Stat {
         ended: matches!(fields.first(), Some(&"Z" | &"X")),
-        cpu: (ticks(14)? + ticks(15)?) / TICKS_A_SECOND,
+        // Its own, and that of the processes that it waited for: a shell's are all there is to it.
+        cpu: (ticks(14)? + ticks(15)? + ticks(16)? + ticks(17)?) / TICKS_A_SECOND,
     })
 }
 

@@ -18,6 +18,9 @@ const DOCKER_REGISTRY: &str = "docker-registry";
 /// What the registry complains of, in its folder.
 const STDERR: &str = "stderr";
 
+/// How many generated repositories the sandbox holds.
+const MOST_TABLES: usize = 400;
+
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,7 +46,24 @@ impl Drop for Registry {
     }
 }
 
+/// What makes the sandbox slower, or stricter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct Served {
+    /// Milliseconds before every answer of the sandbox
+    #[arg(long, hide = true, default_value_t = 0)]
+    pub(crate) latency_ms: u64,
+
+    /// How many requests the sandbox answers at the same time; one more is 429
+    #[arg(long, hide = true)]
+    pub(crate) at_once: Option<usize>,
+}
+
 impl Registry {
+    /// Starts the sandbox in a process of its own.
+    pub(crate) fn sandbox(repositories: u16, tags: u16, served: Served) -> Result<Self> {
+        sandbox(repositories.into(), tags.into(), served)
+    }
+
     /// Starts the registry and fills it; says also what it holds then.
     pub(crate) fn start(kind: Kind, corpus: &Corpus) -> Result<(Self, String)> {
         match kind {
@@ -58,7 +78,14 @@ impl Registry {
                 let filled = format!("{} manifests, pushed in {seconds:.0} s", pushed.manifests);
                 Ok((registry, filled))
             }
-            Kind::Sandbox => Ok((sandbox(corpus)?, "made on demand".to_owned())),
+            Kind::Sandbox => Ok((
+                sandbox(
+                    corpus.options().repositories,
+                    corpus.options().tags,
+                    Served::default(),
+                )?,
+                "made on demand".to_owned(),
+            )),
         }
     }
 
@@ -133,15 +160,17 @@ fn docker_registry() -> Result<Registry> {
 }
 
 /// This program again, as the sandbox: in one process with the bare client it would be measured with it.
-fn sandbox(corpus: &Corpus) -> Result<Registry> {
-    let options = corpus.options();
-    let mut child = Command::new(std::env::current_exe()?)
+fn sandbox(repositories: usize, tags: usize, served: Served) -> Result<Registry> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .arg("--serve")
-        .args(["--repositories", &options.repositories.to_string()])
-        .args(["--tags", &options.tags.to_string()])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
+        .args(["--repositories", &repositories.to_string()])
+        .args(["--tags", &tags.to_string()])
+        .args(["--latency-ms", &served.latency_ms.to_string()]);
+    if let Some(at_once) = served.at_once {
+        command.args(["--at-once", &at_once.to_string()]);
+    }
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let stdout = child.stdout.take().context("no pipe")?;
     let mut registry = Registry {
         child,
@@ -155,9 +184,12 @@ fn sandbox(corpus: &Corpus) -> Result<Registry> {
 }
 
 /// The sandbox's process: prints its URL and serves until it is killed.
-pub(crate) fn serve(corpus: CorpusOptions) -> Result<()> {
+pub(crate) fn serve(corpus: CorpusOptions, served: Served) -> Result<()> {
     let mut options = SandboxOptions::default().profile(Profile::Distribution28);
-    options.cached_tables = corpus.repositories;
+    // Repositories are asked about one after the other, so that more would only fill the memory.
+    options.cached_tables = corpus.repositories.min(MOST_TABLES);
+    options.latency = Duration::from_millis(served.latency_ms);
+    options.at_once = served.at_once;
     options.corpus = corpus;
     options.log_capacity = 0;
     let runtime = tokio::runtime::Builder::new_current_thread()

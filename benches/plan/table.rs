@@ -44,8 +44,15 @@ pub(crate) fn print(job: &Job, lines: &Lines) {
         .map(|(kind, count)| format!("{count} {kind}"))
         .collect();
     println!("## {}: `{}`\n", job.title, job.policy());
+    let bound = job.bound(lines.report.repositories, lines.report.tags);
+    let bound = bound.map_or_else(String::new, |bound| {
+        format!(
+            "; at least {bound} are needed: {:.3} of that (bar 1.02)",
+            to_float(requests) / to_float(bound)
+        )
+    });
     println!(
-        "{requests} requests ({}) for {} repositories, {} tags\n",
+        "{requests} requests ({}) for {} repositories, {} tags{bound}\n",
         by_kind.join(", "),
         lines.report.repositories,
         lines.report.tags
@@ -75,9 +82,7 @@ pub(crate) fn print(job: &Job, lines: &Lines) {
 fn row(client: &str, lines: &[Line], requests: u64, tags: u64) {
     let of = |figure: fn(&Line) -> f64| median(lines.iter().map(figure));
     let wall = of(|line| line.wall);
-    let (least, most) = lines.iter().fold((f64::MAX, f64::MIN), |(least, most), line| {
-        (least.min(line.wall), most.max(line.wall))
-    });
+    let (least, most) = spread(lines);
     let resident = lines.iter().filter_map(|line| line.resident_mb);
     let resident = match median(resident) {
         megabytes if megabytes.is_nan() => "–".to_owned(),
@@ -93,11 +98,38 @@ fn row(client: &str, lines: &[Line], requests: u64, tags: u64) {
 }
 
 #[expect(
-    clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a few digits of a rate"
 )]
 fn a_second(count: u64, seconds: f64) -> u64 {
-    (count as f64 / seconds) as u64
+    (to_float(count) / seconds) as u64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests and tags")]
+pub(crate) fn to_float(count: u64) -> f64 {
+    count as f64
+}
+
+/// `held`, or `**missed**`, for a bar that a figure must not exceed.
+pub(crate) fn verdict(figure: f64, bar: f64) -> &'static str {
+    if figure <= bar { "held" } else { "**missed**" }
+}
+
+/// Median and spread of wall time, and the medians of processor time and memory.
+pub(crate) fn figures(lines: &[Line]) -> String {
+    let of = |figure: fn(&Line) -> f64| median(lines.iter().map(figure));
+    let (least, most) = spread(lines);
+    let resident = median(lines.iter().filter_map(|line| line.resident_mb));
+    format!(
+        "{:.2} ({least:.2} to {most:.2}) | {:.2} | {resident:.1}",
+        of(|line| line.wall),
+        of(|line| line.cpu)
+    )
+}
+
+fn spread(lines: &[Line]) -> (f64, f64) {
+    lines.iter().fold((f64::MAX, f64::MIN), |(least, most), line| {
+        (least.min(line.wall), most.max(line.wall))
+    })
 }
