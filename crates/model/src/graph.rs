@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::artifact::Artifact;
 use crate::digest::{Digest, sha256_from_hex};
 use crate::media_type::MediaType;
 use crate::snapshot::CompleteSnapshot;
@@ -57,6 +58,7 @@ impl NodeId {
 pub struct ArtifactGraph {
     digests: Vec<Digest>,
     described: Vec<Option<(MediaType, u64)>>,
+    read: Vec<Read>,
     node_of_tag: Vec<Option<NodeId>>,
     tags: Adjacency,
     children: Adjacency,
@@ -65,11 +67,30 @@ pub struct ArtifactGraph {
     subjects: Adjacency,
 }
 
+/// What is known of a node itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// Something names it.
+    No,
+    /// Its manifest was read.
+    Alone,
+    /// Its manifest was read, and says what it is attached to.
+    Attached,
+}
+
 impl ArtifactGraph {
     /// The graph of all that a snapshot knows.
     #[must_use]
     pub fn of(snapshot: CompleteSnapshot<'_>) -> Self {
-        let mut nodes = Nodes::default();
+        let named: Vec<(usize, AttachmentForm, Digest)> = snapshot
+            .tags()
+            .iter()
+            .enumerate()
+            .filter_map(|(tag, listed)| {
+                AttachmentForm::of(&listed.tag).map(|(form, subject)| (tag, form, subject))
+            })
+            .collect();
+        let mut nodes = Nodes::with_capacity(snapshot.tags().len());
         let node_of_tag: Vec<_> = snapshot
             .tags()
             .iter()
@@ -78,14 +99,25 @@ impl ArtifactGraph {
         let mut child_edges = Vec::new();
         let mut subject_edges = Vec::new();
 
-        let mut artifacts: Vec<_> = snapshot.artifacts().collect();
-        artifacts.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
-        for artifact in &artifacts {
-            let id = nodes.id(&artifact.digest);
-            nodes.describe(id, &artifact.media_type, artifact.size);
-        }
-        for artifact in artifacts {
-            let id = nodes.id(&artifact.digest);
+        // From the tags downwards, which is the same order in every run; then what nothing leads to.
+        let mut next = 0;
+        let mut found = 0;
+        let mut stray: Option<std::vec::IntoIter<&Artifact>> = None;
+        loop {
+            let artifact = if let Some(digest) = nodes.digests.get(next) {
+                next += 1;
+                snapshot.artifact(digest)
+            } else if found == snapshot.artifacts().len() {
+                break;
+            } else {
+                let stray = stray.get_or_insert_with(|| unread(snapshot, &nodes).into_iter());
+                let Some(artifact) = stray.next() else { break };
+                nodes.id(&artifact.digest);
+                continue;
+            };
+            let Some(artifact) = artifact else { continue };
+            let id = nodes.read(artifact);
+            found += 1;
             for child in &artifact.children {
                 let child_id = nodes.id(&child.digest);
                 nodes.describe(child_id, &child.media_type, child.size);
@@ -105,16 +137,16 @@ impl ArtifactGraph {
                 subject_edges.push((id, subject));
             }
         }
-        for (listed, node) in snapshot.tags().iter().zip(&node_of_tag) {
-            let (Some(node), Some((form, subject))) = (node, AttachmentForm::of(&listed.tag)) else {
+        for (tag, form, subject) in &named {
+            let (Some(node), listed) = (&node_of_tag[*tag], &snapshot.tags()[*tag]) else {
                 continue;
             };
-            let subject = nodes.id(&subject);
+            let subject = nodes.id(subject);
             // The fallback tag is on an index that lists the referrers.
             let index = listed
                 .digest
                 .as_ref()
-                .filter(|_| form == AttachmentForm::ReferrersIndex);
+                .filter(|_| *form == AttachmentForm::ReferrersIndex);
             let index = index.and_then(|digest| snapshot.artifact(digest));
             let referrers = index.into_iter().flat_map(|index| &index.children);
             let referrers: Vec<_> = referrers.map(|child| nodes.id(&child.digest)).collect();
@@ -139,8 +171,9 @@ impl ArtifactGraph {
             children: Adjacency::new(count, child_edges),
             attachments: Adjacency::new(count, reversed(&subject_edges)),
             subjects: Adjacency::new(count, subject_edges),
-            digests: nodes.digests,
+            digests: nodes.digests.into_iter().cloned().collect(),
             described: nodes.described,
+            read: nodes.read,
             node_of_tag,
         }
     }
@@ -166,6 +199,18 @@ impl ArtifactGraph {
     #[must_use]
     pub fn digest(&self, node: NodeId) -> &Digest {
         &self.digests[node.index()]
+    }
+
+    /// Whether its manifest was read.
+    #[must_use]
+    pub fn is_read(&self, node: NodeId) -> bool {
+        self.read[node.index()] != Read::No
+    }
+
+    /// Whether its manifest was read, and says by its `subject` that it is attached to something.
+    #[must_use]
+    pub fn says_subject(&self, node: NodeId) -> bool {
+        self.read[node.index()] == Read::Attached
     }
 
     /// A node's media type and size in bytes, as its manifest or a descriptor of it says.
@@ -210,28 +255,58 @@ impl ArtifactGraph {
     }
 }
 
-#[derive(Default)]
-struct Nodes {
-    ids: HashMap<Digest, NodeId>,
-    digests: Vec<Digest>,
-    described: Vec<Option<(MediaType, u64)>>,
+/// What the graph has not come to, in a fixed order.
+fn unread<'a>(snapshot: CompleteSnapshot<'a>, nodes: &Nodes<'a>) -> Vec<&'a Artifact> {
+    let mut artifacts: Vec<_> = snapshot
+        .artifacts()
+        .filter(|artifact| !nodes.ids.contains_key(&artifact.digest))
+        .collect();
+    artifacts.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+    artifacts
 }
 
-impl Nodes {
-    fn id(&mut self, digest: &Digest) -> NodeId {
-        if let Some(id) = self.ids.get(digest) {
-            return *id;
+struct Nodes<'a> {
+    ids: HashMap<&'a Digest, NodeId>,
+    digests: Vec<&'a Digest>,
+    described: Vec<Option<(MediaType, u64)>>,
+    read: Vec<Read>,
+}
+
+impl<'a> Nodes<'a> {
+    fn with_capacity(count: usize) -> Self {
+        Self {
+            ids: HashMap::with_capacity(count),
+            digests: Vec::with_capacity(count),
+            described: Vec::with_capacity(count),
+            read: Vec::with_capacity(count),
         }
+    }
+
+    fn id(&mut self, digest: &'a Digest) -> NodeId {
         // A snapshot is bounded by what a registry lists in its pages, far below 2^32 digests.
-        let id = NodeId(u32::try_from(self.digests.len()).unwrap_or(u32::MAX));
-        self.ids.insert(digest.clone(), id);
-        self.digests.push(digest.clone());
-        self.described.push(None);
+        let next = NodeId(u32::try_from(self.digests.len()).unwrap_or(u32::MAX));
+        let id = *self.ids.entry(digest).or_insert(next);
+        if id == next {
+            self.digests.push(digest);
+            self.described.push(None);
+            self.read.push(Read::No);
+        }
         id
     }
 
     fn describe(&mut self, id: NodeId, media_type: &MediaType, size: u64) {
         self.described[id.index()].get_or_insert_with(|| (media_type.clone(), size));
+    }
+
+    fn read(&mut self, artifact: &'a Artifact) -> NodeId {
+        let id = self.id(&artifact.digest);
+        // It knows better than what names it.
+        self.described[id.index()] = Some((artifact.media_type.clone(), artifact.size));
+        self.read[id.index()] = match artifact.subject {
+            Some(_) => Read::Attached,
+            None => Read::Alone,
+        };
+        id
     }
 }
 

@@ -207,7 +207,7 @@ impl<'a> CompleteSnapshot<'a> {
     }
 
     /// Every artifact that is known, in no order.
-    pub fn artifacts(self) -> impl Iterator<Item = &'a Artifact> {
+    pub fn artifacts(self) -> impl ExactSizeIterator<Item = &'a Artifact> {
         self.0.artifacts.values()
     }
 

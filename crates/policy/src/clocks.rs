@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, Fact, NodeId, Tag, Time, Times, Unknown};
+use lagan_model::{
+    Artifact, ArtifactGraph, CompleteSnapshot, Digest, Fact, NodeId, Tag, Time, Times, Unknown,
+};
 
 use crate::document::Clock;
 use crate::needs::Needs;
@@ -20,7 +22,8 @@ pub(crate) struct Clocks<'a> {
     now: Time,
     /// Whether anything here was ever pulled, as far as is known: if not, nobody records it.
     pulls: bool,
-    /// What was found, by depth: indexes that list each other's children would be walked once a way to them.
+    /// What was found of indexes, by depth: those that list each other's children would be walked once a way to
+    /// them.
     found: RefCell<HashMap<(Digest, usize), Answer>>,
 }
 
@@ -96,18 +99,28 @@ impl<'a> Clocks<'a> {
     }
 
     fn created(&self, digest: &Digest, depth: usize, needs: &mut Needs) -> Answer {
+        let artifact = self.snapshot.artifact(digest);
+        if artifact.is_some_and(|artifact| !artifact.is_index()) {
+            return self.find_created(digest, artifact, depth, needs);
+        }
         let key = (digest.clone(), depth);
         let known = self.found.borrow().get(&key).copied();
         known.unwrap_or_else(|| {
-            let created = self.find_created(digest, depth, needs);
+            let created = self.find_created(digest, artifact, depth, needs);
             self.found.borrow_mut().insert(key, created);
             created
         })
     }
 
     /// An index: its annotation, else its newest child. Others: the configuration, else the annotation.
-    fn find_created(&self, digest: &Digest, depth: usize, needs: &mut Needs) -> Answer {
-        let Some(artifact) = self.snapshot.artifact(digest) else {
+    fn find_created(
+        &self,
+        digest: &Digest,
+        artifact: Option<&Artifact>,
+        depth: usize,
+        needs: &mut Needs,
+    ) -> Answer {
+        let Some(artifact) = artifact else {
             if depth == 0 || self.snapshot.is_absent(digest) {
                 return Some(Fact::Unknown(Unknown::Missing));
             }

@@ -203,12 +203,13 @@ impl<'a> Judge<'a> {
         let unread = |wanted: &dyn Fn(NodeId, &MediaType) -> bool| -> BTreeSet<Digest> {
             graph
                 .nodes()
+                .filter(|node| !graph.is_read(*node))
                 .filter(|node| {
                     let described = graph.described(*node);
                     described.is_some_and(|(media_type, _)| wanted(*node, media_type))
                 })
                 .map(|node| graph.digest(node))
-                .filter(|digest| snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest))
+                .filter(|digest| !snapshot.is_absent(digest))
                 .cloned()
                 .collect()
         };
@@ -219,9 +220,7 @@ impl<'a> Judge<'a> {
             .nodes()
             .map(|node| (node, graph.digest(node)))
             .filter(|(node, digest)| {
-                snapshot.is_remembered(digest)
-                    && !snapshot.is_absent(digest)
-                    && is_unseen(&graph, snapshot, *node)
+                snapshot.is_remembered(digest) && !snapshot.is_absent(digest) && is_unseen(&graph, *node)
             });
         needs.manifests.extend(unsure.map(|(_, digest)| digest.clone()));
         if reaches_untagged {
@@ -230,7 +229,7 @@ impl<'a> Judge<'a> {
         if !needs.is_empty() {
             return Step::Missing(needs);
         }
-        let attachment = attachments(&graph, snapshot, self.ballot.readings);
+        let attachment = attachments(&graph, self.ballot.readings);
         let clocks = Clocks::new(snapshot, self.context.now);
         let facts = Facts::new(snapshot, &graph, self.context.capabilities.referrers);
         let artifacts = Artifacts {
@@ -265,21 +264,19 @@ impl<'a> Judge<'a> {
                     .splice(behind..behind, self.relations(&graph, &fates, said.node));
             }
         }
-        let touched: BTreeSet<NodeId> = graph
-            .nodes()
-            .filter(|node| {
+        let touched = || {
+            graph.nodes().filter(|node| {
                 fates.is_gone(*node) || graph.tags(*node).any(|tag| tags[tag].verdict != Verdict::Keep)
             })
-            .collect();
+        };
         if self.context.capabilities.referrers != Capability::NotOffered {
-            needs.referrers = touched
-                .iter()
-                .map(|node| graph.digest(*node))
+            needs.referrers = touched()
+                .map(|node| graph.digest(node))
                 .filter(|digest| snapshot.referrers(digest).is_none())
                 .cloned()
                 .collect();
         }
-        if !touched.is_empty() {
+        if touched().next().is_some() {
             // An index that lost its tag may still be there, and list what would go.
             needs.manifests.extend(
                 snapshot
@@ -308,7 +305,8 @@ impl<'a> Judge<'a> {
                 unread(&|node, media_type| fates.is_gone(node) && !media_type.is_image_manifest())
             }
             Depth::Exact | Depth::Everything => unread(&|node, _| fates.is_gone(node)),
-            Depth::Bytes => unread(&|_, _| !touched.is_empty()),
+            Depth::Bytes if touched().next().is_some() => unread(&|_, _| true),
+            Depth::Bytes => BTreeSet::new(),
         };
         if !needs.is_empty() {
             return Step::Missing(needs);

@@ -36,20 +36,55 @@ fn compile(glob: &str, segments: bool) -> Result<GlobMatcher, PatternError> {
         .map_err(|error| PatternError::Glob(error.kind().to_string()))
 }
 
+/// What a glob comes to. Names are matched by the million, and most globs are simple.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Matches every name.
+    Any,
+    /// A star at the end, and nothing else that means anything; only where a star means any text.
+    Starts,
+    /// A star at the front.
+    Ends,
+    Other,
+}
+
+impl Shape {
+    /// `any` is the glob that matches every name of its kind. Where that is one star, a star is any text.
+    fn of(text: &str, any: &str) -> Self {
+        let plain = |rest: &str| !rest.contains(['*', '?', '[', ']', '{', '}', '\\', ',', '!', '/']);
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            _ if text == any => Self::Any,
+            (Some(rest), _) if any == "*" && plain(rest) => Self::Ends,
+            (_, Some(rest)) if any == "*" && plain(rest) => Self::Starts,
+            _ => Self::Other,
+        }
+    }
+
+    fn matches(self, text: &str, glob: &GlobMatcher, name: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Starts => name.starts_with(&text[..text.len() - 1]),
+            Self::Ends => name.ends_with(&text[1..]),
+            Self::Other => glob.is_match(name),
+        }
+    }
+}
+
 macro_rules! glob_pattern {
-    ($(#[$doc:meta])* $name:ident over $over:ty as $text:path, segments: $segments:literal) => {
+    ($(#[$doc:meta])* $name:ident over $over:ty as $text:path, segments: $segments:literal, any: $any:literal) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
             text: String,
             matcher: GlobMatcher,
+            shape: Shape,
         }
 
         impl $name {
             /// Whether the whole name matches.
             #[must_use]
             pub fn matches(&self, name: &$over) -> bool {
-                self.matcher.is_match($text(name))
+                self.shape.matches(&self.text, &self.matcher, $text(name))
             }
 
             /// The pattern as it was written.
@@ -69,7 +104,11 @@ macro_rules! glob_pattern {
             type Err = PatternError;
 
             fn from_str(text: &str) -> Result<Self, PatternError> {
-                Ok(Self { text: text.to_owned(), matcher: compile(text, $segments)? })
+                Ok(Self {
+                    text: text.to_owned(),
+                    matcher: compile(text, $segments)?,
+                    shape: Shape::of(text, $any),
+                })
             }
         }
 
@@ -103,17 +142,17 @@ macro_rules! glob_pattern {
 
 glob_pattern! {
     /// A glob over tags, anchored at both ends: `*`, `?`, `[a-z]`, `{a,b}`. Case counts.
-    TagPattern over Tag as Tag::as_str, segments: true
+    TagPattern over Tag as Tag::as_str, segments: true, any: "*"
 }
 
 glob_pattern! {
     /// A glob over repository names, anchored at both ends. `*` stays within one path segment, `**` does not.
-    RepositoryPattern over RepositoryName as RepositoryName::as_str, segments: true
+    RepositoryPattern over RepositoryName as RepositoryName::as_str, segments: true, any: "**"
 }
 
 glob_pattern! {
     /// A glob over labels and media types, anchored at both ends. `*` matches slashes, and nothing at all.
-    TextPattern over str as std::convert::identity, segments: false
+    TextPattern over str as std::convert::identity, segments: false, any: "*"
 }
 
 /// A regular expression that must match the whole tag.
@@ -236,6 +275,33 @@ mod tests {
                 .unwrap()
                 .matches(&tag("test-1"))
         );
+    }
+
+    #[test]
+    fn simple_globs_match_what_the_glob_library_says() {
+        let globs = [
+            "*", "**", "1.*", "*-rc", "*.*", "1.0.0", "*a*", "a?*", "[1]*", "{1,2}*", "\\\\*", "a/*", "*/b",
+            "*\n", "é*",
+        ];
+        let names = [
+            "1.0.0", "1", "a", "ab", "1.0.0-rc", "-rc.1", "_a*", "2.0", "v1.", "latest", "", "a/b", "x/b",
+            "a\n", "\n", "été", "é",
+        ];
+        for glob in globs {
+            let tags = glob.parse::<TagPattern>().unwrap();
+            let texts = glob.parse::<TextPattern>().unwrap();
+            let repositories = glob.parse::<RepositoryPattern>().unwrap();
+            for name in names {
+                if let Ok(tag) = name.parse::<Tag>() {
+                    assert_eq!(tags.matches(&tag), tags.matcher.is_match(name), "{glob} {name}");
+                }
+                if let Ok(repository) = name.parse::<RepositoryName>() {
+                    let library = repositories.matcher.is_match(name);
+                    assert_eq!(repositories.matches(&repository), library, "{glob} {name}");
+                }
+                assert_eq!(texts.matches(name), texts.matcher.is_match(name), "{glob} {name}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lagan_model::{Digest, NodeId, Tag, Time};
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::document::{Bucket, Order, Per, Period, Select, Timezone};
 use crate::version::{TagReading, Version, natural};
@@ -48,38 +49,64 @@ impl<'a> Key<'a> {
     }
 }
 
-/// The group that a tag competes in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Group {
+/// The group that a tag competes in. Within one line only groups of one kind are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Group<'a> {
     Whole,
-    Named(Arc<str>),
+    Major(u64),
+    Minor(u64, u64),
+    Named(&'a str),
 }
 
-impl Group {
+impl<'a> Group<'a> {
     /// The group of a tag; `None` where the tag has nothing to be grouped by.
-    pub(crate) fn of(per: &Per, select: &Select, tag: &Tag, reading: &TagReading) -> Option<Self> {
+    pub(crate) fn of(per: &Per, select: &Select, tag: &'a Tag, reading: &'a TagReading) -> Option<Self> {
         let numbers = || reading.version.as_ref().map(|version| version.numbers);
         Some(match per {
             Per::Repository => Self::Whole,
-            Per::Channel => Self::Named(reading.channel.as_str().into()),
-            Per::Major => Self::Named(numbers()?[0].to_string().into()),
+            Per::Channel => Self::Named(reading.channel.as_str()),
+            Per::Major => Self::Major(numbers()?[0]),
             Per::Minor => {
                 let [major, minor, _] = numbers()?;
-                Self::Named(format!("{major}.{minor}").into())
+                Self::Minor(major, minor)
             }
-            Per::Variant => match &reading.variant {
-                None => Self::Whole,
-                Some(variant) => Self::Named(variant.as_ref().into()),
-            },
-            Per::Capture(group) => Self::Named(select.regex.as_ref()?.capture(tag, group)?.into()),
+            Per::Variant => reading.variant.as_deref().map_or(Self::Whole, Self::Named),
+            Per::Capture(group) => Self::Named(select.regex.as_ref()?.capture(tag, group)?),
         })
     }
 
     pub(crate) fn name(&self) -> Option<Arc<str>> {
         match self {
             Self::Whole => None,
-            Self::Named(name) => Some(name.clone()),
+            Self::Major(major) => Some(major.to_string().into()),
+            Self::Minor(major, minor) => Some(format!("{major}.{minor}").into()),
+            Self::Named(name) => Some((*name).into()),
         }
+    }
+}
+
+/// Groups, each with those that compete in it, in the order in which they were first met.
+#[derive(Debug, Default)]
+pub(crate) struct Groups<'a> {
+    found: Vec<(Group<'a>, Vec<usize>)>,
+    places: HashMap<Group<'a>, usize>,
+    /// Where the last one went: neighbours in a listing often belong together.
+    last: usize,
+}
+
+impl<'a> Groups<'a> {
+    pub(crate) fn add(&mut self, group: Group<'a>, slot: usize) {
+        if self.found.get(self.last).is_none_or(|(known, _)| *known != group) {
+            self.last = *self.places.entry(group).or_insert(self.found.len());
+            if self.last == self.found.len() {
+                self.found.push((group, Vec::new()));
+            }
+        }
+        self.found[self.last].1.push(slot);
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Group<'a>, &[usize])> {
+        self.found.iter().map(|(group, slots)| (*group, slots.as_slice()))
     }
 }
 
@@ -219,7 +246,8 @@ fn clamp(count: usize) -> u32 {
 /// For each contender the index of the contender that stands for its place.
 fn leaders(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> Vec<usize> {
     // The best contender of each artifact.
-    let mut of_node: HashMap<NodeId, usize> = HashMap::with_capacity(contenders.len());
+    let mut of_node: FxHashMap<NodeId, usize> =
+        FxHashMap::with_capacity_and_hasher(contenders.len(), FxBuildHasher);
     for (index, contender) in contenders.iter().enumerate() {
         if let Some(node) = contender.node {
             of_node
@@ -232,7 +260,7 @@ fn leaders(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeI
                 .or_insert(index);
         }
     }
-    let mut place_of_node: HashMap<NodeId, usize> = HashMap::new();
+    let mut place_of_node: FxHashMap<NodeId, usize> = FxHashMap::default();
     contenders
         .iter()
         .enumerate()

@@ -91,7 +91,7 @@ impl Fates {
         let lost: Vec<bool> = graph.nodes().map(|node| is_lost(graph, snapshot, node)).collect();
         let unseen: Vec<bool> = graph
             .nodes()
-            .map(|node| is_unseen(graph, snapshot, node) && !lost[node.index()])
+            .map(|node| is_unseen(graph, node) && !lost[node.index()])
             .collect();
 
         let mut source: Vec<bool> = graph
@@ -136,37 +136,30 @@ impl Fates {
 }
 
 /// Whether each artifact is attached to something: by its field or an API, or because every tag on it says so.
-pub(crate) fn attachments(
-    graph: &ArtifactGraph,
-    snapshot: CompleteSnapshot<'_>,
-    readings: &[TagReading],
-) -> Vec<bool> {
+pub(crate) fn attachments(graph: &ArtifactGraph, readings: &[TagReading]) -> Vec<bool> {
     graph
         .nodes()
         .map(|node| {
-            let by_field = snapshot
-                .artifact(graph.digest(node))
-                .is_some_and(|artifact| artifact.subject.is_some());
             let mut tags = graph.tags(node);
             let tagged = tags.len() > 0;
             let by_tags = tagged && tags.all(|tag| readings[tag].channel == Channel::Attachment);
-            by_field || by_tags || (!tagged && !graph.subjects(node).is_empty())
+            graph.says_subject(node) || by_tags || (!tagged && !graph.subjects(node).is_empty())
         })
         .collect()
 }
 
 /// Whether nothing but attachments speaks of it: no tag, no index, no manifest that was read.
-pub(crate) fn is_unseen(graph: &ArtifactGraph, snapshot: CompleteSnapshot<'_>, node: NodeId) -> bool {
+pub(crate) fn is_unseen(graph: &ArtifactGraph, node: NodeId) -> bool {
     graph.tags(node).len() == 0
         && graph.parents(node).is_empty()
         && graph.subjects(node).is_empty()
-        && snapshot.artifact(graph.digest(node)).is_none()
+        && !graph.is_read(node)
 }
 
 /// Whether only attachments speak of it, and it was here once and is no more: nothing keeps them for its sake.
 pub(crate) fn is_lost(graph: &ArtifactGraph, snapshot: CompleteSnapshot<'_>, node: NodeId) -> bool {
     let digest = graph.digest(node);
-    snapshot.is_absent(digest) && snapshot.is_remembered(digest) && is_unseen(graph, snapshot, node)
+    snapshot.is_absent(digest) && snapshot.is_remembered(digest) && is_unseen(graph, node)
 }
 
 fn spread_keep(graph: &ArtifactGraph, lost: &[bool], kept: &mut [bool], mut work: Vec<NodeId>) {

@@ -62,10 +62,7 @@ impl RepositoryPlan {
         let gone = |node: &NodeId| fates.is_gone(*node);
         plan.tagged_artifacts = graph.nodes().filter(counted).count() as u64;
         plan.tagged_artifacts_deleted = graph.nodes().filter(counted).filter(gone).count() as u64;
-        let unread = |node: &NodeId| {
-            let digest = graph.digest(*node);
-            snapshot.artifact(digest).is_none() && !snapshot.is_absent(digest)
-        };
+        let unread = |node: &NodeId| !graph.is_read(*node) && !snapshot.is_absent(graph.digest(*node));
         plan.deleted_unread = graph.nodes().filter(gone).filter(unread).count() as u64;
         let units = Units {
             snapshot,

@@ -1,7 +1,8 @@
 //! What the rules say of each tag, before relations: every line of every `keep` votes on every tag that its rule
 //! selects, and every protection on every tag.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use lagan_model::{ArtifactGraph, AttachmentForm, CompleteSnapshot, Fact, NodeId, Tag, Time, Unknown};
 
@@ -10,7 +11,7 @@ use crate::clocks::{Clocks, is_recorded};
 use crate::document::{Clock, KeepLine, Order, Per, RepositoryPolicies, Rule};
 use crate::facts::Facts;
 use crate::needs::Needs;
-use crate::rank::{Contender, Group, Key, Row, places, rank};
+use crate::rank::{Contender, Group, Groups, Key, Row, places, rank};
 use crate::reason::{Reason, RuleName};
 use crate::relations::Own;
 use crate::version::{Channel, ChannelSet, TagReading};
@@ -42,14 +43,46 @@ pub(crate) struct Artifacts<'b> {
     pub(crate) facts: &'b Facts<'b>,
 }
 
-/// What was said of each tag so far.
+/// What was said of one tag so far.
+#[derive(Debug, Clone, Default)]
+struct Said {
+    /// Those that keep first.
+    reasons: Vec<Reason>,
+    keeping: usize,
+    candidate: bool,
+}
+
+impl Said {
+    fn reason(&mut self, reason: Reason) {
+        // Most tags have one: a vector that grows by itself would take room for four.
+        if self.reasons.is_empty() {
+            self.reasons.reserve_exact(1);
+        }
+        if reason.keeps() {
+            self.reasons.insert(self.keeping, reason);
+            self.keeping += 1;
+        } else {
+            self.reasons.push(reason);
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.keeping > 0
+    }
+
+    /// Whether it goes, as far as was said.
+    fn is_doomed(&self) -> bool {
+        self.candidate && !self.is_kept()
+    }
+}
+
+/// What was said so far.
 struct Count {
-    keeps: Vec<Vec<Reason>>,
+    /// One for each tag.
+    of: Vec<Said>,
     /// What keeps a tag if a rule selects it, which its name does not tell: this rule does not delete it, and others
     /// may.
-    unless_unselected: Vec<Vec<Reason>>,
-    deletes: Vec<Vec<Reason>>,
-    candidate: Vec<bool>,
+    unless_unselected: BTreeMap<usize, Vec<Reason>>,
 }
 
 impl<'a> Ballot<'a> {
@@ -61,16 +94,16 @@ impl<'a> Ballot<'a> {
     pub(crate) fn votes(&self, artifacts: Option<Artifacts<'_>>, needs: &mut Needs) -> Votes {
         let count = self.readings.len();
         let mut said = Count {
-            keeps: vec![Vec::new(); count],
-            unless_unselected: vec![Vec::new(); count],
-            deletes: vec![Vec::new(); count],
-            candidate: vec![false; count],
+            of: vec![Said::default(); count],
+            unless_unselected: BTreeMap::new(),
         };
         self.by_rules(false, &[], artifacts, &mut said, needs);
         for (policy, _) in self.policies.policies() {
             if !policy.protect.is_empty() {
-                for (tag, reasons) in said.keeps.iter_mut().enumerate() {
-                    reasons.extend(policy.protections(self.tag(tag), &self.readings[tag], self.now));
+                for (tag, said) in said.of.iter_mut().enumerate() {
+                    for reason in policy.protections(self.tag(tag), &self.readings[tag], self.now) {
+                        said.reason(reason);
+                    }
                 }
             }
         }
@@ -82,35 +115,34 @@ impl<'a> Ballot<'a> {
         if needs.is_empty() {
             self.by_rules(true, &superseding, artifacts, &mut said, needs);
             for (tag, asked) in protected.into_iter().enumerate() {
-                if !asked && said.candidate[tag] && said.keeps[tag].is_empty() {
+                if !asked && said.of[tag].is_doomed() {
                     self.protect_by_facts(tag, artifacts, &mut said, needs);
                 }
             }
         }
         let Count {
-            keeps: mut reasons,
+            of: mut said,
             mut unless_unselected,
-            deletes,
-            candidate,
         } = said;
-        let mut own = Vec::with_capacity(count);
-        for (tag, (reasons, deletes)) in reasons.iter_mut().zip(deletes).enumerate() {
-            own.push(if !reasons.is_empty() {
+        let own = said.iter_mut().enumerate().map(|(tag, said)| {
+            if said.is_kept() {
                 Own::Keep
-            } else if candidate[tag] {
+            } else if said.candidate {
                 Own::Doom
             } else if self.readings[tag].channel == Channel::Attachment {
                 Own::Follow
             } else {
-                reasons.append(&mut unless_unselected[tag]);
-                if reasons.is_empty() {
-                    reasons.push(Reason::NotSelected);
+                match unless_unselected.remove(&tag) {
+                    Some(reasons) => said.reasons = reasons,
+                    None => said.reason(Reason::NotSelected),
                 }
                 Own::Keep
-            });
-            reasons.extend(deletes);
+            }
+        });
+        Votes {
+            own: own.collect(),
+            reasons: said.into_iter().map(|said| said.reasons).collect(),
         }
-        Votes { reasons, own }
     }
 
     /// What the rules say, those that select by `superseded` or the others.
@@ -143,18 +175,28 @@ impl<'a> Ballot<'a> {
                     selected: &selected,
                     artifacts,
                 };
-                for (tag, votes) in selected.iter().zip(lines.of_rule(needs)) {
-                    if votes.iter().flatten().any(Reason::keeps) {
-                        let keeps = if told {
-                            &mut said.keeps
-                        } else {
-                            &mut said.unless_unselected
-                        };
-                        keeps[*tag].extend(votes.into_iter().flatten().filter(Reason::keeps));
+                let mut lines = lines.of_rule(needs);
+                for (slot, tag) in selected.iter().enumerate() {
+                    let keeps = lines
+                        .iter()
+                        .filter_map(|line| line[slot].as_ref())
+                        .any(Reason::keeps);
+                    let votes = lines
+                        .iter_mut()
+                        .filter_map(|line| line[slot].take())
+                        .filter(|vote| vote.keeps() == keeps);
+                    if keeps && told {
+                        votes.for_each(|vote| said.of[*tag].reason(vote));
+                    } else if keeps {
+                        said.unless_unselected.entry(*tag).or_default().extend(votes);
                     } else if *asked {
-                        said.candidate[*tag] = true;
-                        said.deletes[*tag].extend(self.because(rule, &name, *tag, superseding, artifacts));
-                        said.deletes[*tag].extend(votes.into_iter().flatten());
+                        let because = self.because(rule, &name, *tag, superseding, artifacts);
+                        let said = &mut said.of[*tag];
+                        said.candidate = true;
+                        because
+                            .into_iter()
+                            .chain(votes)
+                            .for_each(|reason| said.reason(reason));
                     }
                 }
             }
@@ -193,7 +235,7 @@ impl<'a> Ballot<'a> {
                 Some(Fact::Known(met)) => met,
                 Some(Fact::Unknown(why)) => {
                     let rule = name.clone();
-                    said.keeps[*tag].push(Reason::SelectionUnknown { rule, why });
+                    said.of[*tag].reason(Reason::SelectionUnknown { rule, why });
                     false
                 }
                 None => {
@@ -262,7 +304,7 @@ impl<'a> Ballot<'a> {
         };
         let mut newest: HashMap<(u64, u64, Option<&str>), (u64, usize)> = HashMap::new();
         for tag in 0..self.readings.len() {
-            let kept = !known || !said.keeps[tag].is_empty() || !said.candidate[tag];
+            let kept = !known || !said.of[tag].is_doomed();
             if self.readings[tag].channel == Channel::Stable
                 && kept
                 && let Some((line, patch)) = line(tag)
@@ -294,14 +336,11 @@ impl<'a> Ballot<'a> {
         needs: &mut Needs,
     ) -> bool {
         let Some(artifacts) = artifacts else { return false };
-        let (Some(node), ask) = (
-            artifacts.graph.node_of_tag(tag),
-            said.candidate[tag] && said.keeps[tag].is_empty(),
-        ) else {
+        let (Some(node), ask) = (artifacts.graph.node_of_tag(tag), said.of[tag].is_doomed()) else {
             return false;
         };
         let reasons = self.protections_by_facts(node, artifacts, ask.then_some(needs));
-        said.keeps[tag].extend(reasons);
+        reasons.into_iter().for_each(|reason| said.of[tag].reason(reason));
         ask
     }
 
@@ -349,86 +388,75 @@ struct LineVotes<'a, 'b> {
 }
 
 impl<'a> LineVotes<'a, '_> {
-    /// The votes of all lines for each selected tag: at least one each.
+    /// Rows of one vote for each selected tag: at least one row.
     fn of_rule(&self, needs: &mut Needs) -> Vec<Vec<Vote>> {
         let Some((clock, age)) = &self.rule.keep.unless_older_than else {
             return self.of_lines(needs);
         };
-        let narrowing = self.within(*clock, age, needs);
+        let mut narrowing = self.within(*clock, age, needs);
         let unknown = narrowing.iter().any(Option::is_none);
-        let newer: Vec<usize> = self
-            .selected
-            .iter()
-            .zip(&narrowing)
-            .filter(|(_, vote)| matches!(vote, Some(Reason::Within { .. })))
-            .map(|(position, _)| *position)
-            .collect();
+        if !unknown && self.rule.keep.lines == [KeepLine::All] {
+            return vec![narrowing];
+        }
         // What is older takes no place: nobody is ranked before it is known what that is.
-        let mut lines = if unknown || self.rule.keep.lines == [KeepLine::All] {
-            Vec::new()
-        } else {
+        let newer: Vec<usize> = (0..narrowing.len())
+            .filter(|slot| matches!(narrowing[*slot], Some(Reason::Within { .. })))
+            .collect();
+        for slot in &newer {
+            narrowing[*slot] = None;
+        }
+        let mut rows = Vec::new();
+        if !unknown {
+            let selected: Vec<usize> = newer.iter().map(|slot| self.selected[*slot]).collect();
             let narrowed = LineVotes {
-                selected: &newer,
+                selected: &selected,
                 ..*self
             };
-            narrowed.of_lines(needs)
+            for votes in narrowed.of_lines(needs) {
+                let mut row: Vec<Vote> = vec![None; narrowing.len()];
+                for (slot, vote) in newer.iter().zip(votes) {
+                    row[*slot] = vote;
+                }
+                rows.push(row);
+            }
         }
-        .into_iter();
-        narrowing
-            .into_iter()
-            .map(|vote| match vote {
-                Some(Reason::Within { .. }) if unknown => vec![None],
-                Some(Reason::Within { .. }) => lines.next().unwrap_or_else(|| vec![vote]),
-                other => vec![other],
-            })
-            .collect()
+        rows.push(narrowing);
+        rows
     }
 
     fn of_lines(&self, needs: &mut Needs) -> Vec<Vec<Vote>> {
         let rule = || self.name.clone();
         let count = self.selected.len();
         if self.rule.keep.lines.is_empty() {
-            return vec![vec![Some(Reason::KeepNone { rule: rule() })]; count];
+            return vec![vec![Some(Reason::KeepNone { rule: rule() }); count]];
         }
-        let mut votes: Vec<Vec<Vote>> = vec![Vec::with_capacity(self.rule.keep.lines.len()); count];
-        for line in &self.rule.keep.lines {
-            let of_line = match line {
-                KeepLine::All => vec![Some(Reason::KeepAll { rule: rule() }); count],
-                KeepLine::Last { count, by, per } => {
-                    let by = *by;
-                    let row = Counting {
-                        count: *count,
-                        by,
-                        row: Row::Places,
-                    };
-                    self.counted(row, per, needs)
-                }
-                KeepLine::Period {
-                    period,
-                    count,
-                    clock,
-                    per,
-                    timezone,
-                } => {
-                    let row = Row::Periods(*period, *timezone);
-                    let by = Order::Clock(*clock);
-                    self.counted(
-                        Counting {
-                            count: *count,
-                            by,
-                            row,
-                        },
-                        per,
-                        needs,
-                    )
-                }
-                KeepLine::Within { clock, age } => self.within(*clock, age, needs),
-            };
-            for (votes, vote) in votes.iter_mut().zip(of_line) {
-                votes.push(vote);
+        let lines = self.rule.keep.lines.iter().map(|line| match line {
+            KeepLine::All => vec![Some(Reason::KeepAll { rule: rule() }); count],
+            KeepLine::Last { count, by, per } => {
+                let row = Counting {
+                    count: *count,
+                    by: *by,
+                    row: Row::Places,
+                };
+                self.counted(row, per, needs)
             }
-        }
-        votes
+            KeepLine::Period {
+                period,
+                count,
+                clock,
+                per,
+                timezone,
+            } => {
+                let row = Counting {
+                    count: *count,
+                    by: Order::Clock(*clock),
+                    row: Row::Periods(*period, *timezone),
+                };
+                self.counted(row, per, needs)
+            }
+            KeepLine::Within { clock, age } => self.within(*clock, age, needs),
+        });
+        lines.collect()
     }
 
     fn node(&self, position: usize) -> Option<NodeId> {
@@ -477,11 +505,11 @@ impl<'a> LineVotes<'a, '_> {
     /// The votes of a line that counts what it keeps, in each group for itself.
     fn counted(&self, row: Counting, per: &Per, needs: &mut Needs) -> Vec<Vote> {
         let mut votes: Vec<Vote> = vec![None; self.selected.len()];
-        let mut groups: HashMap<Group, Vec<usize>> = HashMap::new();
+        let mut groups = Groups::default();
         for (slot, position) in self.selected.iter().enumerate() {
             let (tag, reading) = (self.ballot.tag(*position), &self.ballot.readings[*position]);
             match Group::of(per, &self.rule.select, tag, reading) {
-                Some(group) => groups.entry(group).or_default().push(slot),
+                Some(group) => groups.add(group, slot),
                 None => {
                     votes[slot] = Some(Reason::GroupUnknown {
                         rule: self.name.clone(),
@@ -490,15 +518,15 @@ impl<'a> LineVotes<'a, '_> {
                 }
             }
         }
-        for (group, slots) in groups {
-            self.counted_of_group(&group, &slots, row, needs, &mut votes);
+        for (group, slots) in groups.all() {
+            self.counted_of_group(group.name().as_ref(), slots, row, needs, &mut votes);
         }
         votes
     }
 
     fn counted_of_group(
         &self,
-        group: &Group,
+        group: Option<&Arc<str>>,
         slots: &[usize],
         row: Counting,
         needs: &mut Needs,
@@ -527,7 +555,7 @@ impl<'a> LineVotes<'a, '_> {
                     rule: self.name.clone(),
                     tags,
                     last,
-                    group: group.name(),
+                    group: group.cloned(),
                 });
             }
             return;
@@ -570,13 +598,14 @@ impl<'a> LineVotes<'a, '_> {
         }
         let at: HashMap<usize, Time> = contenders
             .iter()
+            .filter(|_| !places)
             .filter_map(|contender| match contender.key {
                 Key::Time(at) => Some((contender.slot, at)),
                 _ => None,
             })
             .collect();
         for place in rank(&contenders, &ancestors, row) {
-            let (rule, group, rank, of) = (self.name.clone(), group.name(), place.rank, place.of);
+            let (rule, group, rank, of) = (self.name.clone(), group.cloned(), place.rank, place.of);
             votes[place.slot] = match (row, by, at.get(&place.by)) {
                 (Row::Periods(period, timezone), Order::Clock(clock), Some(at)) => {
                     let (at, bucket) = (*at, period.bucket_name(*at, timezone));

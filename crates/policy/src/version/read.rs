@@ -1,5 +1,6 @@
 //! Reading one tag.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use lagan_model::{AttachmentForm, Tag};
@@ -125,13 +126,7 @@ impl VersionTable {
             _ => Some(rest.strip_prefix('-')?),
         };
         let numbers = [major, minor, patch];
-        let suffix = suffix.map(|suffix| {
-            if suffix.bytes().any(|b| b.is_ascii_uppercase()) {
-                std::borrow::Cow::Owned(suffix.to_ascii_lowercase())
-            } else {
-                std::borrow::Cow::Borrowed(suffix)
-            }
-        });
+        let suffix = suffix.map(lower_case);
         let read = match &suffix {
             None => Some(Suffix {
                 channel: Channel::Stable,
@@ -234,11 +229,10 @@ impl VersionTable {
             Some((head, _)) => (head, false),
             None => (text, true),
         };
-        let lower = head.to_ascii_lowercase();
-        match self.meaning(&lower) {
+        match self.meaning(&lower_case(head)) {
             Some(Meaning::Alias) => return true,
             // `nightly` and `alpine` move; `nightly-20260101` may not, and `b` could be anything.
-            Some(_) if alone && lower.len() > 1 => return true,
+            Some(_) if alone && head.len() > 1 => return true,
             _ => {}
         }
         let numbers = head.strip_prefix('v').unwrap_or(head);
@@ -250,9 +244,20 @@ impl VersionTable {
     }
 }
 
+fn lower_case(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|b| b.is_ascii_uppercase()) {
+        Cow::Owned(text.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// A leading decimal number that fits, and what stands behind it.
 fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .bytes()
+        .position(|b| !b.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     Some((digits.parse().ok()?, rest))
 }

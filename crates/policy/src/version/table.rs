@@ -1,7 +1,8 @@
 //! The table of words: which channel a suffix means, and which words are variants.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -107,7 +108,8 @@ const WHOLE_ONLY: usize = 1;
 /// The words by which tags are read. Teams extend it.
 #[derive(Debug, Clone)]
 pub struct VersionTable {
-    words: HashMap<String, Meaning>,
+    /// Only a configuration adds to it, so that nobody outside can make it slow.
+    words: FxHashMap<String, Meaning>,
     /// What was added to the default words: these decide as much as a policy does.
     added: BTreeMap<String, Meaning>,
 }
