@@ -60,6 +60,21 @@ pub enum Effect {
     RepeatedEntry,
     /// A Link to this URL, on the last page too.
     LinkTo(String),
+    /// Harbor fails to look something up and answers 200 as if there were none of it.
+    LookupFails(Lookup),
+}
+
+/// What Harbor looks up for an artifact beside its own row, and leaves out where it cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lookup {
+    /// Its tags: it looks untagged.
+    Tags,
+    /// Its labels.
+    Labels,
+    /// Its accessories.
+    Accessories,
+    /// Whether its tags are immutable: they look as if they were not.
+    Immutability,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::content::{AttachmentSpec, Content, ImageSpec, Kind, Manifest};
 use crate::digest::Digest;
+use crate::harbor::Pushed;
 use crate::media;
 use crate::moment::Moment;
 use crate::server::Sandbox;
@@ -231,16 +232,21 @@ impl Sandbox {
         self.shared()
             .store
             .write(repository, |_, overlay| overlay.put_tag(tag, digest));
+        self.changed(repository);
     }
 
     /// Removes a tag and nothing else; answers whether it was there.
     pub fn delete_tag(&self, repository: &str, tag: &str) -> bool {
-        self.shared().store.delete_tag(repository, tag)
+        let there = self.shared().store.delete_tag(repository, tag);
+        self.changed(repository);
+        there
     }
 
     /// Removes a manifest and every tag on it; answers whether it was there.
     pub fn delete_manifest(&self, repository: &str, digest: Digest) -> bool {
-        self.shared().store.delete_manifest(repository, &digest)
+        let there = self.shared().store.delete_manifest(repository, &digest);
+        self.changed(repository);
+        there
     }
 
     /// Removes a blob, as garbage collection would; answers whether it was there.
@@ -285,6 +291,14 @@ impl Sandbox {
         self.shared().store.read(repository, |view| view.has_blob(digest)) == Some(true)
     }
 
+    /// Tells a Harbor what was put by hand.
+    fn changed(&self, repository: &str) {
+        let shared = self.shared();
+        shared
+            .harbor
+            .changed(&shared.store, repository, Pushed::WhenBuilt);
+    }
+
     /// Makes something beside the repository, then adds it there with its tags at once.
     fn make(
         &self,
@@ -300,6 +314,7 @@ impl Sandbox {
             content.add_tag(tag.as_ref(), digest);
         }
         store.write(repository, |_, overlay| overlay.absorb(&content));
+        self.changed(repository);
         digest
     }
 }

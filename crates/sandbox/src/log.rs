@@ -35,13 +35,49 @@ pub enum RequestKind {
     Referrers,
     /// `/token`
     Token,
+    /// Harbor's version, health and system information.
+    ApiInfo,
+    /// Harbor's projects, listed or single.
+    ApiProject,
+    /// A list of Harbor's repositories.
+    ApiRepositoryList,
+    /// One of Harbor's repositories.
+    ApiRepository,
+    /// A list of the artifacts of one of Harbor's repositories or projects.
+    ApiArtifactList,
+    /// One artifact by Harbor's API.
+    ApiArtifact,
+    /// DELETE of an artifact by Harbor's API.
+    ApiArtifactDelete,
+    /// The tags of an artifact by Harbor's API.
+    ApiTagList,
+    /// A new tag by Harbor's API.
+    ApiTagCreate,
+    /// DELETE of a tag by Harbor's API.
+    ApiTagDelete,
+    /// The accessories of an artifact.
+    ApiAccessoryList,
+    /// A label put on an artifact or taken off it.
+    ApiArtifactLabel,
+    /// Harbor's labels themselves.
+    ApiLabel,
+    /// Harbor's rules of immutability and retention.
+    ApiRule,
+    /// Harbor's users and robots, and what they may do.
+    ApiAccount,
+    /// Harbor's garbage collections and their schedule.
+    ApiCollection,
+    /// Harbor's replications and settings.
+    ApiSystem,
+    /// Anything else under `/api/`.
+    ApiOther,
     /// Anything else.
     Other,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 32] = [
         Self::Base,
         Self::Catalog,
         Self::TagList,
@@ -55,6 +91,24 @@ impl RequestKind {
         Self::BlobUpload,
         Self::Referrers,
         Self::Token,
+        Self::ApiInfo,
+        Self::ApiProject,
+        Self::ApiRepositoryList,
+        Self::ApiRepository,
+        Self::ApiArtifactList,
+        Self::ApiArtifact,
+        Self::ApiArtifactDelete,
+        Self::ApiTagList,
+        Self::ApiTagCreate,
+        Self::ApiTagDelete,
+        Self::ApiAccessoryList,
+        Self::ApiArtifactLabel,
+        Self::ApiLabel,
+        Self::ApiRule,
+        Self::ApiAccount,
+        Self::ApiCollection,
+        Self::ApiSystem,
+        Self::ApiOther,
         Self::Other,
     ];
 }
@@ -72,6 +126,8 @@ pub struct LogEntry {
     pub repository: String,
     /// Which tag, digest or upload; empty where the request names none.
     pub reference: String,
+    /// The path as it was sent, undecoded.
+    pub path: String,
     /// What follows the question mark, undecoded; empty where nothing does.
     pub query: String,
     /// What was answered; `None` where the connection was cut instead.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::auth::Auth;
 use crate::content::{CorpusOptions, ReferrersStyle};
 use crate::faults::Fault;
+use crate::harbor::HarborOptions;
 use crate::profile::Profile;
 
 /// What `tags/list` does with `n` and `last`.
@@ -157,8 +158,10 @@ pub struct SandboxOptions {
     pub corpus: CorpusOptions,
     /// What kind of registry it is.
     pub behaviour: Behaviour,
-    /// Who may do what.
+    /// Who may do what; on a Harbor its accounts say so instead.
     pub auth: Auth,
+    /// Harbor's API beside `/v2`, where there is one.
+    pub harbor: Option<HarborOptions>,
     /// What goes wrong from the start; more with [`crate::Faults::push`].
     pub faults: Vec<Fault>,
     /// Added before every answer, in the runtime's time.
@@ -183,6 +186,7 @@ impl Default for SandboxOptions {
             },
             behaviour: Behaviour::strict(),
             auth: Auth::Anonymous,
+            harbor: None,
             faults: Vec::new(),
             latency: Duration::ZERO,
             at_once: None,
@@ -203,6 +207,14 @@ impl SandboxOptions {
         } else {
             ReferrersStyle::FallbackTag
         };
+        self
+    }
+
+    /// A Harbor, with its API beside `/v2` ([`Profile::Harbor`] is the latter alone).
+    #[must_use]
+    pub fn harbor(mut self, harbor: HarborOptions) -> Self {
+        self = self.profile(Profile::Harbor);
+        self.harbor = Some(harbor);
         self
     }
 

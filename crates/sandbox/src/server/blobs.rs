@@ -29,6 +29,9 @@ pub(super) fn get(call: &Call<'_>, head: bool) -> Result<Response, Failure> {
         .store
         .read(call.target.repository, |view| view.blob(&digest));
     let bytes = found.flatten().ok_or(Failure::BLOB_UNKNOWN)?;
+    if head {
+        call.shared.harbor.touch(digest);
+    }
     let asked = call
         .headers
         .get(RANGE)
@@ -118,6 +121,7 @@ fn begin(call: &Call<'_>, body: Bytes) -> Result<Response, Failure> {
         let found = store.read(&from, |view| view.blob(&digest)).flatten();
         if let Some(bytes) = found.filter(|_| call.shared.behaviour.mount) {
             store.put_blob(repository, bytes);
+            call.shared.harbor.touch(digest);
             return Ok(created(&format!("/v2/{repository}/blobs/{digest}"), digest));
         }
     } else if let Some(digest) = field(call.query, "digest") {
@@ -196,6 +200,7 @@ fn stored(call: &Call<'_>, named: &str, bytes: Bytes) -> Result<Response, Failur
     }
     let repository = call.target.repository;
     call.shared.store.put_blob(repository, bytes);
+    call.shared.harbor.touch(digest);
     Ok(created(&format!("/v2/{repository}/blobs/{digest}"), digest))
 }
 

@@ -18,17 +18,20 @@ use super::reply::{API_VERSION, Failure, empty, json, set};
 use super::target::{Target, decoded, field, fields, is_repository};
 use super::{Shared, blobs, damage, listing, manifests};
 use crate::auth::{Need, Refusal};
-use crate::faults::{Asked, Effect};
+use crate::faults::{Asked, Effect, Lookup};
+use crate::harbor::{self, Failing, Route};
 use crate::log::{LogEntry, RequestKind};
 
 /// What a handler needs to know of a request.
-pub(super) struct Call<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) number: u64,
-    pub(super) method: &'a Method,
-    pub(super) target: Target<'a>,
-    pub(super) query: &'a str,
-    pub(super) headers: &'a HeaderMap,
+pub(crate) struct Call<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) number: u64,
+    pub(crate) method: &'a Method,
+    pub(crate) target: Target<'a>,
+    pub(crate) query: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    /// The same, where the request is one to Harbor's API.
+    pub(crate) route: Option<&'a Route>,
     effects: Vec<Effect>,
 }
 
@@ -45,7 +48,23 @@ impl Call<'_> {
         })
     }
 
-    fn authorization(&self) -> Option<&str> {
+    /// Which lookups fail inside Harbor.
+    pub(crate) fn failing(&self) -> Failing {
+        let mut failing = Failing::default();
+        for effect in &self.effects {
+            if let Effect::LookupFails(lookup) = effect {
+                match lookup {
+                    Lookup::Tags => failing.tags = true,
+                    Lookup::Labels => failing.labels = true,
+                    Lookup::Accessories => failing.accessories = true,
+                    Lookup::Immutability => failing.immutability = true,
+                }
+            }
+        }
+        failing
+    }
+
+    pub(crate) fn authorization(&self) -> Option<&str> {
         self.headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -64,9 +83,11 @@ pub(super) async fn handle(
     } else {
         Cow::Borrowed(parts.uri.path())
     };
-    let target = match shared.authority.gives_tokens_at(&path) {
-        true => Target::token(),
-        false => Target::read(&parts.method, &path),
+    let route = shared.harbor.route(&parts.method, parts.uri.path());
+    let target = match &route {
+        Some(route) => route.target(),
+        None if shared.gives_tokens_at(&path) => Target::token(),
+        None => Target::read(&parts.method, &path),
     };
     shared.log.count(target.kind);
     let mut call = Call {
@@ -76,6 +97,7 @@ pub(super) async fn handle(
         target,
         query: parts.uri.query().unwrap_or_default(),
         headers: &parts.headers,
+        route: route.as_ref(),
         effects: Vec::new(),
     };
     shared.carry_out_what_is_due(call.number);
@@ -84,6 +106,7 @@ pub(super) async fn handle(
     if matches!(place, Some(Err(_))) {
         return damage::injected(429, None, None);
     }
+    shared.harbor.write_down_pulls(call.number);
     if !shared.latency.is_zero() {
         shared.until_stopped(tokio::time::sleep(shared.latency)).await;
     }
@@ -107,6 +130,7 @@ pub(super) async fn handle(
             repository: target.repository.to_owned(),
             reference: target.reference.to_owned(),
             query: call.query.to_owned(),
+            path: parts.uri.path().to_owned(),
             status: answer.as_ref().map(Response::status),
             authorized: parts.headers.contains_key(AUTHORIZATION),
         });
@@ -136,7 +160,13 @@ async fn with_faults(call: &Call<'_>, parts: &Parts, body: Body) -> Option<Respo
                 retry_after,
                 body,
             } if instead.is_none() => {
-                instead = Some(damage::injected(*status, retry_after.as_deref(), body.as_deref()));
+                let mut answer = damage::injected(*status, retry_after.as_deref(), body.as_deref());
+                if call.route.is_some() {
+                    answer
+                        .headers_mut()
+                        .insert(API_VERSION, HeaderValue::from_static(""));
+                }
+                instead = Some(answer);
             }
             _ => {}
         }
@@ -152,18 +182,32 @@ async fn with_faults(call: &Call<'_>, parts: &Parts, body: Body) -> Option<Respo
     if call.effects.contains(&Effect::ReplyLost) {
         return None;
     }
+    Some(without_mark(response))
+}
+
+/// Adds the registry's own header, unless the answer is marked as somebody else's.
+fn without_mark(mut response: Response) -> Response {
     const OURS: HeaderValue = HeaderValue::from_static("registry/2.0");
     let headers = response.headers_mut();
     match headers.get(API_VERSION) {
         Some(_) => headers.remove(API_VERSION),
         None => headers.insert(API_VERSION, OURS),
     };
-    Some(response)
+    response
 }
 
 /// Why the request may not go on, if so.
 fn refusal(call: &Call<'_>) -> Option<Response> {
     let target = &call.target;
+    let harbor = &call.shared.harbor;
+    if let Some(route) = call.route {
+        let refused = harbor::check(call, route).err()?;
+        return Some(without_mark(harbor::finish(call, refused.reply())));
+    }
+    let reads = matches!(*call.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !reads && harbor.is_read_only() {
+        return Some(harbor::Failure::read_only().reply());
+    }
     let mounted_from = if target.kind == RequestKind::BlobUpload {
         field(call.query, "from")
     } else {
@@ -183,11 +227,15 @@ fn refusal(call: &Call<'_>) -> Option<Response> {
             },
         },
     };
-    let mut response = match call
-        .shared
-        .authority
-        .check(&need, call.authorization(), call.number)
-    {
+    let checked = if harbor.enabled() {
+        let is_head = call.method == Method::HEAD;
+        harbor.check(&need, call.authorization(), is_head, &call.shared.origin)
+    } else {
+        call.shared
+            .authority
+            .check(&need, call.authorization(), call.number)
+    };
+    let mut response = match checked {
         Ok(()) => return None,
         Err(Refusal::Denied) => Failure::DENIED.reply(),
         Err(Refusal::Challenge(challenge)) => {
@@ -201,6 +249,15 @@ fn refusal(call: &Call<'_>) -> Option<Response> {
 }
 
 async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Failure> {
+    if let Some(route) = call.route {
+        let bytes = axum::body::to_bytes(body, manifests::LARGEST).await;
+        let bytes = bytes.map_err(|_| Failure::MANIFEST_TOO_LARGE)?;
+        let answer = harbor::answer(call, route, bytes).await;
+        return Ok(harbor::finish(
+            call,
+            answer.unwrap_or_else(|failure| failure.reply()),
+        ));
+    }
     let named = !matches!(
         call.target.kind,
         RequestKind::Base | RequestKind::Catalog | RequestKind::Token | RequestKind::Other
@@ -218,7 +275,7 @@ async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Failure> {
             let bytes = axum::body::to_bytes(body, manifests::LARGEST).await;
             manifests::put(call, bytes.map_err(|_| Failure::MANIFEST_TOO_LARGE)?)
         }
-        RequestKind::ManifestDelete => manifests::delete(call),
+        RequestKind::ManifestDelete => manifests::delete(call).await,
         RequestKind::BlobGet => blobs::get(call, false),
         RequestKind::BlobHead => blobs::get(call, true),
         RequestKind::BlobDelete => blobs::delete(call),
@@ -229,7 +286,7 @@ async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Failure> {
         RequestKind::Referrers => manifests::referrers(call),
         RequestKind::Token => token(call),
         RequestKind::Other if call.target.repository.is_empty() => Err(Failure::NOT_FOUND),
-        RequestKind::Other => Err(Failure::UNSUPPORTED),
+        _ => Err(Failure::UNSUPPORTED),
     }
 }
 
@@ -245,11 +302,14 @@ fn token(call: &Call<'_>) -> Result<Response, Failure> {
         .map(str::to_owned)
         .collect();
     let service = field(call.query, "service");
-    let (token, lifetime) = call
-        .shared
-        .authority
-        .issue(service.as_deref(), &scopes, call.authorization(), call.number)
-        .ok_or(Failure::UNAUTHORIZED)?;
+    let issued = if call.shared.harbor.enabled() {
+        call.shared.harbor.token(&scopes, call.authorization())
+    } else {
+        call.shared
+            .authority
+            .issue(service.as_deref(), &scopes, call.authorization(), call.number)
+    };
+    let (token, lifetime) = issued.ok_or(Failure::UNAUTHORIZED)?;
     let body = match call.shared.authority.names_it_access_token() {
         true => json!({ "access_token": token }),
         false => json!({ "token": token, "access_token": token, "expires_in": lifetime }),

@@ -11,6 +11,7 @@ use super::reply::{CONTENT_DIGEST, FILTERS, Failure, SUBJECT, content, created, 
 use super::target::{field, is_tag};
 use crate::content::{Manifest, fallback_index};
 use crate::digest::Digest;
+use crate::harbor::{self, Pushed};
 use crate::media;
 use crate::options::Deletion;
 use crate::store::{Missing, View};
@@ -66,6 +67,18 @@ pub(super) fn get(call: &Call<'_>, head: bool) -> Result<Response, Failure> {
     } else {
         content(manifest.bytes.clone(), &manifest.media_type, head)
     };
+    if !head {
+        let tag = Some(call.target.reference).filter(|text| !text.contains(':'));
+        let (repository, status) = (call.target.repository, response.status());
+        call.shared.harbor.pulled(
+            call.number,
+            call.headers,
+            repository,
+            manifest.digest,
+            tag,
+            status,
+        );
+    }
     let behaviour = &call.shared.behaviour;
     if behaviour.digest_header && (head || behaviour.digest_header_on_get) {
         set(&mut response, CONTENT_DIGEST, &digest);
@@ -115,6 +128,11 @@ pub(super) fn put(call: &Call<'_>, bytes: Bytes) -> Result<Response, Failure> {
         Reference::Digest(_) => return Err(Failure::DIGEST_INVALID),
     };
     let (repository, store) = (call.target.repository, &call.shared.store);
+    if call.shared.harbor.enabled()
+        && let Err(failure) = harbor::may_push(call, repository, tag, digest)
+    {
+        return Ok(failure.reply());
+    }
     manifest.created = store.created_of(repository, &manifest);
     if call.shared.behaviour.verify_references {
         if let Err(Missing(missing)) = store.put_manifest(repository, tag, manifest) {
@@ -124,6 +142,7 @@ pub(super) fn put(call: &Call<'_>, bytes: Bytes) -> Result<Response, Failure> {
     } else {
         store.put_unverified(repository, tag, manifest);
     }
+    call.shared.harbor.changed(store, repository, Pushed::Now);
     let mut response = created(&format!("/v2/{repository}/manifests/{digest}"), digest);
     if let (Some(subject), true) = (subject, call.shared.behaviour.referrers_api) {
         set(&mut response, SUBJECT, &subject.text());
@@ -131,7 +150,7 @@ pub(super) fn put(call: &Call<'_>, bytes: Bytes) -> Result<Response, Failure> {
     Ok(response)
 }
 
-pub(super) fn delete(call: &Call<'_>) -> Result<Response, Failure> {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Response, Failure> {
     let deletion = call.shared.behaviour.deletion;
     match deletion {
         Deletion::Disabled => return Err(Failure::UNSUPPORTED),
@@ -157,6 +176,11 @@ pub(super) fn delete(call: &Call<'_>) -> Result<Response, Failure> {
             true
         }
     };
+    if call.shared.harbor.enabled() {
+        let (reference, status) = (call.target.reference, StatusCode::ACCEPTED);
+        let answer = harbor::delete_artifact(call, repository, reference, status).await;
+        return Ok(answer.unwrap_or_else(|failure| failure.reply()));
+    }
     let late = call.late();
     let there = match (late, by_digest) {
         (Some(requests), _) => {

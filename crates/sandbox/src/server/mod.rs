@@ -6,8 +6,8 @@ mod damage;
 mod handle;
 mod listing;
 mod manifests;
-mod reply;
-mod target;
+pub(crate) mod reply;
+pub(crate) mod target;
 
 use std::future::Future;
 use std::io;
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use self::handle::Call;
+pub(crate) use self::handle::Call;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +26,7 @@ use self::connection::{Door, Scissors};
 use crate::auth::Authority;
 use crate::content::Corpus;
 use crate::faults::Faults;
+use crate::harbor;
 use crate::log::AccessLog;
 use crate::options::{Behaviour, SandboxOptions};
 use crate::store::Store;
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     /// `http://127.0.0.1:<port>`
     origin: String,
     authority: Authority,
+    pub(crate) harbor: harbor::State,
     faults: Faults,
     log: AccessLog,
     uploads: blobs::Uploads,
@@ -56,13 +58,25 @@ struct Deferred {
 
 impl Shared {
     /// Waits for something, but not longer than the sandbox runs.
-    async fn until_stopped(&self, wait: impl Future<Output = ()>) {
+    pub(crate) async fn until_stopped(&self, wait: impl Future<Output = ()>) {
         let mut stopped = self.stopped.clone();
         let stop = std::pin::pin!(async move {
             // An error means that the sandbox is gone, which is a stop as well.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         futures_util::future::select(stop, std::pin::pin!(wait)).await;
+    }
+
+    /// Whether tokens are given at this path.
+    fn gives_tokens_at(&self, path: &str) -> bool {
+        match self.harbor.enabled() {
+            true => path == "/service/token",
+            false => self.authority.gives_tokens_at(path),
+        }
+    }
+
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
     }
 
     fn defer(&self, due: u64, repository: &str, reference: &str) {
@@ -116,6 +130,7 @@ impl Sandbox {
             behaviour: options.behaviour,
             origin: format!("http://{address}"),
             authority: Authority::new(options.auth, format!("http://{address}")),
+            harbor: harbor::State::new(options.harbor),
             faults: Faults::default(),
             log: AccessLog::new(options.log_capacity),
             uploads: blobs::Uploads::default(),
@@ -125,6 +140,7 @@ impl Sandbox {
             any_deferred: AtomicBool::new(false),
             deferred: Mutex::default(),
         });
+        shared.harbor.learn_everything(&shared.store);
         for fault in options.faults {
             shared.faults.push(fault);
         }
@@ -178,6 +194,7 @@ impl Sandbox {
     /// Makes every token that was given invalid.
     pub fn revoke_tokens(&self) {
         self.shared.authority.revoke();
+        self.shared.harbor.revoke_tokens();
     }
 
     /// How many generated repositories were made, those made again among them.

@@ -6,15 +6,15 @@ use crate::log::RequestKind;
 
 /// A request's address, taken apart. The parts are as sent, but percent-decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target<'a> {
-    pub(super) kind: RequestKind,
-    pub(super) repository: &'a str,
-    pub(super) reference: &'a str,
+pub(crate) struct Target<'a> {
+    pub(crate) kind: RequestKind,
+    pub(crate) repository: &'a str,
+    pub(crate) reference: &'a str,
 }
 
 impl<'a> Target<'a> {
     /// A request for a token.
-    pub(super) fn token() -> Self {
+    pub(crate) fn token() -> Self {
         Self {
             kind: RequestKind::Token,
             repository: "",
@@ -22,7 +22,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    pub(super) fn read(method: &Method, path: &'a str) -> Self {
+    pub(crate) fn read(method: &Method, path: &'a str) -> Self {
         let whole = |kind| Self {
             kind,
             repository: "",
@@ -85,7 +85,7 @@ impl<'a> Target<'a> {
 }
 
 /// The grammar of `<name>` ("Pulling manifests"): lowercase parts with separators, 255 bytes at the most.
-pub(super) fn is_repository(name: &str) -> bool {
+pub(crate) fn is_repository(name: &str) -> bool {
     name.len() <= 255 && name.split('/').all(is_part)
 }
 
@@ -99,7 +99,7 @@ fn is_part(part: &str) -> bool {
 }
 
 /// The grammar of a tag: 128 bytes at the most, beginning with a letter, a digit or `_`.
-pub(super) fn is_tag(text: &str) -> bool {
+pub(crate) fn is_tag(text: &str) -> bool {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=128).contains(&text.len())
         && text.bytes().next().is_some_and(word)
@@ -109,7 +109,7 @@ pub(super) fn is_tag(text: &str) -> bool {
 }
 
 /// Decodes `%xx`; what is not valid stays as it is. In a query, `+` is a space.
-pub(super) fn decoded(text: &str, query: bool) -> String {
+pub(crate) fn decoded(text: &str, query: bool) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -131,7 +131,7 @@ pub(super) fn decoded(text: &str, query: bool) -> String {
 }
 
 /// Every value of a query's field, decoded.
-pub(super) fn fields(query: &str, name: &str) -> Vec<String> {
+pub(crate) fn fields(query: &str, name: &str) -> Vec<String> {
     let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs
         .filter(|(key, _)| *key == name)
@@ -140,12 +140,12 @@ pub(super) fn fields(query: &str, name: &str) -> Vec<String> {
 }
 
 /// The first value of a query's field, decoded.
-pub(super) fn field(query: &str, name: &str) -> Option<String> {
+pub(crate) fn field(query: &str, name: &str) -> Option<String> {
     fields(query, name).into_iter().next()
 }
 
 /// Encodes what a query's value cannot hold as it is.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -136,6 +136,14 @@ impl Store {
         .flatten()
     }
 
+    /// Takes a repository off the list; nothing is left of one that was not generated.
+    pub(crate) fn forget(&self, name: &str) {
+        if self.tables.get(name).is_none() {
+            write(&self.overlays).remove(name);
+        }
+        write(&self.names).remove(name);
+    }
+
     pub(crate) fn put_blob(&self, name: &str, bytes: Bytes) -> Digest {
         let digest = Digest::of(&bytes);
         self.write(name, |_, overlay| overlay.put_blob(digest, bytes));

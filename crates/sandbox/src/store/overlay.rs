@@ -116,6 +116,16 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The digests of every blob, in no particular order.
+    pub(crate) fn blobs(&self) -> Vec<Digest> {
+        let base = self.base.into_iter().flat_map(|base| base.stored_blobs());
+        let base = base.map(|(digest, _)| *digest);
+        let written = self.overlay.into_iter().flat_map(|overlay| overlay.blobs.keys());
+        base.chain(written.copied())
+            .filter(|digest| self.has_blob(digest))
+            .collect()
+    }
+
     pub(crate) fn blob(&self, digest: &Digest) -> Option<Bytes> {
         match self.overlay.and_then(|overlay| overlay.blobs.get(digest)) {
             Some(written) => written.as_ref().map(Blob::bytes),
@@ -126,6 +136,21 @@ impl<'a> View<'a> {
     /// Every tag, in byte order.
     pub(crate) fn tags(&self) -> Vec<(&'a str, Digest)> {
         self.tags_after(None, false, usize::MAX).0
+    }
+
+    /// Every manifest, in the order they came.
+    pub(crate) fn manifests(&self) -> Vec<&'a Arc<Manifest>> {
+        let overlay = self.overlay;
+        let base = self.base.into_iter().flat_map(|base| base.manifests());
+        let untouched = base
+            .filter(|found| !overlay.is_some_and(|overlay| overlay.manifests.contains_key(&found.digest)));
+        let written = overlay.into_iter().flat_map(|overlay| {
+            overlay
+                .order
+                .iter()
+                .filter_map(|digest| overlay.manifests.get(digest)?.as_ref())
+        });
+        untouched.chain(written).collect()
     }
 
     /// At most `limit` tags after `last` (from it, where `inclusive`), and whether there are more.

@@ -3,6 +3,7 @@
 mod auth;
 mod content;
 mod faults;
+mod harbor;
 mod profiles;
 mod protocol;
 mod pushing;
