@@ -1,5 +1,6 @@
 //! Runs a sandbox until it is interrupted, for clients in other processes:
 //! `cargo run --release -p lagan-sandbox --example serve -- --repositories 10000 --tags 100`.
+//! With `--harbor 2.15` it is a Harbor with its API (`admin`, `Harbor12345`), with `--population` one for benchmarks.
 //! With `--push-to` it writes the same content to another registry instead.
 #![expect(clippy::print_stdout, reason = "a command's output")]
 
@@ -7,7 +8,10 @@ use std::error::Error;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use lagan_sandbox::{Auth, Bearer, Corpus, Media, Profile, Sandbox, SandboxOptions, User, push};
+use lagan_sandbox::harbor::Population;
+use lagan_sandbox::{
+    Auth, Bearer, Corpus, HarborOptions, HarborVersion, Media, Profile, Sandbox, SandboxOptions, User, push,
+};
 
 #[derive(Parser)]
 struct Arguments {
@@ -38,6 +42,12 @@ struct Arguments {
     /// Ask for tokens; the user is `user`, the password `password`
     #[arg(long)]
     token: bool,
+    /// Be a Harbor of this release, with its API
+    #[arg(long, value_enum)]
+    harbor: Option<Release>,
+    /// Fill the Harbor with 10,000 artifacts in 100 repositories of four projects
+    #[arg(long, requires = "harbor")]
+    population: bool,
     /// Push to this registry (http://host:port) and end
     #[arg(long)]
     push_to: Option<String>,
@@ -57,6 +67,16 @@ enum Kind {
     GitLab,
     Quay,
     DockerHub,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Release {
+    #[value(name = "2.8")]
+    V2_8,
+    #[value(name = "2.11")]
+    V2_11,
+    #[value(name = "2.15")]
+    V2_15,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -94,7 +114,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if arguments.token {
         options.auth = Auth::Bearer(Bearer::new(vec![User::new("user", "password")]));
     }
+    if let Some(release) = arguments.harbor {
+        options = options.harbor(HarborOptions::default().version(match release {
+            Release::V2_8 => HarborVersion::V2_8,
+            Release::V2_11 => HarborVersion::V2_11,
+            Release::V2_15 => HarborVersion::V2_15,
+        }));
+    }
     let sandbox = Sandbox::start(options).await?;
+    if arguments.population {
+        sandbox.harbor().populate(&Population::default());
+    }
     println!("{}", sandbox.url());
     std::future::pending::<()>().await;
     Ok(())

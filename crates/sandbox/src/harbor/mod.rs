@@ -7,6 +7,7 @@ mod collection;
 mod failure;
 mod glob;
 mod options;
+mod population;
 mod pull;
 mod query;
 mod reading;
@@ -27,6 +28,7 @@ pub use account::{Account, Role};
 pub(crate) use api::{answer, finish};
 pub(crate) use failure::Failure;
 pub use options::HarborOptions;
+pub use population::Population;
 pub(crate) use route::Route;
 pub use rules::{
     CollectionSchedule, CollectionStatus, ImmutableRule, Replication, ReplicationTrigger, RetentionRule,

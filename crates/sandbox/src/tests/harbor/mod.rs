@@ -5,6 +5,7 @@ mod collection;
 mod deleting;
 
 mod lists;
+mod population;
 mod pulls;
 mod versions;
 mod writing;
