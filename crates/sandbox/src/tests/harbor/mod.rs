@@ -3,6 +3,7 @@
 mod access;
 mod collection;
 mod deleting;
+mod description;
 
 mod lists;
 mod population;
