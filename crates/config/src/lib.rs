@@ -24,6 +24,7 @@ mod case;
 mod convert;
 mod decode;
 mod document;
+pub mod embedded;
 mod error;
 mod lint;
 mod notice;

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
     Artifact, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, Observer, Reference, Referrers,
-    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
+    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Seen, Tag, Time, Times, Unknown,
 };
 use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
@@ -85,7 +85,11 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                         continue;
                     }
                     self.health.answered();
-                    return Collected::Decided(Box::new(Inspection { snapshot, decisions }));
+                    let seen = Seen {
+                        capabilities: context.capabilities,
+                        snapshot,
+                    };
+                    return Collected::Decided(Box::new(Inspection { seen, decisions }));
                 }
                 Step::Missing(needs) => {
                     if let Err(error) = self.fetch(&mut snapshot, needs).await {

@@ -1,6 +1,6 @@
 //! Looking at one repository closely, to explain a decision.
 
-use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, RepositorySnapshot, Time};
+use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
 use lagan_policy::{Decisions, Depth, Policy, PolicySet};
 use thiserror::Error;
 
@@ -11,7 +11,7 @@ use crate::health::Health;
 #[derive(Debug)]
 pub struct Inspection {
     /// What was seen. It is complete.
-    pub snapshot: RepositorySnapshot,
+    pub seen: Seen,
     /// What is decided.
     pub decisions: Box<Decisions>,
 }

@@ -8,10 +8,12 @@ mod config_blob;
 mod health;
 mod inspect;
 mod plan;
+mod replay;
 mod scope;
 
 pub use inspect::{InspectError, Inspection, inspect};
 pub use plan::{Outcome, PlanError, PlanRequest, plan};
+pub use replay::{ReplayError, replay};
 pub use scope::{Scope, ScopeError};
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! A dry run: every repository in scope, decided and handed on in the order of names.
 
 use futures_util::{StreamExt, stream};
-use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Time};
+use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
 use lagan_policy::{Depth, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
 use thiserror::Error;
 
 use crate::collect::{Collected, Collector};
 use crate::health::Health;
+use crate::inspect::Inspection;
 use crate::scope::{SaidBy, Scope, ScopeError};
 
 /// What is to be planned.
@@ -24,6 +25,8 @@ pub struct PlanRequest<'a> {
     /// Whether the registry may be asked, by deletions of what does not exist, what it can delete. Otherwise nothing
     /// but reads is sent.
     pub probe: bool,
+    /// Whether each plan is handed on with what it was decided from.
+    pub facts: bool,
     /// How many repositories are looked at at the same time; at least 1. This bounds memory.
     pub repositories_at_once: usize,
 }
@@ -48,7 +51,8 @@ pub enum PlanError<E> {
     Sink(#[source] E),
 }
 
-/// Plans. Each repository is handed to `sink` in the order of names, one after the other.
+/// Plans. Each repository is handed to `sink` in the order of names, one after the other; where facts are asked for,
+/// with what it was decided from, unless nothing could be decided.
 ///
 /// # Errors
 ///
@@ -58,7 +62,7 @@ pub async fn plan<R, O, E>(
     registry: &R,
     observer: &O,
     request: &PlanRequest<'_>,
-    mut sink: impl FnMut(&RepositoryPlan) -> Result<(), E>,
+    mut sink: impl FnMut(&RepositoryPlan, Option<&Seen>) -> Result<(), E>,
 ) -> Result<Outcome, PlanError<E>>
 where
     R: RegistryProbe,
@@ -95,11 +99,11 @@ where
     let mut guards = Guards::new(&limits);
     let mut totals = Totals::new(request.depth == Depth::Bytes);
     while let Some(planned) = plans.next().await {
-        let (plan, limits) = planned?;
+        let Planned { plan, limits, seen } = planned?;
         guards.add(&plan, &limits);
         totals.add(&plan);
         observer.repository_done(&plan.name, plan.complete);
-        sink(&plan).map_err(PlanError::Sink)?;
+        sink(&plan, seen.as_ref()).map_err(PlanError::Sink)?;
     }
     Ok(Outcome {
         totals,
@@ -107,12 +111,18 @@ where
     })
 }
 
+struct Planned {
+    plan: RepositoryPlan,
+    limits: Limits,
+    seen: Option<Seen>,
+}
+
 async fn plan_repository<R: RegistryProbe, O: Observer>(
     collector: &Collector<'_, R, O>,
     request: &PlanRequest<'_>,
     name: RepositoryName,
     said_by: SaidBy,
-) -> Result<(RepositoryPlan, Limits), ScopeError> {
+) -> Result<Planned, ScopeError> {
     let asked = |policy: &Policy| (request.asked)(policy);
     let Some(policies) = request.policies.of_repository(&name, &asked) else {
         return Err(ScopeError::NothingNamed);
@@ -124,11 +134,19 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
         .collect();
     let incomplete =
         |name, names, tags: usize, why| RepositoryPlan::incomplete(name, names, tags as u64, why);
+    let mut facts = None;
     let plan = match collector.collect(&policies, &name).await {
-        Collected::Decided(seen) => match seen.snapshot.complete() {
-            Ok(complete) => RepositoryPlan::new(names, complete, &seen.decisions, request.depth),
-            Err(why) => incomplete(name, names, seen.snapshot.tags().len(), why.clone()),
-        },
+        Collected::Decided(decided) => {
+            let Inspection { seen, decisions } = *decided;
+            match seen.snapshot.complete() {
+                Ok(complete) => {
+                    let plan = RepositoryPlan::new(names, complete, &decisions, request.depth);
+                    facts = request.facts.then_some(seen);
+                    plan
+                }
+                Err(why) => incomplete(name, names, seen.snapshot.tags().len(), why.clone()),
+            }
+        }
         Collected::Incomplete(why, tags) => incomplete(name, names, tags, why),
         // In the catalog without tags: uploads that were never finished leave such repositories behind. There is
         // no tag to delete, whatever the reason.
@@ -141,5 +159,9 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
             incomplete(name, names, 0, Incomplete { why })
         }
     };
-    Ok((plan, policies.limits()))
+    Ok(Planned {
+        plan,
+        limits: policies.limits(),
+        seen: facts,
+    })
 }

@@ -162,6 +162,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
+    /// Keep the whole plan in a file, besides the report: the tags that stay, the policies, and the facts that it was
+    /// decided from, with a checksum.
+    #[arg(long, value_name = "PLAN.json")]
+    pub save: Option<PathBuf>,
+
     /// Report the tags that stay as well, with their reasons
     #[arg(long)]
     pub all: bool,

@@ -71,6 +71,19 @@ impl Output {
         })
     }
 
+    /// A file at `path` that appears when it is whole. A pipe or a device can hold no such thing.
+    pub(crate) fn whole_file(path: &Path) -> Result<Self, Failure> {
+        let context = || format!("failed to open {} for the plan", path.display());
+        match Self::file(path) {
+            Ok(file @ Self::File { .. }) => Ok(file),
+            Ok(_) => Err(Failure::usage(format!("{}: it is no regular file", context()))),
+            Err(error) => Err(Failure::new(
+                Exit::Usage,
+                anyhow::Error::new(error).context(context()),
+            )),
+        }
+    }
+
     fn file(path: &Path) -> io::Result<Self> {
         // A link stays one: what it leads to is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -83,15 +96,11 @@ impl Output {
             }
             _ => {}
         }
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
         // A report is no secret: as readable as any file that this user makes, the umask taken away.
         let mut file = tempfile::Builder::new();
         #[cfg(unix)]
         file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let writer = BufWriter::new(file.tempfile_in(folder)?);
+        let writer = BufWriter::new(file.tempfile_in(folder_of(&path))?);
         Ok(Self::File { writer, path })
     }
 
@@ -103,12 +112,24 @@ impl Output {
             Self::File { writer, path } => {
                 let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.as_file().sync_all()?;
+                let folder = folder_of(&path).to_owned();
                 let kept: File = file.persist(path).map_err(|error| error.error)?;
                 drop(kept);
-                Ok(())
+                // The name is part of the folder. Where a folder cannot be opened, the name may be late on disk, but
+                // the file under it is whole.
+                match File::open(folder) {
+                    Ok(folder) => folder.sync_all(),
+                    Err(_) => Ok(()),
+                }
             }
         }
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 impl Write for Output {

@@ -33,6 +33,6 @@ pub use port::{
 };
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{
-    CompleteSnapshot, Incomplete, Labels, ListedTag, Recorded, RepositorySnapshot, SnapshotError, Times,
+    CompleteSnapshot, Incomplete, Labels, ListedTag, Recorded, RepositorySnapshot, Seen, SnapshotError, Times,
 };
 pub use tag::{Reference, Tag};

@@ -12,6 +12,7 @@ use crate::clock::{Fact, Time};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
 use crate::name::RepositoryName;
+use crate::port::Capabilities;
 use crate::tag::Tag;
 
 mod beside;
@@ -175,6 +176,15 @@ impl RepositorySnapshot {
             Some(why) => Err(why),
         }
     }
+}
+
+/// What a decision was made from, besides policies and the clock.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// What the registry was seen to offer when it was made.
+    pub capabilities: Capabilities,
+    /// What was seen of the repository. It is complete.
+    pub snapshot: RepositorySnapshot,
 }
 
 /// A snapshot in which everything that was asked for was answered.

@@ -12,6 +12,7 @@ pub mod history;
 pub mod number;
 pub mod plan;
 pub mod sanitize;
+pub mod saved;
 pub mod wording;
 
 mod json;

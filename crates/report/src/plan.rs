@@ -9,12 +9,12 @@ use std::io::{self, Write};
 
 use lagan_model::{Capabilities, RegistryIdentity, RequestCounts, Time};
 use lagan_policy::{Clock, GuardReport, Mode, PolicyName, RepositoryPlan, Totals};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 mod csv;
 mod decision;
 mod html;
-mod json;
+pub(crate) mod json;
 mod markdown;
 mod ndjson;
 mod seen;
@@ -59,7 +59,7 @@ pub struct PolicyNote {
 }
 
 /// A clock that some rule reads, and whether this registry has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockNote {
     /// The clock.
     pub clock: Clock,

@@ -3,7 +3,7 @@
 mod fake;
 
 use lagan_model::{
-    Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Time,
+    Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Seen, Time,
 };
 use lagan_policy::{
     Action, Clock, Depth, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, RepositoryPlan, Rule,
@@ -11,7 +11,7 @@ use lagan_policy::{
 };
 
 use self::fake::Fake;
-use crate::{Outcome, PlanError, PlanRequest, Scope, ScopeError, plan};
+use crate::{Outcome, PlanError, PlanRequest, Scope, ScopeError, plan, replay};
 
 fn now() -> Time {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -64,15 +64,35 @@ async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: 
         now: now(),
         depth: Depth::Enough,
         probe: fake.probed_answer.is_some(),
+        facts: true,
         repositories_at_once: 4,
     };
     let mut plans = Vec::new();
-    let outcome = plan(fake, observer, &request, |plan| {
+    let outcome = plan(fake, observer, &request, |plan, seen| {
+        let decided = plan.complete && plan.tags_total > 0;
+        assert!(seen.is_some() || !decided, "no facts of {}", plan.name);
+        if let Some(seen) = seen {
+            replays(policies, plan, seen);
+        }
         plans.push(plan.clone());
         Ok(())
     })
     .await?;
     Ok((plans, outcome))
+}
+
+/// What was decided is decided again from the facts alone, after they were written and read.
+fn replays(policies: &PolicySet, plan: &RepositoryPlan, seen: &Seen) {
+    let written = serde_json::to_string(&seen.snapshot).unwrap();
+    let seen = Seen {
+        capabilities: seen.capabilities,
+        snapshot: serde_json::from_str(&written).unwrap(),
+    };
+    let of_repository = policies.of_repository(&plan.name, &|_| true).unwrap();
+    let again = replay(&of_repository, seen, now(), Depth::Enough).unwrap();
+    let snapshot = again.seen.snapshot.complete().unwrap();
+    let again = RepositoryPlan::new(plan.policies.clone(), snapshot, &again.decisions, Depth::Enough);
+    assert_eq!((&again.actions, &again.kept), (&plan.actions, &plan.kept));
 }
 
 async fn run(fake: &Fake, policies: &PolicySet) -> (Vec<RepositoryPlan>, Outcome) {

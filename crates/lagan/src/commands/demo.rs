@@ -49,6 +49,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             source: SourceArgs::default(),
             format: Format::Text,
             out: None,
+            save: None,
             all: false,
             exact: false,
             bytes: false,

@@ -45,7 +45,7 @@ pub(super) async fn run_source(
     .await;
     progress.finish();
     let inspection = inspected?;
-    let Some(position) = inspection.snapshot.position(&tag) else {
+    let Some(position) = inspection.seen.snapshot.position(&tag) else {
         let failure = Failure::usage(format!("{repository} has no tag {tag}"));
         return Err(failure.with_hint("tags mind case; `lagan plan --all` lists those that are there"));
     };
@@ -53,7 +53,7 @@ pub(super) async fn run_source(
     let explanation = Explanation {
         registry: registry.identity().clone(),
         repository: repository.clone(),
-        digest: inspection.snapshot.tags()[position].digest.clone(),
+        digest: inspection.seen.snapshot.tags()[position].digest.clone(),
         now: source.now,
         selections: selections(
             &source.policies,
@@ -148,7 +148,7 @@ fn relations(inspection: &Inspection, position: usize) -> Relations {
         same_digest: graph
             .tags(node)
             .filter(other)
-            .map(|tag| inspection.snapshot.tags()[tag].tag.clone())
+            .map(|tag| inspection.seen.snapshot.tags()[tag].tag.clone())
             .collect(),
         children: related(graph.children(node)),
         parents: related(graph.parents(node)),
@@ -162,7 +162,7 @@ fn related(inspection: &Inspection, graph: &ArtifactGraph, node: NodeId) -> Rela
         digest: graph.digest(node).clone(),
         tags: graph
             .tags(node)
-            .map(|tag| inspection.snapshot.tags()[tag].tag.clone())
+            .map(|tag| inspection.seen.snapshot.tags()[tag].tag.clone())
             .collect(),
     }
 }

@@ -14,6 +14,7 @@ use crate::cli::{Colour, Format, PlanArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
+use crate::saved::Saving;
 use crate::sources::{Source, globs};
 
 /// How many repositories are read at the same time. Each holds its tags in memory; the client's own bound, not
@@ -39,6 +40,8 @@ pub(super) async fn run_source(
     let mut writer = format(arguments.format).writer(options);
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let mut out = Output::open(arguments.out.as_deref())?;
+    let save = arguments.save.as_deref();
+    let mut saving = save.map(|path| Saving::open(path, &source)).transpose()?;
     let registry = OciRegistry::connect(source.registry.clone()).await?;
     let scope = Scope {
         only,
@@ -51,12 +54,13 @@ pub(super) async fn run_source(
         now: source.now,
         depth: if arguments.bytes {
             Depth::Bytes
-        } else if arguments.exact {
+        } else if arguments.exact || saving.is_some() {
             Depth::Exact
         } else {
             Depth::Enough
         },
         probe: source.probe,
+        facts: saving.is_some(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
     for unserved in source.policies.unserved(registry.identity().kind, false) {
@@ -64,7 +68,10 @@ pub(super) async fn run_source(
     }
     let progress = Progress::new();
     let mut body = Spool::new();
-    let outcome = plan(&registry, &progress, &request, |plan| {
+    let outcome = plan(&registry, &progress, &request, |plan, seen| {
+        if let Some(saving) = &mut saving {
+            saving.repository(plan, seen)?;
+        }
         writer.repository(&mut body, plan)
     })
     .await;
@@ -88,6 +95,9 @@ pub(super) async fn run_source(
         totals: outcome.totals,
         requests,
     };
+    if let Some(saving) = saving {
+        saving.finish(&head, &foot)?;
+    }
     writer.head(&mut out, &head, &foot)?;
     body.copy_to(&mut out)?;
     writer.foot(&mut out, &head, &foot)?;
