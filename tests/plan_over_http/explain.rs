@@ -60,7 +60,7 @@ async fn a_release_candidate_is_explained_by_its_rank() {
         (&5.into(), &5.into(), &2.into())
     );
     assert_eq!(old.json["reading"]["channel"], "rc");
-    assert_eq!(old.json["selections"][0]["selected"], true);
+    assert_eq!(old.json["policies"][0]["rules"][0]["selected"], true);
     old.says(&["would be deleted", "rank 5 of 5"]);
     let new = Explained::of(&sandbox, "1.0.0-rc.5", PRERELEASES).await;
     new.is("kept", &["rank"]);

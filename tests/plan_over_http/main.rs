@@ -17,6 +17,7 @@ mod hostile;
 mod oracle;
 mod registries;
 mod requests;
+mod saved;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;

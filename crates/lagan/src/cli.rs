@@ -163,7 +163,7 @@ pub(crate) struct PlanArgs {
     pub out: Option<PathBuf>,
 
     /// Keep the whole plan in a file, besides the report: the tags that stay, the policies, and the facts that it was
-    /// decided from, with a checksum.
+    /// decided from, with a checksum. `explain --from` replays it
     #[arg(long, value_name = "PLAN.json")]
     pub save: Option<PathBuf>,
 
@@ -203,6 +203,13 @@ pub(crate) struct ExplainArgs {
 
     #[command(flatten)]
     pub source: SourceArgs,
+
+    /// Replay a saved plan instead of asking a registry: the same policies, facts and time
+    // What a variable may give is left out: it is there for every command.
+    #[arg(long, value_name = "PLAN.json", conflicts_with_all = [
+        "policy", "select", "probe", "token_realm", "now",
+    ])]
+    pub from: Option<PathBuf>,
 
     /// The form of the answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]

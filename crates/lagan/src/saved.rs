@@ -1,12 +1,15 @@
 //! Plans in files: written by `plan --save`, opened by what reads them.
 
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, BufReader, Write as _};
 use std::path::Path;
 
 use lagan_config::embedded;
 use lagan_model::Seen;
 use lagan_policy::{PolicySet, RepositoryPlan};
-use lagan_report::saved::{PolicyEntry, SavedPlanWriter, SavedPolicies, Sealed};
+use lagan_report::saved::{
+    PlanFileError, PlanReader, PolicyEntry, SavedHead, SavedPlanWriter, SavedPolicies, Sealed,
+};
 use lagan_report::{PlanFoot, PlanHead};
 
 use crate::exit::{Exit, Failure};
@@ -68,4 +71,69 @@ fn embedded(policies: &PolicySet, asked: &dyn Fn(&lagan_policy::Policy) -> bool)
         entries: entries.collect(),
         channels: embedded::channels(&policies.versions),
     }
+}
+
+/// A plan that is read from a file.
+pub(crate) type Reader = PlanReader<BufReader<File>>;
+
+/// Opens a plan that `--save` wrote, and verifies it first.
+pub(crate) fn open(path: &Path) -> Result<Reader, Failure> {
+    let file = opened(path)?;
+    PlanReader::saved(file).map_err(|error| refused(path, error))
+}
+
+fn opened(path: &Path) -> Result<BufReader<File>, Failure> {
+    let context = || format!("failed to read the plan {}", path.display());
+    let usage = |error: io::Error| Failure::new(Exit::Usage, anyhow::Error::new(error).context(context()));
+    let file = File::open(path).map_err(usage)?;
+    let metadata = file.metadata().map_err(usage)?;
+    if metadata.is_file() {
+        Ok(BufReader::with_capacity(64 * 1024, file))
+    } else {
+        // It is read twice: once to verify it, and then to believe it.
+        Err(Failure::usage(format!("{}: it is no regular file", context())))
+    }
+}
+
+/// A plan that cannot be read: nothing was contacted for it.
+pub(crate) fn refused(path: &Path, error: PlanFileError) -> Failure {
+    let hint = error.hint();
+    let context = format!("failed to read the plan {}: {error}", path.display());
+    let failure = match std::error::Error::source(&error) {
+        None => Failure::usage(context),
+        Some(cause) => {
+            let cause = anyhow::Error::msg(cause.to_string());
+            Failure::new(Exit::Usage, cause.context(context))
+        }
+    };
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// The policies that a saved plan was made by, and which of them made candidates.
+pub(crate) fn policies(path: &Path, head: &SavedHead) -> Result<PolicySet, Failure> {
+    let shown = path.display().to_string();
+    let wrong = |what: String| {
+        Failure::usage(format!("failed to read the policies of the plan {shown}: {what}"))
+            .with_hint("plan again with `lagan plan --save`, by this version")
+    };
+    let mut bodies = Vec::new();
+    for entry in &head.policies {
+        let body = entry.policy.as_ref();
+        let body = body.ok_or_else(|| wrong(format!("it does not hold {}", entry.name)))?;
+        bodies.push((&*entry.name.0, body));
+    }
+    let set = embedded::read(&shown, bodies, head.channels.as_ref())?;
+    // The words of a policy mean what they meant, or nothing is said of what it decided.
+    for (policy, entry) in set.policies.iter().zip(&head.policies) {
+        if policy.sha256(&set.versions) != entry.sha256 {
+            return Err(wrong(format!(
+                "this version reads {} as another policy",
+                entry.name
+            )));
+        }
+    }
+    Ok(set)
 }

@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 
 use lagan_model::{Digest, Incomplete, RegistryIdentity, RepositoryName, Tag, Time};
-use lagan_policy::{PolicyName, Reason, TagReading};
+use lagan_policy::{Mode, PolicyName, Reason, TagReading};
 use serde::Serialize;
+use serde_json::Value;
 
 mod json;
 mod text;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,8 @@ pub struct Explanation {
     pub now: Time,
     /// How the tag's name reads.
     pub reading: TagReading,
-    /// Every rule of every policy that names the repository, in the order of the document.
-    pub selections: Vec<Selection>,
+    /// Every policy that names the repository, in the order of the document.
+    pub policies: Vec<PolicyTrail>,
     /// What would become of the tag.
     pub verdict: Verdict,
     /// Why: those that keep first.
@@ -37,19 +39,58 @@ pub struct Explanation {
     pub relations: Relations,
     /// Why nothing is decided in the repository, if so; the tag is then kept.
     pub incomplete: Option<Incomplete>,
+    /// The plan that was replayed; `None` where a registry was asked.
+    pub replayed: Option<Replayed>,
 }
 
-/// Whether a rule selects the tag.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Selection {
+/// A policy that names the repository.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyTrail {
     /// The policy.
-    pub policy: PolicyName,
-    /// The rule in it.
-    pub rule: String,
-    /// Whether it selects the tag.
-    pub selected: bool,
+    pub name: PolicyName,
+    /// Whether it may delete.
+    pub mode: Mode,
+    /// Whether it makes candidates here; otherwise it only keeps.
+    pub asked: bool,
+    /// Whether it lets a tag be taken from an artifact that stays.
+    pub untag: bool,
+    /// Its rules, in their order.
+    pub rules: Vec<RuleTrail>,
+}
+
+/// A rule, and whether it selects the tag. What it then says of it stands among the reasons.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuleTrail {
+    /// The rule.
+    pub name: String,
+    /// What it keeps of what it selects, in native form.
+    pub keep: Value,
+    /// Whether it selects the tag; `None` where that is not known.
+    pub selected: Option<bool>,
     /// By which conditions, or by which it does not.
     pub why: String,
+}
+
+/// A saved plan whose decision was made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// The plan.
+    pub plan: String,
+    /// When it was made.
+    pub created: Time,
+    /// What it recorded of the tag, where that is not what was decided now.
+    pub recorded: Option<Recorded>,
+    /// Whether something else in the repository is decided otherwise than recorded.
+    pub others_differ: bool,
+}
+
+/// What a plan recorded of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recorded {
+    /// What would have become of it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reasons: Vec<Reason>,
 }
 
 /// What would become of a tag.

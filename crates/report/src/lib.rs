@@ -19,6 +19,6 @@ mod json;
 mod layout;
 mod paint;
 
-pub use explain::{Explanation, Related, Relations, Selection, Verdict};
+pub use explain::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
 pub use history::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
 pub use plan::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote};

@@ -7,6 +7,8 @@ use lagan_model::{Digest, MediaType, RegistryKind, Tag, Time};
 use lagan_policy::reason::RuleName;
 use lagan_policy::{Action, Age, Clock, Mode, Order, Period, PolicyName, Reason, RepositoryPlan};
 
+use serde_json::Value;
+
 use crate::number::{count, grouped};
 use crate::sanitize::harmless;
 
@@ -346,6 +348,49 @@ pub fn manifest_kind(media_type: Option<&MediaType>) -> &'static str {
 #[must_use]
 pub fn short(digest: &Digest) -> String {
     format!("{}:{}", digest.algorithm(), digest.short())
+}
+
+/// What a rule keeps, from its native form: `last 10 by version per variant, within created 30d`.
+pub(crate) fn keep(keep: &Value) -> String {
+    match keep {
+        Value::Object(lines) => {
+            // How many, and of what: these belong together. Then the lines that stand alone.
+            let counts = ["last", "daily", "weekly", "monthly", "yearly"];
+            let of = ["by", "per", "timezone"];
+            let said = |keys: &[&str]| {
+                let said = |key: &&str| Some(format!("{key} {}", keep_value(lines.get(*key)?)));
+                keys.iter().filter_map(said).collect::<Vec<_>>()
+            };
+            let counted = [said(&counts).join(", "), said(&of).join(" ")];
+            let counted = counted.join(" ").trim().to_owned();
+            let others = lines
+                .iter()
+                .filter(|(key, _)| !counts.contains(&key.as_str()) && !of.contains(&key.as_str()))
+                .map(|(key, value)| format!("{} {}", harmless(&key.replace('_', " ")), keep_value(value)));
+            let counted = (!counted.is_empty()).then_some(counted);
+            counted.into_iter().chain(others).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(alternatives) => {
+            let alternatives: Vec<_> = alternatives.iter().map(self::keep).collect();
+            alternatives.join(", or ")
+        }
+        Value::String(text) if text == "none" => "nothing".to_owned(),
+        other => keep_value(other),
+    }
+}
+
+fn keep_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => harmless(text).into_owned(),
+        Value::Object(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(key, value)| format!("{} {}", harmless(key), keep_value(value)))
+                .collect();
+            entries.join(" or ")
+        }
+        other => harmless(&other.to_string()).into_owned(),
+    }
 }
 
 pub(crate) fn mode(mode: Mode) -> &'static str {

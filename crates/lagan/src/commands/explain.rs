@@ -2,22 +2,33 @@
 
 use std::path::Path;
 
-use lagan_engine::{Inspection, inspect};
-use lagan_model::{ArtifactGraph, NodeId, RegistryRead as _, RepositoryName, Tag};
+use lagan_config::embedded;
+use lagan_engine::{InspectError, Inspection, inspect, replay};
+use lagan_model::{ArtifactGraph, NodeId, RegistryIdentity, RegistryRead as _, RepositoryName, Tag, Time};
 use lagan_policy::reason::RuleName;
-use lagan_policy::{Policy, PolicySet, Reason, TagReading, Verdict as Decided};
+use lagan_policy::{
+    Action, Depth, Policy, PolicySet, Reason, RepositoryPlan, Rule, TagReading, Verdict as Decided,
+};
 use lagan_registry::OciRegistry;
+use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
-use lagan_report::{Explanation, Related, Relations, Selection, Verdict};
+use lagan_report::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
 
 use crate::cli::{Colour, ExplainArgs, ExplainFormat};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
+use crate::saved;
 use crate::sources::Source;
+
+/// What a saved plan looked at, at the least.
+const DEPTH: Depth = Depth::Exact;
 
 pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &ExplainArgs) -> Result<Exit, Failure> {
     let (repository, tag) = parse(&arguments.tag)?;
+    if let Some(plan) = &arguments.from {
+        return replayed(plan, &repository, tag, colour, arguments.format);
+    }
     let globs = [repository.to_string()];
     let source = Source::read(config, &arguments.source, &globs)?;
     super::block_on(run_source(source, repository, tag, colour, arguments.format))
@@ -49,37 +60,198 @@ pub(super) async fn run_source(
         let failure = Failure::usage(format!("{repository} has no tag {tag}"));
         return Err(failure.with_hint("tags mind case; `lagan plan --all` lists those that are there"));
     };
-    let reading = source.policies.versions.read(&tag);
-    let explanation = Explanation {
+    let explained = Explained {
         registry: registry.identity().clone(),
-        repository: repository.clone(),
-        digest: inspection.seen.snapshot.tags()[position].digest.clone(),
+        policies: &source.policies,
+        asked: &asked,
         now: source.now,
-        selections: selections(
-            &source.policies,
-            &repository,
-            &tag,
-            &reading,
-            &inspection.decisions.tags[position].reasons,
-        ),
-        verdict: match inspection.decisions.tags[position].verdict {
-            Decided::Keep => Verdict::Kept,
-            Decided::Delete => Verdict::Deleted,
-            Decided::Untag => Verdict::Untagged,
-        },
-        reasons: inspection.decisions.tags[position].reasons.clone(),
-        relations: relations(&inspection, position),
-        incomplete: None,
-        reading,
-        tag,
+        inspection: &inspection,
     };
+    write(&explained.tag(position, None), colour, format)?;
+    Ok(Exit::Done)
+}
+
+/// Explains from a saved plan, by making its decision again.
+fn replayed(
+    path: &Path,
+    repository: &RepositoryName,
+    tag: Tag,
+    colour: Colour,
+    format: ExplainFormat,
+) -> Result<Exit, Failure> {
+    let mut plan = saved::open(path)?;
+    let policies = saved::policies(path, plan.head())?;
+    let head = plan.head().clone();
+    let asked = |policy: &Policy| {
+        let entry = head.policies.iter().find(|entry| entry.name == policy.name);
+        entry.is_some_and(|entry| entry.asked == Some(true))
+    };
+    let SavedRepository { plan: recorded, seen } = loop {
+        match plan.next_repository() {
+            Ok(Some(found)) if found.plan.name == *repository => break found,
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let failure = Failure::usage(format!(
+                    "the plan {} has no repository {repository}",
+                    path.display()
+                ));
+                return Err(
+                    failure.with_hint("it holds the repositories that its policies named when it was made")
+                );
+            }
+            Err(error) => return Err(saved::refused(path, error)),
+        }
+    };
+    if let Some(why) = recorded.incomplete {
+        let repository = repository.clone();
+        return Err(InspectError::Incomplete { repository, why }.into());
+    }
+    let no_tag = || {
+        Failure::usage(format!(
+            "{repository} had no tag {tag} when the plan {} was made",
+            path.display()
+        ))
+    };
+    let seen = seen.ok_or_else(no_tag)?;
+    let of_repository = policies
+        .of_repository(repository, &asked)
+        .ok_or_else(|| InspectError::NotNamed(repository.clone()))?;
+    let inspection = replay(&of_repository, seen, head.now, DEPTH).map_err(|error| {
+        Failure::new(Exit::Unexpected, error).with_hint("plan again with `lagan plan --save`")
+    })?;
+    let position = inspection.seen.snapshot.position(&tag).ok_or_else(no_tag)?;
+    let again = match inspection.seen.snapshot.complete() {
+        Ok(complete) => {
+            RepositoryPlan::new(recorded.policies.clone(), complete, &inspection.decisions, DEPTH)
+        }
+        Err(why) => {
+            return Err(Failure::new(
+                Exit::Unexpected,
+                anyhow::Error::msg(why.why.clone()),
+            ));
+        }
+    };
+    let others_differ = (&again.actions, &again.kept) != (&recorded.actions, &recorded.kept);
+    let replayed = Replayed {
+        plan: head.id.clone(),
+        created: head.created,
+        recorded: recorded_of(&recorded, &again, &tag),
+        others_differ,
+    };
+    let explained = Explained {
+        registry: head.registry.clone(),
+        policies: &policies,
+        asked: &asked,
+        now: head.now,
+        inspection: &inspection,
+    };
+    let explanation = explained.tag(position, Some(replayed));
+    write(&explanation, colour, format)?;
+    // A plan whose decisions cannot be made again is a finding.
+    Ok(if others_differ { Exit::Partial } else { Exit::Done })
+}
+
+/// What a plan recorded of a tag, if it is not what the plan that was made again says.
+///
+/// A deleted artifact's reasons are those of all its tags together, which is why plans are compared, and not a tag's
+/// reasons with its artifact's.
+fn recorded_of(recorded: &RepositoryPlan, again: &RepositoryPlan, tag: &Tag) -> Option<Recorded> {
+    let said = |plan: &RepositoryPlan| {
+        let kept = plan.kept.iter().find(|kept| kept.tag == *tag);
+        if let Some(kept) = kept {
+            return Some(Recorded {
+                verdict: Verdict::Kept,
+                reasons: kept.reasons.clone(),
+            });
+        }
+        plan.actions.iter().find_map(|action| match action {
+            Action::Untag { tag: of, reasons, .. } if of == tag => Some(Recorded {
+                verdict: Verdict::Untagged,
+                reasons: reasons.clone(),
+            }),
+            Action::Delete {
+                tags,
+                attachments,
+                children,
+                reasons,
+                ..
+            } if tags
+                .iter()
+                .chain(
+                    attachments
+                        .iter()
+                        .chain(children)
+                        .flat_map(|dependent| &dependent.tags),
+                )
+                .any(|of| of == tag) =>
+            {
+                Some(Recorded {
+                    verdict: Verdict::Deleted,
+                    reasons: reasons.clone(),
+                })
+            }
+            _ => None,
+        })
+    };
+    said(recorded).filter(|then| said(again).as_ref() != Some(then))
+}
+
+fn write(explanation: &Explanation, colour: Colour, format: ExplainFormat) -> Result<(), Failure> {
     let mut out = Output::stdout();
     match format {
         ExplainFormat::Text => explanation.write_text(&mut out, is_coloured(colour, None))?,
         ExplainFormat::Json => explanation.write_json(&mut out)?,
     }
-    out.finish()?;
-    Ok(Exit::Done)
+    Ok(out.finish()?)
+}
+
+fn verdict(decided: Decided) -> Verdict {
+    match decided {
+        Decided::Keep => Verdict::Kept,
+        Decided::Delete => Verdict::Deleted,
+        Decided::Untag => Verdict::Untagged,
+    }
+}
+
+/// All that an explanation is made of.
+struct Explained<'a> {
+    registry: RegistryIdentity,
+    policies: &'a PolicySet,
+    asked: &'a dyn Fn(&Policy) -> bool,
+    now: Time,
+    inspection: &'a Inspection,
+}
+
+impl Explained<'_> {
+    /// The explanation of the tag at a position of the snapshot.
+    fn tag(self, position: usize, replayed: Option<Replayed>) -> Explanation {
+        let Inspection { seen, decisions } = self.inspection;
+        let listed = &seen.snapshot.tags()[position];
+        let repository = seen.snapshot.repository();
+        let reading = self.policies.versions.read(&listed.tag);
+        let decision = &decisions.tags[position];
+        Explanation {
+            registry: self.registry,
+            repository: repository.clone(),
+            tag: listed.tag.clone(),
+            digest: listed.digest.clone(),
+            now: self.now,
+            policies: trails(
+                self.policies,
+                self.asked,
+                repository,
+                &listed.tag,
+                &reading,
+                &decision.reasons,
+            ),
+            reading,
+            verdict: verdict(decision.verdict),
+            reasons: decision.reasons.clone(),
+            relations: relations(self.inspection, position),
+            incomplete: None,
+            replayed,
+        }
+    }
 }
 
 pub(super) fn parse(text: &str) -> Result<(RepositoryName, Tag), Failure> {
@@ -99,34 +271,47 @@ pub(super) fn parse(text: &str) -> Result<(RepositoryName, Tag), Failure> {
     Ok((repository, tag))
 }
 
-fn selections(
+fn trails(
     policies: &PolicySet,
+    asked: &dyn Fn(&Policy) -> bool,
     repository: &RepositoryName,
     tag: &Tag,
     reading: &TagReading,
     reasons: &[Reason],
-) -> Vec<Selection> {
+) -> Vec<PolicyTrail> {
     let naming = policies.policies.iter().filter(|policy| policy.names(repository));
-    naming
-        .flat_map(|policy| policy.rules.iter().map(move |rule| (policy, rule)))
-        .map(|(policy, rule)| {
+    let trail = |policy: &Policy| {
+        let body = embedded::body(policy);
+        let rule = |(position, rule): (usize, &Rule)| {
             let name = RuleName {
                 policy: policy.name.clone(),
                 rule: rule.name.clone(),
             };
             let said = reasons.iter().filter_map(rule_of);
             let unmet = rule.select.unmet_as_decided(tag, reading, &name, said);
-            Selection {
-                policy: policy.name.clone(),
-                rule: rule.name.to_string(),
-                selected: unmet.is_none(),
-                why: unmet.map_or_else(
-                    || "every condition holds".to_owned(),
-                    |unmet| unmet.as_str().to_owned(),
-                ),
+            let unknown = reasons
+                .iter()
+                .any(|reason| matches!(reason, Reason::SelectionUnknown { rule, .. } if *rule == name));
+            RuleTrail {
+                name: rule.name.to_string(),
+                keep: body["rules"][position]["keep"].clone(),
+                selected: (!unknown).then_some(unmet.is_none()),
+                why: match unmet {
+                    _ if unknown => "a condition depends on what is not known".to_owned(),
+                    None => "every condition holds".to_owned(),
+                    Some(unmet) => unmet.as_str().to_owned(),
+                },
             }
-        })
-        .collect()
+        };
+        PolicyTrail {
+            name: policy.name.clone(),
+            mode: policy.mode,
+            asked: asked(policy),
+            untag: policy.untag,
+            rules: policy.rules.iter().enumerate().map(rule).collect(),
+        }
+    };
+    naming.map(trail).collect()
 }
 
 fn relations(inspection: &Inspection, position: usize) -> Relations {

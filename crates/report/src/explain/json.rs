@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 
 use lagan_policy::version::{Tail, Version};
-use lagan_policy::{Channel, TagReading};
+use lagan_policy::{Channel, Mode, PolicyName, Reason, TagReading};
 use serde::Serialize;
+use serde_json::Value;
 
-use super::Explanation;
+use super::trail::{self, Vote};
+use super::{Explanation, PolicyTrail, RuleTrail};
 use crate::json::member;
 
 const SCHEMA: &str = "lagan.explain/v1";
@@ -41,6 +43,47 @@ impl<'a> From<&'a TagReading> for Reading<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct Policy<'a> {
+    policy: &'a PolicyName,
+    mode: Mode,
+    asked: bool,
+    untag: bool,
+    rules: Vec<Rule<'a>>,
+    protects: Vec<&'a Reason>,
+}
+
+#[derive(Serialize)]
+struct Rule<'a> {
+    rule: &'a str,
+    keep: &'a Value,
+    selected: Option<bool>,
+    why: &'a str,
+    vote: Option<Vote>,
+    reasons: Vec<&'a Reason>,
+}
+
+impl<'a> Policy<'a> {
+    fn of(policy: &'a PolicyTrail, explanation: &'a Explanation) -> Self {
+        let rule = |rule: &'a RuleTrail| Rule {
+            rule: &rule.name,
+            keep: &rule.keep,
+            selected: rule.selected,
+            why: &rule.why,
+            vote: trail::vote(explanation, policy, rule),
+            reasons: trail::of_rule(explanation, policy, rule).collect(),
+        };
+        Self {
+            policy: &policy.name,
+            mode: policy.mode,
+            asked: policy.asked,
+            untag: policy.untag,
+            rules: policy.rules.iter().map(rule).collect(),
+            protects: trail::protecting(explanation, policy).collect(),
+        }
+    }
+}
+
 /// The tail of a version as its tag writes it, numbers separated by dots.
 pub(super) fn tail(version: &Version) -> String {
     match &version.tail {
@@ -62,8 +105,14 @@ pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> io::Resul
     member(out, ',', "verdict", &explanation.verdict)?;
     member(out, ',', "reasons", &explanation.reasons)?;
     member(out, ',', "reading", &Reading::from(&explanation.reading))?;
-    member(out, ',', "selections", &explanation.selections)?;
+    let policies: Vec<_> = explanation
+        .policies
+        .iter()
+        .map(|policy| Policy::of(policy, explanation))
+        .collect();
+    member(out, ',', "policies", &policies)?;
     member(out, ',', "relations", &explanation.relations)?;
     member(out, ',', "incomplete", &explanation.incomplete)?;
+    member(out, ',', "replayed", &explanation.replayed)?;
     out.write_all(b"}\n")
 }

@@ -1,6 +1,7 @@
 use lagan_model::RegistryKind;
 use lagan_policy::reason::RuleName;
 use lagan_policy::{Order, VersionTable};
+use serde_json::json;
 
 use super::*;
 
@@ -18,11 +19,18 @@ fn explanation(tag: &str) -> Explanation {
         digest: digest(byte),
         tags: tags.iter().map(|tag| tag.parse().unwrap()).collect(),
     };
-    let selection = |rule: &str, selected, why: &str| Selection {
-        policy: "prereleases".into(),
-        rule: rule.to_owned(),
-        selected,
+    let rule_trail = |name: &str, keep, selected, why: &str| RuleTrail {
+        name: name.to_owned(),
+        keep,
+        selected: Some(selected),
         why: why.to_owned(),
+    };
+    let policy = |name: &str, asked, rules| PolicyTrail {
+        name: name.into(),
+        mode: Mode::DryRun,
+        asked,
+        untag: asked,
+        rules,
     };
     Explanation {
         registry: RegistryIdentity {
@@ -35,9 +43,30 @@ fn explanation(tag: &str) -> Explanation {
         now: "2026-11-20T12:00:00Z".parse().unwrap(),
         reading: VersionTable::default().read(&tag),
         tag,
-        selections: vec![
-            selection("keep two", true, "channel rc is one of prerelease"),
-            selection("old builds", false, "tags `build-*` do not match"),
+        policies: vec![
+            policy(
+                "prereleases",
+                true,
+                vec![
+                    rule_trail(
+                        "keep two",
+                        json!({"last": 2, "by": "version", "per": "variant", "within": {"pushed": "30d"}}),
+                        true,
+                        "every condition holds",
+                    ),
+                    rule_trail("old builds", json!("none"), false, "no glob of `tags` matches"),
+                ],
+            ),
+            policy(
+                "releases",
+                false,
+                vec![rule_trail(
+                    "some",
+                    json!({"within": {"created": "1w"}}),
+                    true,
+                    "every condition holds",
+                )],
+            ),
         ],
         verdict: Verdict::Kept,
         reasons: vec![
@@ -59,6 +88,7 @@ fn explanation(tag: &str) -> Explanation {
             ..Relations::default()
         },
         incomplete: None,
+        replayed: None,
     }
 }
 
@@ -76,19 +106,32 @@ fn an_explanation_says_the_verdict_first_and_then_everything_that_led_to_it() {
       keeps         shares its digest with kept tag 1.2.0
       would delete  beyond the last 2: rank 3 of 5 by version (prereleases/keep two)
 
-    What it is
+    1. The tag
       digest        sha256:b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3
       reads as      rc, version 1.2.1, number 10, build b1, variant alpine
       as of         2026-11-20T12:00:00Z
 
-    Rules
-      selected      prereleases/keep two: channel rc is one of prerelease
-      not selected  prereleases/old builds: tags `build-*` do not match
+    2. Policies
+      policy prereleases (dry-run)
+        rule keep two: keeps last 2 by version per variant, within pushed 30d
+          selects it    every condition holds
+          would delete  beyond the last 2: rank 3 of 5 by version
+          candidate     but something else keeps it
+        rule old builds: keeps nothing
+          passes over   no glob of `tags` matches
+      policy releases (dry-run, not asked for: it only keeps, leaves single tags alone)
+        rule some: keeps within created 1w
+          selects it    every condition holds
+          abstains      it does not keep it, and makes no candidates here
 
-    Relations
+    3. Relations
       same digest   1.2.0, latest
       lists         sha256:c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1 untagged
                     sha256:c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2 1.2.0-amd64
+      keeps         shares its digest with kept tag 1.2.0
+
+    4. Verdict
+      kept          1 reason to keep it, 1 to delete it: keep beats delete
     ");
 }
 
@@ -106,13 +149,18 @@ fn json_says_the_same_in_a_stable_order() {
         r#""reasons":[{"kind":"shares_digest","with":"1.2.0"},{"kind":"beyond_last","policy":"prereleases","#,
         r#""rule":"keep two","rank":3,"of":5,"last":2,"by":"version"}],"#,
         r#""reading":{"channel":"rc","version":{"numbers":[1,2,1],"tail":"10","build":"b1"},"variant":"alpine"},"#,
-        r#""selections":[{"policy":"prereleases","rule":"keep two","selected":true,"#,
-        r#""why":"channel rc is one of prerelease"},{"policy":"prereleases","rule":"old builds","#,
-        r#""selected":false,"why":"tags `build-*` do not match"}],"#,
+        r#""policies":[{"policy":"prereleases","mode":"dry-run","asked":true,"untag":true,"rules":["#,
+        r#"{"rule":"keep two","keep":{"by":"version","last":2,"per":"variant","within":{"pushed":"30d"}},"#,
+        r#""selected":true,"why":"every condition holds","vote":"gives_up","reasons":["#,
+        r#"{"kind":"beyond_last","policy":"prereleases","rule":"keep two","rank":3,"of":5,"last":2,"by":"version"}]},"#,
+        r#"{"rule":"old builds","keep":"none","selected":false,"why":"no glob of `tags` matches","vote":null,"#,
+        r#""reasons":[]}],"protects":[]},{"policy":"releases","mode":"dry-run","asked":false,"untag":false,"rules":["#,
+        r#"{"rule":"some","keep":{"within":{"created":"1w"}},"selected":true,"why":"every condition holds","#,
+        r#""vote":"abstains","reasons":[]}],"protects":[]}],"#,
         r#""relations":{"same_digest":["1.2.0","latest"],"children":["#,
         r#"{"digest":"sha256:c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1c1","tags":[]},"#,
         r#"{"digest":"sha256:c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2c2","#,
-        r#""tags":["1.2.0-amd64"]}],"parents":[],"attachments":[],"subjects":[]},"incomplete":null}"#,
+        r#""tags":["1.2.0-amd64"]}],"parents":[],"attachments":[],"subjects":[]},"incomplete":null,"replayed":null}"#,
         "\n",
     );
     assert_eq!(json, expected);
@@ -169,7 +217,7 @@ fn what_is_not_known_is_said_and_what_is_nasty_is_escaped() {
     let mut explanation = explanation("1.2.0-rc.1");
     explanation.digest = None;
     explanation.relations = Relations::default();
-    explanation.selections = Vec::new();
+    explanation.policies = Vec::new();
     explanation.reasons = vec![Reason::NotSelected];
     explanation.incomplete = Some(Incomplete {
         why: "GET /v2/: \u{1b}]0;owned\u{7}\nis kept".to_owned(),
@@ -184,8 +232,8 @@ fn what_is_not_known_is_said_and_what_is_nasty_is_escaped() {
     for line in [
         "  INCOMPLETE    nothing is decided in this repository: GET /v2/: \\u{1b}]0;owned\\u{7}\\nis kept\n",
         "  digest        not asked for: nothing depends on it\n",
-        "Rules\n  none          no policy names this repository\n",
-        "Relations\n  none          that was seen, or that had to be asked for\n",
+        "2. Policies\n  none          no policy names this repository\n",
+        "3. Relations\n  none          that was seen, or that had to be asked for\n",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -199,4 +247,111 @@ fn many_relations_are_cut_and_say_where_the_rest_is() {
     let text = text(&explanation);
     assert_eq!(text.matches("sha256:c1").count(), 20);
     assert!(text.contains("and 5 more (all are in --format json)\n"), "{text}");
+}
+
+#[test]
+fn a_replay_says_whether_the_plan_recorded_the_same() {
+    let mut explanation = explanation("1.2.0-rc.1");
+    let mut replayed = Replayed {
+        plan: "01KAJ3E5Z0000000000000000A".to_owned(),
+        created: explanation.now,
+        recorded: None,
+        others_differ: false,
+    };
+    explanation.replayed = Some(replayed.clone());
+    let same =
+        "  replayed      plan 01KAJ3E5Z0000000000000000A of 2026-11-20T12:00:00Z, which recorded the same\n";
+    let said = text(&explanation);
+    assert!(said.contains(same) && !said.contains("DIFFERS"), "{said}");
+
+    replayed.others_differ = true;
+    explanation.replayed = Some(replayed.clone());
+    let said = text(&explanation);
+    assert!(
+        said.contains(same) && said.contains("  DIFFERS       other tags"),
+        "{said}"
+    );
+
+    replayed.recorded = Some(Recorded {
+        verdict: Verdict::Deleted,
+        reasons: vec![Reason::NotSelected],
+    });
+    explanation.replayed = Some(replayed);
+    let said = text(&explanation);
+    assert!(
+        said.contains("recorded it as deleted: no rule\n") && !said.contains("recorded the same"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_a_rule_and_its_policy_say_stands_under_them_and_nothing_else_does() {
+    let mut explanation = explanation("1.2.0-rc.1");
+    let rule = RuleName {
+        policy: "releases".into(),
+        rule: "some".into(),
+    };
+    explanation.policies[1].name = "rel\u{202e}eases".into();
+    explanation.reasons = vec![
+        Reason::KeepAll {
+            rule: RuleName {
+                policy: "rel\u{202e}eases".into(),
+                ..rule
+            },
+        },
+        Reason::Protected {
+            policy: "prereleases".into(),
+            pattern: "*\u{1b}[2J".to_owned(),
+            until: None,
+            why: None,
+        },
+    ];
+    let said = text(&explanation);
+    assert!(
+        !said
+            .lines()
+            .any(|line| line.contains(crate::sanitize::is_harmful)),
+        "{said:?}"
+    );
+    let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("{text}: {said}"));
+    let (protects, second) = (at("    protects"), at("policy rel\\u{202e}eases"));
+    assert!(protects < second);
+    assert!(at("      keeps         the rule keeps all that it selects\n") > second);
+    // The first policy's rule selects it, and nothing of it is among the reasons.
+    assert!(said.contains("2 reasons to keep it, none to delete it"), "{said}");
+}
+
+#[test]
+fn what_may_select_or_protect_is_told_from_what_does() {
+    let mut explanation = explanation("1.2.0-rc.1");
+    explanation.policies[0].rules[0].selected = None;
+    explanation.policies[0].rules[0].why = "a condition depends on what is not known".to_owned();
+    explanation.reasons = vec![
+        Reason::SelectionUnknown {
+            rule: RuleName {
+                policy: "prereleases".into(),
+                rule: "keep two".into(),
+            },
+            why: lagan_model::Unknown::Unreadable,
+        },
+        Reason::ProtectionUnknown {
+            policy: "prereleases".into(),
+            pattern: "label tier=prod".to_owned(),
+            why: lagan_model::Unknown::Unreadable,
+        },
+    ];
+    let said = text(&explanation);
+    for line in [
+        "      not known     a condition depends on what is not known\n      keeps         ",
+        "    protects        ",
+        "3. Relations\n  same digest",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(!said.contains("      candidate"), "{said}");
+    let mut out = Vec::new();
+    explanation.write_json(&mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let rule = &json["policies"][0]["rules"][0];
+    assert!(rule["selected"].is_null() && rule["vote"] == "keeps", "{rule}");
 }
