@@ -266,3 +266,67 @@ async fn a_plan_that_cannot_be_saved_contacts_nobody_and_a_report_that_fails_lea
     assert_eq!(fs::read(before).unwrap(), b"before");
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn a_comparison_says_what_changed_in_registry_and_policy_since_a_plan() {
+    let place = Place::new();
+    let sandbox = sandbox().await;
+    config(&place, &sandbox.url());
+    place.run("plan --save old.json").await.exits(0);
+    place
+        .run("plan --all --format json --out plain.json")
+        .await
+        .exits(0);
+    let same = place.run("plan --compare old.json").await.exits(0).stdout;
+    assert!(
+        same.contains("policies       the same\n\nIn all\n  newly deleted  0 tags\n"),
+        "{same}"
+    );
+
+    sandbox.put_image("team/app", &["1.0.0-rc.7"], Moment::date(2026, 1, 7));
+    sandbox.delete_tag("team/web", "1.0.0-rc.2");
+    for old in ["old.json", "plain.json"] {
+        let json = place
+            .run(&format!("plan --compare {old} --format json"))
+            .await
+            .exits(0)
+            .json();
+        assert_eq!(json["schema"], "lagan.compare/v1");
+        let told = |repository: usize, tag: usize| {
+            let tag = &json["repositories"][repository]["tags"][tag];
+            (tag["change"].clone(), tag["tag"].clone())
+        };
+        assert_eq!(
+            told(0, 0),
+            ("newly_deleted".into(), "1.0.0-rc.5".into()),
+            "{json}"
+        );
+        assert_eq!(json["repositories"][0]["new_kept"], 1);
+        assert_eq!(told(1, 0), ("gone".into(), "1.0.0-rc.2".into()), "{json}");
+    }
+    let markdown = place
+        .run("plan --compare old.json --format markdown team/app")
+        .await
+        .exits(0)
+        .stdout;
+    assert!(
+        markdown.contains("| **delete** | `1.0.0-rc.5` | now deleted: "),
+        "{markdown}"
+    );
+    assert!(markdown.contains("1 gone or out of scope"), "{markdown}");
+
+    for (line, said) in [
+        ("--compare old.json --format html", "text, markdown and json"),
+        ("--compare lagan.yaml", "this is no plan"),
+    ] {
+        let run = place.run(&format!("plan {line}")).await.exits(2);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    place.run("plan --format json --out brief.json").await.exits(0);
+    let run = place.run("plan --compare brief.json").await.exits(2);
+    assert!(
+        run.stderr.contains("does not hold the tags that stay"),
+        "{}",
+        run.stderr
+    );
+}

@@ -163,9 +163,14 @@ pub(crate) struct PlanArgs {
     pub out: Option<PathBuf>,
 
     /// Keep the whole plan in a file, besides the report: the tags that stay, the policies, and the facts that it was
-    /// decided from, with a checksum. `explain --from` replays it
+    /// decided from, with a checksum. `explain --from` replays it, --compare compares with it
     #[arg(long, value_name = "PLAN.json")]
     pub save: Option<PathBuf>,
+
+    /// Report what changed since another plan: newly deleted, no longer deleted, other reasons, gone. It is one of
+    /// --save, or of --all --format json. As text, markdown or json
+    #[arg(long, value_name = "OLD.json")]
+    pub compare: Option<PathBuf>,
 
     /// Report the tags that stay as well, with their reasons
     #[arg(long)]

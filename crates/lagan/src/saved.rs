@@ -82,6 +82,12 @@ pub(crate) fn open(path: &Path) -> Result<Reader, Failure> {
     PlanReader::saved(file).map_err(|error| refused(path, error))
 }
 
+/// Opens a plan to compare with: a saved one, or one that was written with `--all --format json`.
+pub(crate) fn open_any(path: &Path) -> Result<Reader, Failure> {
+    let file = opened(path)?;
+    PlanReader::any(file).map_err(|error| refused(path, error))
+}
+
 fn opened(path: &Path) -> Result<BufReader<File>, Failure> {
     let context = || format!("failed to read the plan {}", path.display());
     let usage = |error: io::Error| Failure::new(Exit::Usage, anyhow::Error::new(error).context(context()));

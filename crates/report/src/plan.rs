@@ -15,7 +15,7 @@ mod csv;
 mod decision;
 mod html;
 pub(crate) mod json;
-mod markdown;
+pub(crate) mod markdown;
 mod ndjson;
 mod seen;
 mod summary;

@@ -50,6 +50,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             format: Format::Text,
             out: None,
             save: None,
+            compare: None,
             all: false,
             exact: false,
             bytes: false,

@@ -11,6 +11,7 @@ use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 
 use crate::cli::{Colour, Format, PlanArgs};
+use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
@@ -40,6 +41,10 @@ pub(super) async fn run_source(
     let mut writer = format(arguments.format).writer(options);
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let mut out = Output::open(arguments.out.as_deref())?;
+    let compare = arguments.compare.as_deref();
+    let mut comparing = compare
+        .map(|old| Comparing::open(old, arguments.format, options.colour))
+        .transpose()?;
     let save = arguments.save.as_deref();
     let mut saving = save.map(|path| Saving::open(path, &source)).transpose()?;
     let registry = OciRegistry::connect(source.registry.clone()).await?;
@@ -72,10 +77,16 @@ pub(super) async fn run_source(
         if let Some(saving) = &mut saving {
             saving.repository(plan, seen)?;
         }
-        writer.repository(&mut body, plan)
+        match &mut comparing {
+            Some(comparing) => comparing.repository(plan),
+            None => writer.repository(&mut body, plan),
+        }
     })
     .await;
     progress.finish();
+    if let Some(failure) = comparing.as_mut().and_then(Comparing::failure) {
+        return Err(failure);
+    }
     let outcome = outcome?;
 
     let head = PlanHead {
@@ -98,9 +109,14 @@ pub(super) async fn run_source(
     if let Some(saving) = saving {
         saving.finish(&head, &foot)?;
     }
-    writer.head(&mut out, &head, &foot)?;
-    body.copy_to(&mut out)?;
-    writer.foot(&mut out, &head, &foot)?;
+    match comparing {
+        Some(comparing) => comparing.finish(&mut out, &head, &foot)?,
+        None => {
+            writer.head(&mut out, &head, &foot)?;
+            body.copy_to(&mut out)?;
+            writer.foot(&mut out, &head, &foot)?;
+        }
+    }
     out.finish()?;
     Ok(exit)
 }

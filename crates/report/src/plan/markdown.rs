@@ -14,7 +14,7 @@ use crate::layout::listed;
 use crate::sanitize::{clipped, harmless};
 use crate::wording::{Understood, manifest_kind, mode, moment, registry_kind};
 
-mod escape;
+pub(crate) mod escape;
 
 pub(super) struct Markdown {
     options: PlanOptions,

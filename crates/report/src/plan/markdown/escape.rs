@@ -7,7 +7,7 @@
 use crate::sanitize::harmless;
 
 /// Text, outside tables.
-pub(super) fn text(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let text = harmless(text);
     if is_found(&text) {
         code(&text)
@@ -17,7 +17,7 @@ pub(super) fn text(text: &str) -> String {
 }
 
 /// Text in a cell of a table.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     let text = harmless(text);
     if is_found(&text) {
         code_cell(&text)
@@ -28,7 +28,7 @@ pub(super) fn cell(text: &str) -> String {
 
 /// Code in a cell of a table: a pipe ends a cell even in code, unless a backslash stands before it, which the
 /// table then takes away.
-pub(super) fn code_cell(text: &str) -> String {
+pub(crate) fn code_cell(text: &str) -> String {
     code(&harmless(text)).replace('|', "\\|")
 }
 
