@@ -330,3 +330,41 @@ async fn a_comparison_says_what_changed_in_registry_and_policy_since_a_plan() {
         run.stderr
     );
 }
+
+#[tokio::test]
+async fn a_report_can_be_ordered_by_rule_or_channel() {
+    let place = Place::new();
+    let sandbox = sandbox().await;
+    config(&place, &sandbox.url());
+    let text = place.run("plan --group-by rule").await.exits(0).stdout;
+    let (_, group) = text
+        .split_once("\nRule tidy/two\n-------------\n\nteam/app  4 tags: 2 deleted")
+        .expect(&text);
+    assert!(
+        group.contains("  delete  1.0.0-rc.3") && group.contains("\nIn all\n"),
+        "{text}"
+    );
+    let csv = place
+        .run("plan --group-by channel --all --format csv")
+        .await
+        .exits(0)
+        .stdout;
+    assert!(
+        csv.starts_with("group,repository,tag,")
+            && csv.contains("\r\nChannel floating,team/app,latest,keep,"),
+        "{csv}"
+    );
+    let html = place
+        .run("plan --group-by channel --all --format html")
+        .await
+        .exits(0)
+        .stdout;
+    assert!(html.contains("<section class=\"group\" aria-label=\"Channel rc\">"));
+    assert_eq!(html.matches("id=\"r:team/app\"").count(), 1);
+    for line in [
+        "--group-by rule --format json",
+        "--group-by rule --compare none.json",
+    ] {
+        place.run(&format!("plan {line}")).await.exits(2);
+    }
+}

@@ -172,6 +172,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,
 
+    /// What the report is ordered by: rules and channels stand before repositories. As text, markdown, csv or html
+    #[arg(long, value_name = "WHAT", default_value = "repository")]
+    pub group_by: Grouping,
+
     /// Report the tags that stay as well, with their reasons
     #[arg(long)]
     pub all: bool,
@@ -198,6 +202,13 @@ pub(crate) enum Format {
     Markdown,
     Csv,
     Html,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Grouping {
+    Repository,
+    Rule,
+    Channel,
 }
 
 #[derive(Debug, Args)]

@@ -22,4 +22,6 @@ mod paint;
 
 pub use explain::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
 pub use history::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
-pub use plan::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote};
+pub use plan::{
+    ClockNote, GroupBy, Part, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote,
+};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 mod csv;
 mod decision;
+mod group;
 mod html;
 pub(crate) mod json;
 pub(crate) mod markdown;
@@ -20,6 +21,8 @@ mod ndjson;
 mod seen;
 mod summary;
 mod text;
+
+pub use group::{GroupBy, Part};
 
 #[cfg(test)]
 mod tests;
@@ -151,7 +154,36 @@ impl PlanFormat {
 /// Every method fails only where its writer does.
 pub trait PlanWriter: Send {
     /// Writes a repository.
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()>;
+    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+        self.see(plan);
+        self.section(out, plan, None)
+    }
+
+    /// Counts a repository that is then written in parts.
+    fn see(&mut self, plan: &RepositoryPlan);
+
+    /// Writes a repository, or what of it belongs to a group.
+    fn section(
+        &mut self,
+        out: &mut dyn Write,
+        plan: &RepositoryPlan,
+        group: Option<Part<'_>>,
+    ) -> io::Result<()>;
+
+    /// Whether it can write repositories in parts; before any is written.
+    fn grouped(&mut self) -> bool {
+        false
+    }
+
+    /// Writes what stands before the parts of a group.
+    fn group(&self, _out: &mut dyn Write, _title: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Writes what stands behind them.
+    fn group_end(&self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Writes what belongs in front of the repositories; some formats have their sums there.
     fn head(&self, out: &mut dyn Write, head: &PlanHead, foot: &PlanFoot) -> io::Result<()>;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use lagan_sandbox::{Profile, Sandbox, SandboxOptions};
 
-use crate::cli::{Colour, DemoArgs, ExplainFormat, Format, PlanArgs, SourceArgs};
+use crate::cli::{Colour, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::sources::Source;
@@ -51,6 +51,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             out: None,
             save: None,
             compare: None,
+            group_by: Grouping::Repository,
             all: false,
             exact: false,
             bytes: false,

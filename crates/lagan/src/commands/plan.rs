@@ -10,10 +10,11 @@ use lagan_registry::OciRegistry;
 use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 
-use crate::cli::{Colour, Format, PlanArgs};
+use crate::body::Body;
+use crate::cli::{Colour, Format, Grouping, PlanArgs};
 use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, Spool, is_coloured};
+use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
 use crate::saved::Saving;
 use crate::sources::{Source, globs};
@@ -39,6 +40,11 @@ pub(super) async fn run_source(
         colour: is_coloured(colour, arguments.out.as_deref()),
     };
     let mut writer = format(arguments.format).writer(options);
+    let by = arguments.group_by;
+    if by != Grouping::Repository && arguments.compare.is_some() {
+        return Err(Failure::usage("--compare and --group-by do not go together"));
+    }
+    let mut body = Body::new(by, arguments.all, &source.policies.versions, writer.as_mut())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let mut out = Output::open(arguments.out.as_deref())?;
     let compare = arguments.compare.as_deref();
@@ -72,14 +78,13 @@ pub(super) async fn run_source(
         tracing::warn!("{}", harmless(&unserved.to_string()));
     }
     let progress = Progress::new();
-    let mut body = Spool::new();
     let outcome = plan(&registry, &progress, &request, |plan, seen| {
         if let Some(saving) = &mut saving {
             saving.repository(plan, seen)?;
         }
         match &mut comparing {
             Some(comparing) => comparing.repository(plan),
-            None => writer.repository(&mut body, plan),
+            None => body.repository(writer.as_mut(), plan),
         }
     })
     .await;
@@ -113,7 +118,7 @@ pub(super) async fn run_source(
         Some(comparing) => comparing.finish(&mut out, &head, &foot)?,
         None => {
             writer.head(&mut out, &head, &foot)?;
-            body.copy_to(&mut out)?;
+            body.copy_to(writer.as_ref(), &mut out)?;
             writer.foot(&mut out, &head, &foot)?;
         }
     }

@@ -13,7 +13,7 @@ use lagan_model::{Digest, MediaType, Tag};
 use lagan_policy::{Action, Kept, Reason, RepositoryPlan, Undo};
 
 use super::decision::{kept_phrase, notes};
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter, decision};
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, decision};
 use crate::sanitize::harmless;
 use crate::wording::{Understood, kind, moment, phrase, rule_of, short};
 
@@ -34,11 +34,22 @@ const COLUMNS: [&str; 12] = [
 
 pub(super) struct Csv {
     options: PlanOptions,
+    /// Whether the first column is a group.
+    grouped: bool,
+}
+
+/// Where rows go, and which group they are in.
+struct Table<'a> {
+    writer: Writer<&'a mut dyn Write>,
+    group: Option<&'a str>,
 }
 
 impl Csv {
     pub(super) fn new(options: PlanOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            grouped: false,
+        }
     }
 }
 
@@ -60,8 +71,23 @@ struct Row<'a> {
 }
 
 impl PlanWriter for Csv {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
-        let mut table = table(out);
+    fn see(&mut self, _: &RepositoryPlan) {}
+
+    fn grouped(&mut self) -> bool {
+        self.grouped = true;
+        true
+    }
+
+    fn section(
+        &mut self,
+        out: &mut dyn Write,
+        plan: &RepositoryPlan,
+        part: Option<Part<'_>>,
+    ) -> io::Result<()> {
+        let mut table = Table {
+            writer: table(out),
+            group: part.map(|part| part.group),
+        };
         let repository = plan.name.as_str();
         if !plan.complete {
             let row = Row {
@@ -80,11 +106,14 @@ impl PlanWriter for Csv {
                 keep(repository, kept).write(&mut table)?;
             }
         }
-        table.flush()
+        table.writer.flush()
     }
 
     fn head(&self, out: &mut dyn Write, _: &PlanHead, _: &PlanFoot) -> io::Result<()> {
         let mut table = table(out);
+        if self.grouped {
+            table.write_field("group")?;
+        }
         table.write_record(COLUMNS)?;
         table.flush()
     }
@@ -98,7 +127,7 @@ fn table(out: &mut dyn Write) -> Writer<&mut dyn Write> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
 }
 
-fn action(table: &mut Writer<&mut dyn Write>, repository: &str, action: &Action) -> io::Result<()> {
+fn action(table: &mut Table<'_>, repository: &str, action: &Action) -> io::Result<()> {
     let text = notes(action, Understood::default());
     let reason = action.reasons().first();
     match action {
@@ -195,7 +224,7 @@ fn keep<'a>(repository: &'a str, kept: &'a Kept) -> Row<'a> {
 }
 
 impl Row<'_> {
-    fn write(&self, table: &mut Writer<&mut dyn Write>) -> io::Result<()> {
+    fn write(&self, table: &mut Table<'_>) -> io::Result<()> {
         let rule = self.reason.and_then(rule_of);
         let policy = match self.reason {
             Some(Reason::Protected { policy, .. }) => Some(policy),
@@ -230,7 +259,8 @@ impl Row<'_> {
             &number(1),
             &undo,
         ];
-        for cell in cells {
+        let Table { writer: table, group } = table;
+        for cell in group.iter().copied().chain(cells) {
             table.write_field(inert(cell).as_bytes())?;
         }
         table.write_record(None::<&[u8]>)?;

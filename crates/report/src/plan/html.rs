@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::charts::Charts;
 use super::seen::Seen;
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter};
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter};
 
 mod charts;
 mod head;
@@ -39,6 +39,12 @@ struct Foot {
     script: &'static str,
 }
 
+#[derive(Template)]
+#[template(path = "plan/group.html")]
+struct Group<'a> {
+    title: &'a str,
+}
+
 impl Html {
     pub(super) fn new(options: PlanOptions) -> Self {
         Self {
@@ -51,15 +57,35 @@ impl Html {
 }
 
 impl PlanWriter for Html {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+    fn see(&mut self, plan: &RepositoryPlan) {
         self.seen.add(plan);
         self.charts.add(plan);
         self.nothing &= plan.actions.is_empty();
+    }
+
+    fn grouped(&mut self) -> bool {
+        true
+    }
+
+    fn group(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
+        Group { title }.write_into(out)
+    }
+
+    fn group_end(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(b"</section>\n")
+    }
+
+    fn section(
+        &mut self,
+        out: &mut dyn Write,
+        plan: &RepositoryPlan,
+        part: Option<Part<'_>>,
+    ) -> io::Result<()> {
         let quiet = plan.actions.is_empty() && plan.complete;
         if quiet && !self.options.all {
             Ok(())
         } else {
-            repository::write(out, plan, self.options.all)
+            repository::write(out, plan, self.options.all, part.is_none_or(|part| part.first))
         }
     }
 

@@ -7,7 +7,7 @@ use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter, PolicyNote};
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, PolicyNote};
 use crate::json::{member, write};
 use crate::saved::{SCHEMA, SavedPolicies};
 
@@ -67,7 +67,9 @@ impl Json {
 }
 
 impl PlanWriter for Json {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+    fn see(&mut self, _: &RepositoryPlan) {}
+
+    fn section(&mut self, out: &mut dyn Write, plan: &RepositoryPlan, _: Option<Part<'_>>) -> io::Result<()> {
         out.write_all(if self.first { b"\n" } else { b",\n" })?;
         self.first = false;
         repository(out, plan, self.options)

@@ -9,7 +9,7 @@ use lagan_policy::{Action, Kept, RepositoryPlan};
 use self::escape::{cell, code_cell, text};
 use super::decision::{self, kept_phrase, notes};
 use super::seen::Seen;
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter, summary};
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, summary};
 use crate::layout::listed;
 use crate::sanitize::{clipped, harmless};
 use crate::wording::{Understood, manifest_kind, mode, moment, registry_kind};
@@ -31,8 +31,19 @@ impl Markdown {
 }
 
 impl PlanWriter for Markdown {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+    fn see(&mut self, plan: &RepositoryPlan) {
         self.seen.add(plan);
+    }
+
+    fn grouped(&mut self) -> bool {
+        true
+    }
+
+    fn group(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
+        writeln!(out, "\n## {}", text(title))
+    }
+
+    fn section(&mut self, out: &mut dyn Write, plan: &RepositoryPlan, _: Option<Part<'_>>) -> io::Result<()> {
         if plan.actions.is_empty() && plan.complete && !self.options.all {
             return Ok(());
         }

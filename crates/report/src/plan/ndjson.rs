@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use lagan_policy::RepositoryPlan;
 
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter, json};
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, json};
 
 pub(super) struct Ndjson {
     options: PlanOptions,
@@ -17,7 +17,9 @@ impl Ndjson {
 }
 
 impl PlanWriter for Ndjson {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+    fn see(&mut self, _: &RepositoryPlan) {}
+
+    fn section(&mut self, out: &mut dyn Write, plan: &RepositoryPlan, _: Option<Part<'_>>) -> io::Result<()> {
         json::repository(out, plan, self.options)?;
         out.write_all(b"\n")
     }

@@ -4,6 +4,7 @@ use lagan_model::{
     Capability, Digest, Incomplete, MediaType, RegistryIdentity, RegistryKind, RequestCounts, RequestKind,
     Tag, Unknown,
 };
+use lagan_policy::VersionTable;
 use lagan_policy::reason::RuleName;
 use lagan_policy::{Action, Dependent, Guard, Kept, Order, Reason, Undo};
 
@@ -218,6 +219,31 @@ fn document(format: PlanFormat, options: PlanOptions, head: &PlanHead, plans: &[
     writer.head(&mut out, head, &foot).unwrap();
     out.extend(body);
     writer.foot(&mut out, head, &foot).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// The document with its sections in groups.
+fn grouped(format: PlanFormat, by: GroupBy, all: bool, plans: &[RepositoryPlan]) -> String {
+    let mut writer = format.writer(PlanOptions { all, colour: false });
+    assert!(writer.grouped());
+    let mut groups: std::collections::BTreeMap<String, Vec<u8>> = std::collections::BTreeMap::new();
+    for plan in plans {
+        writer.see(plan);
+        let parts = by.split(plan, all, &VersionTable::default());
+        for (position, (group, plan)) in parts.iter().enumerate() {
+            let first = position == 0;
+            let body = groups.entry(group.clone()).or_default();
+            writer.section(body, plan, Some(Part { group, first })).unwrap();
+        }
+    }
+    let (mut out, head, foot) = (Vec::new(), head(), foot(plans));
+    writer.head(&mut out, &head, &foot).unwrap();
+    for (title, body) in groups {
+        writer.group(&mut out, &title).unwrap();
+        out.extend(body);
+        writer.group_end(&mut out).unwrap();
+    }
+    writer.foot(&mut out, &head, &foot).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use lagan_policy::RepositoryPlan;
 
 use super::seen::Seen;
-use super::{PlanFoot, PlanHead, PlanOptions, PlanWriter};
-use crate::paint::Paint;
+use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter};
+use crate::paint::{HEADING, Paint};
 
 mod foot;
 mod head;
@@ -34,8 +34,20 @@ impl Text {
 }
 
 impl PlanWriter for Text {
-    fn repository(&mut self, out: &mut dyn Write, plan: &RepositoryPlan) -> io::Result<()> {
+    fn see(&mut self, plan: &RepositoryPlan) {
         self.seen.add(plan);
+    }
+
+    fn grouped(&mut self) -> bool {
+        true
+    }
+
+    fn group(&self, out: &mut dyn Write, title: &str) -> io::Result<()> {
+        let line = "-".repeat(title.chars().count());
+        writeln!(out, "{}\n{line}\n", self.paint.text(HEADING, title))
+    }
+
+    fn section(&mut self, out: &mut dyn Write, plan: &RepositoryPlan, _: Option<Part<'_>>) -> io::Result<()> {
         let quiet = plan.actions.is_empty() && plan.complete;
         if quiet && !self.options.all {
             Ok(())

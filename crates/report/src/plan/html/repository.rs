@@ -20,6 +20,8 @@ const SHOWN: usize = 4;
 #[template(path = "plan/repository.html")]
 struct Section<'a> {
     name: &'a str,
+    /// Whether links lead to it.
+    is_target: bool,
     size: &'static str,
     summary: String,
     policies: String,
@@ -55,13 +57,21 @@ impl Row {
 }
 
 /// Writes the section, holding no more rows than a part has.
-pub(super) fn write(out: &mut dyn Write, plan: &RepositoryPlan, all: bool) -> io::Result<()> {
+///
+/// Where a repository stands in several groups, links lead to the first of its sections.
+pub(super) fn write(
+    out: &mut dyn Write,
+    plan: &RepositoryPlan,
+    all: bool,
+    is_target: bool,
+) -> io::Result<()> {
     let understood = Understood::in_repository(plan);
     let kept = if all { plan.kept.as_slice() } else { &[] };
     let total = plan.actions.len() + kept.len();
     let name = plan.name.as_str();
     let section = Section {
         name,
+        is_target,
         size: size(total),
         summary: decision::summary(plan),
         policies: decision::policies(plan, understood),

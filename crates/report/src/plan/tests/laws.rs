@@ -291,6 +291,33 @@ proptest! {
     }
 
     #[test]
+    fn groups_hold_every_decision_once_and_are_harmless(
+        plans in prop::collection::vec(any_plan(), 0..3), all: bool, by_rule: bool,
+    ) {
+        let by = if by_rule { GroupBy::Rule } else { GroupBy::Channel };
+        let rows = |text: &str, group: usize| {
+            let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+            let mut rows: Vec<Vec<String>> = reader
+                .records()
+                .map(|row| row.unwrap().iter().skip(group).map(str::to_owned).collect())
+                .collect();
+            rows.sort();
+            rows
+        };
+        let plain = document(PlanFormat::Csv, PlanOptions { all, colour: false }, &head(), &plans);
+        let csv = grouped(PlanFormat::Csv, by, all, &plans);
+        prop_assert_eq!(rows(&csv, 1), rows(&plain, 0));
+        for format in [PlanFormat::Text, PlanFormat::Markdown, PlanFormat::Html] {
+            let text = grouped(format, by, all, &plans);
+            prop_assert!(text.lines().all(|line| !line.contains(is_harmful)), "{text:?}");
+            if format == PlanFormat::Html {
+                let (page, _) = text.split_once("<script>").unwrap();
+                prop_assert_eq!(page.matches("<section").count(), page.matches("</section>").count());
+            }
+        }
+    }
+
+    #[test]
     fn a_repository_is_written_the_same_whatever_was_written_before_it(
         before in prop::collection::vec(any_plan(), 0..3), plan in any_plan(), all: bool,
     ) {
