@@ -1,7 +1,8 @@
 //! Views of a plan: the same decisions as text for people and as JSON for programs.
 //!
-//! Nothing is decided here. A view reads the typed reasons of a plan and writes them to an [`std::io::Write`],
-//! which is the only input or output there is. Plans are written as a stream, one repository after another, so
+//! Nothing is decided here. A view reads the typed reasons of a plan and writes them to an [`std::io::Write`], and
+//! [`saved`] plans are read from an [`std::io::Read`]: there is no other input or output. Plans are streams, one
+//! repository after another, so
 //! that memory does not grow with the registry: see [`PlanWriter`].
 //!
 //! Text that came from outside (a registry's error message, a name in a policy) passes through [`sanitize`] on
