@@ -14,11 +14,7 @@ use crate::error::ConfigErrors;
 /// A policy as the value of its name in `policies`. `null` where it has no such form, which reading refuses.
 #[must_use]
 pub fn body(policy: &Policy) -> Value {
-    let mut body = serde_json::to_value(policy).unwrap_or_default();
-    if let Some(body) = body.as_object_mut() {
-        body.remove("name");
-    }
-    body
+    serde_json::to_value(policy).unwrap_or_default()
 }
 
 /// The words that were added to the channel table, as `channels` has them; `None` where none were.
@@ -46,12 +42,11 @@ pub fn read<'a>(
     policies: impl IntoIterator<Item = (&'a str, &'a Value)>,
     channels: Option<&Value>,
 ) -> Result<PolicySet, ConfigErrors> {
-    let mut order = Vec::new();
-    let mut bodies: Map<String, Value> = Map::new();
-    for (name, body) in policies {
-        order.push(name);
-        bodies.insert(name.to_owned(), body.clone());
-    }
+    // In the order given, as values of this crate's maps are: reasons stand in the order of policies and lines.
+    let bodies: Map<String, Value> = policies
+        .into_iter()
+        .map(|(name, body)| (name.to_owned(), body.clone()))
+        .collect();
     let mut document = Map::from_iter([("policies".to_owned(), Value::Object(bodies))]);
     if let Some(channels) = channels {
         document.insert("channels".to_owned(), channels.clone());
@@ -60,9 +55,7 @@ pub fn read<'a>(
     let PolicyFile {
         policies, versions, ..
     } = PolicyFile::read(file, text, "policy")?;
-    let mut policies: Vec<Policy> = policies.into_iter().map(|entry| entry.policy).collect();
-    // Reasons stand in the order of the policies, which a map of values does not keep.
-    policies.sort_by_key(|policy| order.iter().position(|name| **name == *policy.name.0));
+    let policies = policies.into_iter().map(|entry| entry.policy).collect();
     Ok(PolicySet { policies, versions })
 }
 
@@ -95,7 +88,7 @@ policies:
     rules:
       - {name: "10", select: {tags: ["*-rc.*", "1.10"], exclude: ["true"]}, keep: {last: 10, by: version}}
       - {name: b, select: {regex: '^(?<n>a|b)-\d+$'}, keep: {last: 1, by: created, per: "capture:n"}}
-      - {name: c, select: {channel: [prerelease], version: ">=1.0.0, <2.0.0"}, keep: {last: 1, by: semver, within: {created: 30d, pushed: 12h}}}
+      - {name: c, select: {channel: [prerelease], version: ">=1.0.0, <2.0.0"}, keep: {last: 1, by: semver, within: {pushed: 12h, created: 30d}}}
       - {name: d, select: {tags: [x]}, keep: all}
       - {name: e, select: {tags: ["y"]}, keep: none, allow_empty_repository: true}
     protect: [{tags: ["prod"], until: 2027-01-31, why: "@ops said: no"}, {channel: stable}]

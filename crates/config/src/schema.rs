@@ -58,12 +58,15 @@ pub fn json_schema(document: Document) -> Value {
         .into_iter()
         .map(|part| (part.name.to_owned(), part.value))
         .collect();
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": title,
         "$ref": format!("#/$defs/{root}"),
         "$defs": definitions,
-    })
+    });
+    // The order in which it is put together says nothing, and would make changes to it hard to read.
+    schema.sort_all_objects();
+    schema
 }
 
 /// A definition, with the table of keys that it must agree with.

@@ -2,8 +2,7 @@
 //!
 //! Nothing is decided here. A view reads the typed reasons of a plan and writes them to an [`std::io::Write`], and
 //! [`saved`] plans are read from an [`std::io::Read`]: there is no other input or output. Plans are streams, one
-//! repository after another, so
-//! that memory does not grow with the registry: see [`PlanWriter`].
+//! repository after another, so that memory does not grow with the registry: see [`PlanWriter`].
 //!
 //! Text that came from outside (a registry's error message, a name in a policy) passes through [`sanitize`] on
 //! its way out, whatever the view.

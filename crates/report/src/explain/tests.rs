@@ -150,7 +150,7 @@ fn json_says_the_same_in_a_stable_order() {
         r#""rule":"keep two","rank":3,"of":5,"last":2,"by":"version"}],"#,
         r#""reading":{"channel":"rc","version":{"numbers":[1,2,1],"tail":"10","build":"b1"},"variant":"alpine"},"#,
         r#""policies":[{"policy":"prereleases","mode":"dry-run","asked":true,"untag":true,"rules":["#,
-        r#"{"rule":"keep two","keep":{"by":"version","last":2,"per":"variant","within":{"pushed":"30d"}},"#,
+        r#"{"rule":"keep two","keep":{"last":2,"by":"version","per":"variant","within":{"pushed":"30d"}},"#,
         r#""selected":true,"why":"every condition holds","vote":"gives_up","reasons":["#,
         r#"{"kind":"beyond_last","policy":"prereleases","rule":"keep two","rank":3,"of":5,"last":2,"by":"version"}]},"#,
         r#"{"rule":"old builds","keep":"none","selected":false,"why":"no glob of `tags` matches","vote":null,"#,
