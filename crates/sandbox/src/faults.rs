@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use crate::change::Change;
 use crate::log::RequestKind;
 
 /// What happens to a request that a fault applies to.
@@ -54,12 +55,16 @@ pub enum Effect {
     NoDigest,
     /// Another `Content-Type`.
     ContentType(String),
+    /// This header instead of the answer's own, `Date` for one.
+    Header(&'static str, String),
     /// A page whose Link leads to itself.
     LinkToItself,
     /// A page that begins with the entry it was to begin after.
     RepeatedEntry,
     /// A Link to this URL, on the last page too.
     LinkTo(String),
+    /// Somebody else changes the content before the request is answered; the answer itself is not changed.
+    Meanwhile(Change),
     /// Harbor fails to look something up and answers 200 as if there were none of it.
     LookupFails(Lookup),
 }

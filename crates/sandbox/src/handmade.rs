@@ -7,10 +7,10 @@ use crate::digest::Digest;
 use crate::harbor::Pushed;
 use crate::media;
 use crate::moment::Moment;
-use crate::server::Sandbox;
+use crate::server::{Sandbox, Shared};
 
 /// An image to put; every image put is a different one, whatever it says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     tags: Vec<String>,
     created: Option<Moment>,
@@ -86,24 +86,7 @@ impl Sandbox {
 
     /// Puts an image of any kind.
     pub fn put(&self, repository: &str, image: &Image) -> Digest {
-        self.make(repository, &image.tags, |content, nonce| {
-            let mut layers = image.layers.clone();
-            layers.push(nonce);
-            content.add_image(&ImageSpec {
-                kind: if image.tags.is_empty() {
-                    Kind::Untagged
-                } else {
-                    Kind::Release
-                },
-                docker: image.docker,
-                created: image.created,
-                version: image.tags.first().map_or("0.0.0", String::as_str),
-                revision: nonce,
-                architecture: &image.architecture,
-                labels: &image.labels,
-                layers: &layers,
-            })
-        })
+        self.shared().put(repository, image)
     }
 
     /// Puts an index of children that are there already: a Docker list if the first of them is a
@@ -291,12 +274,45 @@ impl Sandbox {
         self.shared().store.read(repository, |view| view.has_blob(digest)) == Some(true)
     }
 
-    /// Tells a Harbor what was put by hand.
     fn changed(&self, repository: &str) {
-        let shared = self.shared();
-        shared
-            .harbor
-            .changed(&shared.store, repository, Pushed::WhenBuilt);
+        self.shared().changed(repository);
+    }
+
+    fn make(
+        &self,
+        repository: &str,
+        tags: &[impl AsRef<str>],
+        build: impl FnOnce(&mut Content, u64) -> Digest,
+    ) -> Digest {
+        self.shared().make(repository, tags, build)
+    }
+}
+
+impl Shared {
+    pub(crate) fn put(&self, repository: &str, image: &Image) -> Digest {
+        self.make(repository, &image.tags, |content, nonce| {
+            let mut layers = image.layers.clone();
+            layers.push(nonce);
+            content.add_image(&ImageSpec {
+                kind: if image.tags.is_empty() {
+                    Kind::Untagged
+                } else {
+                    Kind::Release
+                },
+                docker: image.docker,
+                created: image.created,
+                version: image.tags.first().map_or("0.0.0", String::as_str),
+                revision: nonce,
+                architecture: &image.architecture,
+                labels: &image.labels,
+                layers: &layers,
+            })
+        })
+    }
+
+    /// Tells a Harbor what was put by hand.
+    pub(crate) fn changed(&self, repository: &str) {
+        self.harbor.changed(&self.store, repository, Pushed::WhenBuilt);
     }
 
     /// Makes something beside the repository, then adds it there with its tags at once.
@@ -306,7 +322,7 @@ impl Sandbox {
         tags: &[impl AsRef<str>],
         build: impl FnOnce(&mut Content, u64) -> Digest,
     ) -> Digest {
-        let store = &self.shared().store;
+        let store = &self.store;
         let nonce = store.write(repository, |_, overlay| overlay.next_nonce());
         let mut content = Content::new(repository);
         let digest = build(&mut content, nonce);

@@ -14,11 +14,14 @@
 //! # }
 //! ```
 //!
+//! [`SandboxOptions::harbor`] makes it a Harbor, with its API beside `/v2` ([`harbor`]).
+//!
 //! Content is a pure function of [`CorpusOptions`]: [`Corpus`] lists what a sandbox serves, and is
 //! the truth that a tool's decisions can be judged by. [`push`] writes the same content to any
 //! other registry. Nothing in this crate reads a clock.
 
 mod auth;
+mod change;
 mod client;
 mod content;
 mod digest;
@@ -38,6 +41,7 @@ mod store;
 mod tests;
 
 pub use auth::{Auth, Bearer, Clock, Grant, User};
+pub use change::Change;
 pub use content::{BlobRef, Content, Corpus, CorpusOptions, Kind, Manifest, Media, ReferrersStyle};
 pub use digest::{Digest, InvalidDigest};
 pub use faults::{Effect, Fault, FaultId, Faults, Lookup};

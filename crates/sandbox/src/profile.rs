@@ -22,7 +22,8 @@ pub enum Profile {
     Zot,
     /// Harbor's `/v2`: tokens at `/service/token`, the catalog for system administrators only
     /// (<https://github.com/goharbor/harbor/issues/7898>), and tags not deleted there
-    /// (<https://github.com/goharbor/harbor/pull/11971>).
+    /// (<https://github.com/goharbor/harbor/pull/11971>). Its API and all that it does to `/v2` comes with
+    /// [`crate::SandboxOptions::harbor`].
     Harbor,
     /// Amazon Elastic Container Registry: basic authentication as `AWS`
     /// (<https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html>), more than 1000 results refused

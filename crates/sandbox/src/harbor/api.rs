@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::failure::Failure;
 use super::route::{Operation, Route};
-use super::{collection, reading, system, writing};
+use super::{collection, deleting, reading, robots, system, writing};
 use crate::server::Call;
 use crate::server::reply::{API_VERSION, set};
 
@@ -43,19 +43,19 @@ pub(crate) async fn answer(call: &Call<'_>, route: &Route, body: Bytes) -> Resul
         O::ProjectHead => Ok(reading::head_project()),
         O::ProjectCreate => writing::create_project(call, route, &body),
         O::ProjectGet => reading::project(call, route),
-        O::ProjectDelete => writing::delete_project(call, route),
+        O::ProjectDelete => deleting::delete_project(call, route),
         O::RepositoryListAll | O::RepositoryList => reading::repositories(call, route),
         O::RepositoryGet => reading::repository(call, route),
-        O::RepositoryDelete => writing::delete_repository(call, route).await,
+        O::RepositoryDelete => deleting::delete_repository(call, route).await,
         O::ArtifactList => reading::artifacts(call, route, false),
         O::ArtifactListOfProject => reading::artifacts(call, route, true),
         O::ArtifactGet => reading::artifact(call, route),
         O::ArtifactDelete => {
-            writing::delete_artifact(call, &route.repository, &route.artifact, StatusCode::OK).await
+            deleting::delete_artifact(call, &route.repository, &route.artifact, StatusCode::OK).await
         }
         O::TagList => reading::tags(call, route),
         O::TagCreate => writing::create_tag(call, route, &body),
-        O::TagDelete => writing::delete_tag(call, route),
+        O::TagDelete => deleting::delete_tag(call, route),
         O::AccessoryList => reading::accessories(call, route),
         O::ArtifactLabelAdd => writing::add_label(call, route, &body),
         O::ArtifactLabelRemove => writing::remove_label(call, route),
@@ -71,8 +71,8 @@ pub(crate) async fn answer(call: &Call<'_>, route: &Route, body: Bytes) -> Resul
         O::Permissions => Ok(system::permissions()),
         O::RobotList => system::robots(call, route),
         O::RobotGet => system::robot(call, route),
-        O::RobotCreate => writing::create_robot(call, route, &body),
-        O::RobotDelete => writing::delete_robot(call, route),
+        O::RobotCreate => robots::create_robot(call, route, &body),
+        O::RobotDelete => robots::delete_robot(call, route),
         O::CollectionList => system::collections(call, route),
         O::CollectionGet => system::collection(call, route),
         O::CollectionStop => collection::stop(call, route),

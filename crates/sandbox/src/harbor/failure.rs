@@ -76,6 +76,10 @@ impl Failure {
         )
     }
 
+    pub(crate) fn tags_are_not_deleted() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "UNSUPPORTED", "unsupported digest")
+    }
+
     pub(super) fn not_found(message: String) -> Self {
         Self::new(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
@@ -106,4 +110,27 @@ impl Failure {
         set(&mut response, CONTENT_TYPE, "application/json; charset=utf-8");
         response
     }
+}
+
+/// An injected status as Harbor words it, which for 5xx is not at all.
+pub(crate) fn injected(mut answer: Response) -> Response {
+    let status = answer.status();
+    if status.as_u16() < 400 {
+        return answer;
+    }
+    let code = match status {
+        StatusCode::BAD_REQUEST => "BAD_REQUEST",
+        StatusCode::UNAUTHORIZED => "UNAUTHORIZED",
+        StatusCode::FORBIDDEN => "FORBIDDEN",
+        StatusCode::NOT_FOUND => "NOT_FOUND",
+        StatusCode::CONFLICT => "CONFLICT",
+        StatusCode::PRECONDITION_FAILED => "PRECONDITION",
+        _ => "UNKNOWN",
+    };
+    let message = match status.is_server_error() {
+        true => "internal server error".to_owned(),
+        false => code.to_lowercase().replace('_', " "),
+    };
+    *answer.body_mut() = Failure::new(status, code, message).reply().into_body();
+    answer
 }

@@ -116,6 +116,16 @@ impl State {
         });
     }
 
+    /// A repository is no longer there.
+    pub(crate) fn forget(&self, repository: &str) {
+        if self.enabled {
+            let mut tables = self.tables();
+            if let Some(id) = tables.repository(repository).map(|row| row.id) {
+                tables.remove_repository(id);
+            }
+        }
+    }
+
     /// Learns what every repository holds.
     pub(crate) fn learn_everything(&self, store: &Store) {
         if self.enabled {

@@ -49,7 +49,10 @@ impl State {
                         .any(|(named, granted)| named == repository && granted == action),
                     None => allows(&tables, who, repository, action),
                 };
-                actions.iter().all(|action| may(name, action))
+                // Whoever may push need not be allowed to pull.
+                let pushes = actions.contains(&"push");
+                let needed = actions.iter().filter(|action| !pushes || **action == "push");
+                needed.into_iter().all(|action| may(name, action))
                     && mounted_from.is_none_or(|from| may(from, "pull"))
             }
         };

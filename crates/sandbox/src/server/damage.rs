@@ -8,7 +8,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LINK};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::reply::{API_VERSION, CONTENT_DIGEST, Failure, empty, json, set};
 use crate::digest::Digest;
@@ -53,6 +53,11 @@ pub(super) async fn spoil(mut response: Response, effect: &Effect, address: &str
                 CONTENT_DIGEST,
                 &Digest::of(b"something else").text(),
             );
+        }
+        Effect::Header(name, value) => {
+            if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
+                set(&mut response, name, value);
+            }
         }
         Effect::ContentType(media_type) => set(&mut response, CONTENT_TYPE, media_type),
         Effect::LinkToItself => set(&mut response, LINK, &format!("<{address}>; rel=\"next\"")),

@@ -154,19 +154,19 @@ async fn with_faults(call: &Call<'_>, parts: &Parts, body: Body) -> Option<Respo
                 return None;
             }
             Effect::Cut => return None,
+            Effect::Meanwhile(change) => call.shared.change(change),
             Effect::NotARegistry if instead.is_none() => instead = Some(damage::web_page()),
             Effect::Answer {
                 status,
                 retry_after,
                 body,
             } if instead.is_none() => {
-                let mut answer = damage::injected(*status, retry_after.as_deref(), body.as_deref());
-                if call.route.is_some() {
-                    answer
-                        .headers_mut()
-                        .insert(API_VERSION, HeaderValue::from_static(""));
-                }
-                instead = Some(answer);
+                let answer = damage::injected(*status, retry_after.as_deref(), body.as_deref());
+                instead = Some(match (call.route, body) {
+                    (None, _) => answer,
+                    (Some(_), Some(_)) => harbor::finish(call, answer),
+                    (Some(_), None) => harbor::finish(call, harbor::injected(answer)),
+                });
             }
             _ => {}
         }

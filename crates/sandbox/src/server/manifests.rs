@@ -159,6 +159,9 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Response, Failure> {
     }
     let (repository, store) = (call.target.repository, &call.shared.store);
     let by_digest = match reference(call.target.reference)? {
+        Reference::Tag(_) if call.shared.harbor.enabled() => {
+            return Ok(harbor::Failure::tags_are_not_deleted().reply());
+        }
         Reference::Tag(_) if deletion == Deletion::ByDigestOnly => return Err(Failure::DIGEST_INVALID),
         Reference::Tag(_)
             if deletion == Deletion::TagsUnsupported || call.shared.behaviour.tags_are_not_deleted =>

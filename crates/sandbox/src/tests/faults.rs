@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::{DAY, code, header, json, start, strings};
-use crate::{Digest, Effect, Fault, RequestKind, Sandbox, SandboxOptions};
+use crate::{Change, Digest, Effect, Fault, Image, RequestKind, Sandbox, SandboxOptions};
 
 async fn one_image() -> (Sandbox, super::Http, Digest) {
     let (sandbox, http) = start(SandboxOptions::default()).await;
@@ -300,4 +300,44 @@ async fn one_request_more_than_are_answered_at_once_is_refused_and_counted() {
     assert_eq!(sandbox.log().counts().total(), 5);
     sandbox.shutdown().await.expect("a clean end");
     assert!(asked.await.expect("no panic"));
+}
+
+#[tokio::test]
+async fn somebody_else_changes_what_is_read() {
+    let (sandbox, mut http) = start(SandboxOptions::default()).await;
+    let first = sandbox.put_image("a", &["1"], DAY);
+    let second = sandbox.put_image("a", &["2"], DAY);
+    sandbox.put_image("b", &["1"], DAY);
+    let name = || "a".to_owned();
+    let changes = [
+        Change::Push(name(), Image::new(DAY).tag("3")),
+        Change::Tag(name(), "1".to_owned(), second),
+        Change::Untag(name(), "2".to_owned()),
+        Change::Delete(name(), second),
+        Change::DeleteRepository(name()),
+    ];
+    for (change, number) in changes.into_iter().zip(2..) {
+        let fault = Fault::new(Effect::Meanwhile(change)).on(RequestKind::TagList);
+        sandbox.faults().push(fault.nth(number));
+    }
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(strings(&json(&http.get("/v2/a/tags/list").await)["tags"]));
+    }
+    assert_eq!(
+        seen,
+        [
+            vec!["1", "2"],
+            vec!["1", "2", "3"],
+            vec!["1", "2", "3"],
+            vec!["1", "3"],
+            vec!["3"]
+        ]
+    );
+    assert!(sandbox.manifest("a", &first).is_some());
+    assert_eq!(http.status(Method::GET, "/v2/a/tags/list").await, 404);
+    assert_eq!(
+        strings(&json(&http.get("/v2/_catalog").await)["repositories"]),
+        ["b"]
+    );
 }

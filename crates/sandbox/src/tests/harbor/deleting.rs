@@ -168,3 +168,16 @@ async fn a_repository_goes_with_all_it_holds_and_then_is_not_there() {
     assert_eq!(delete(&mut http, &project).await.status(), 200);
     assert_eq!(get(&mut http, &api("/projects")).await, serde_json::json!([]));
 }
+
+#[tokio::test]
+async fn the_registry_deletes_by_digest_alone_and_as_the_api_does() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    let image = sandbox.put_image("team/app", &["1.0"], DAY);
+    let signature = sandbox.put_signature("team/app", image);
+    let by_tag = delete(&mut http, "/v2/team/app/manifests/1.0").await;
+    assert_eq!(code(&by_tag), (400, "UNSUPPORTED".to_owned()));
+    let by_digest = format!("/v2/team/app/manifests/{image}");
+    assert_eq!(delete(&mut http, &by_digest).await.status(), 202);
+    assert!(sandbox.manifest("team/app", &signature).is_none());
+    assert_eq!(code(&delete(&mut http, &by_digest).await).0, 404);
+}

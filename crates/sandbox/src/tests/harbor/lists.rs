@@ -4,7 +4,7 @@ use http::Method;
 
 use super::*;
 use crate::harbor::Project;
-use crate::{Effect, Fault, Image, Lookup, Moment, RequestKind};
+use crate::{Change, Effect, Fault, Image, Lookup, Moment, RequestKind};
 
 const FULL: &str = "?with_tag=true&with_label=true&with_accessory=true&with_immutable_status=true";
 
@@ -314,4 +314,56 @@ async fn content_is_pushed_when_it_says_that_it_was_built_if_that_can_be() {
     let epoch = steer.artifact("team/app", "epoch").expect("an artifact");
     assert_eq!((epoch.pushed, epoch.tags[0].1), (now, DAY.plus_days(2)));
     assert!(!steer.set_pushed("team/app", "none", DAY));
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_under_the_walk_is_an_empty_one() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    for number in 0..20 {
+        sandbox.put_image("team/app", &[&format!("t{number}")], DAY);
+    }
+    let gone = Change::DeleteRepository("team/app".to_owned());
+    let fault = Fault::new(Effect::Meanwhile(gone)).on(RequestKind::ApiArtifactList);
+    sandbox.faults().push(fault.nth(2));
+    let first = http.get(&artifact_path("team/app", "?sort=id")).await;
+    assert_eq!(total(&first), 20);
+    let second = http
+        .get(&artifact_path("team/app", "?sort=id&q=id%3D%5B11~%5D"))
+        .await;
+    assert_eq!((json(&second), total(&second)), (serde_json::json!([]), 0));
+    let path = api("/projects/team/repositories/app");
+    assert_eq!(http.status(Method::GET, &path).await, 404);
+}
+
+#[tokio::test]
+async fn what_goes_wrong_inside_is_not_told() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    let path = artifact_path("team/app", "");
+    sandbox.put_image("team/app", &["1.0"], DAY);
+    sandbox
+        .faults()
+        .push(Fault::status(500).on(RequestKind::ApiArtifactList).first(1));
+    sandbox.faults().push(
+        Fault::retry_after(429, "3")
+            .on(RequestKind::ApiArtifactList)
+            .first(2),
+    );
+    let answer = http.get(&path).await;
+    let error = json(&answer)["errors"][0].clone();
+    assert_eq!(answer.status(), 500);
+    assert_eq!(
+        error,
+        serde_json::json!({ "code": "UNKNOWN", "message": "internal server error" })
+    );
+    assert!(header(&answer, "x-request-id").is_some());
+    let answer = http.get(&path).await;
+    assert_eq!(
+        (answer.status().as_u16(), header(&answer, "retry-after")),
+        (429, Some("3"))
+    );
+    let late = "Wed, 01 Jan 2020 00:00:00 GMT";
+    sandbox
+        .faults()
+        .push(Fault::new(Effect::Header("date", late.to_owned())));
+    assert_eq!(header(&http.get(&path).await, "date"), Some(late));
 }

@@ -141,3 +141,20 @@ async fn pushes_are_refused_where_tags_are_immutable_or_the_project_is_a_cache()
     let tags = artifact_path("cache/app", &format!("/{cached}/tags"));
     assert_eq!(post(&mut http, &tags, json!({ "name": "x" })).await.status(), 405);
 }
+
+#[tokio::test]
+async fn whoever_may_push_need_not_be_allowed_to_pull() {
+    let robot = crate::harbor::Account::robot("robot$push", "Secret1").may("team", &[("repository", "push")]);
+    let (sandbox, mut http) = harbor(HarborOptions::default().account(robot)).await;
+    let digest = sandbox.put_image("team/app", &["1.0"], DAY);
+    let manifest = sandbox.manifest("team/app", &digest).expect("a manifest");
+    sign_in(&mut http, "robot$push", "Secret1");
+    let path = "/v2/team/app/manifests/2.0";
+    let headers = [(CONTENT_TYPE, &*manifest.media_type)];
+    let answer = http
+        .send(Method::PUT, path, &headers, manifest.bytes.clone())
+        .await;
+    assert_eq!(answer.status(), 201);
+    assert_eq!(http.status(Method::GET, path).await, 401);
+    assert_eq!(http.status(Method::DELETE, path).await, 401);
+}
