@@ -200,13 +200,22 @@ fn has_labels(row: &ArtifactRow, pattern: &Pattern) -> Result<bool, Failure> {
         .all(|id| id.parse().is_ok_and(|id: i64| row.labels.contains(&id))))
 }
 
-/// The artifacts of a repository, or of a whole project.
+/// The artifacts of a repository, or of a whole project; with `q=base=*` untagged children of indexes, too.
 ///
 /// Accessories are taken out of a page after it was cut, so that a page can be shorter than its size, or empty, and more
 /// can follow; `X-Total-Count` does not count them. A repository that is not there has no artifacts.
 pub(super) fn artifacts(call: &Call<'_>, route: &Route, of_project: bool) -> Result<Response, Failure> {
     let mut query = Query::read(call.query)?;
-    let (tags, labels) = (query.take("tags"), query.take("labels"));
+    let tags = query.take("tags").or_else(|| query.take("Tags"));
+    let labels = query.take("labels");
+    let everything = match query.take("base") {
+        None => false,
+        Some(Pattern::Exact(text)) if text == "*" => true,
+        Some(_) => {
+            let message = "the value of \"base\" query can only be exact match value with \"*\"";
+            return Err(Failure::bad_request(message.to_owned()));
+        }
+    };
     let tables = call.shared.harbor.tables();
     let project = project_of(&tables, call, &route.project).map(|row| row.id);
     let repositories = tables.repositories.values().filter(|row| match of_project {
@@ -216,7 +225,7 @@ pub(super) fn artifacts(call: &Call<'_>, route: &Route, of_project: bool) -> Res
     let mut rows = Vec::new();
     let ids = repositories.flat_map(|row| &row.artifacts);
     for row in ids.filter_map(|id| tables.artifacts.get(id)) {
-        let fits = wire::is_listed(&tables, row)
+        let fits = (everything || wire::is_listed(&tables, row))
             && match &tags {
                 Some(pattern) => has_tags(row, pattern)?,
                 None => true,

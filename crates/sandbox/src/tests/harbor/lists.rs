@@ -70,6 +70,11 @@ async fn an_index_names_its_children_and_hides_those_without_a_tag() {
     let child = get(&mut http, &artifact_path("team/app", &format!("/{one}"))).await;
     assert_eq!(child["id"], references[0]["child_id"]);
 
+    let all = get(&mut http, &artifact_path("team/app", "?q=base%3D*&sort=id")).await;
+    assert_eq!(digests(&all), [one, two, alone, index]);
+    let wrong = artifact_path("team/app", "?q=base%3Dx");
+    assert_eq!(http.status(Method::GET, &wrong).await, 400);
+
     let untagged = get(&mut http, &artifact_path("team/app", "?q=tags%3Dnil")).await;
     assert_eq!(digests(&untagged), [alone]);
     let tagged = get(&mut http, &artifact_path("team/app", "?q=tags%3D*&sort=id")).await;
