@@ -1,11 +1,12 @@
 //! Who has an account, and what each may do: system administrators, members of projects, robots.
 //!
-//! Harbor asks for an action on a resource, of one project or of the system. The tables hold the resources that the
-//! sandbox serves.
+//! Harbor asks for an action on a resource, of one project or of the system. What users' roles
+//! allow is told of the resources that the sandbox serves, what robots can be allowed of all.
 
 use std::fmt;
 
 use super::tables::ProjectRow;
+use super::version::HarborVersion;
 use crate::moment::Moment;
 
 /// What a project's member may do.
@@ -267,40 +268,79 @@ const MAINTAINER: Table = &[
     ),
 ];
 
-/// What can be allowed in a project, as far as it is served here.
-pub(super) const IN_PROJECTS: Table = &[
-    ("project", &["read", "update", "delete"]),
+/// What robots can be allowed in a project.
+const IN_PROJECTS: Table = &[
+    ("accessory", &["list"]),
+    ("artifact", &["create", "delete", "list", "read"]),
+    ("artifact-addition", &["read"]),
+    ("artifact-label", &["create", "delete"]),
+    ("immutable-tag", &["create", "delete", "list", "update"]),
+    ("label", &["create", "delete", "list", "read", "update"]),
+    ("log", &["list"]),
+    ("metadata", &["create", "delete", "list", "read", "update"]),
+    (
+        "notification-policy",
+        &["create", "delete", "list", "read", "update"],
+    ),
+    ("preheat-policy", &["create", "delete", "list", "read", "update"]),
+    ("project", &["delete", "read", "update"]),
+    ("quota", &["read"]),
     (
         "repository",
-        &["read", "update", "delete", "list", "pull", "push"],
+        &["delete", "list", "pull", "push", "read", "update"],
     ),
-    ("artifact", &["read", "delete", "list", "create"]),
+    ("scan", &["create", "read", "stop"]),
+    ("scanner", &["create", "read"]),
     ("tag", &["create", "delete", "list"]),
-    ("accessory", &["list"]),
-    ("artifact-label", &["create", "delete"]),
-    ("label", &["create", "read", "update", "delete", "list"]),
-    ("immutable-tag", &["create", "update", "delete", "list"]),
-    (
-        "tag-retention",
-        &["create", "read", "update", "delete", "list", "operate"],
-    ),
-    ("robot", &["create", "read", "delete", "list"]),
+    ("tag-retention", &["create", "delete", "list", "read", "update"]),
 ];
 
-/// What can be allowed in the system, as far as it is served here.
-pub(super) const IN_SYSTEM: Table = &[
+/// What robots can be allowed in the system.
+const IN_SYSTEM: Table = &[
+    ("audit-log", &["list"]),
+    ("catalog", &["read"]),
     (
         "garbage-collection",
-        &["create", "read", "update", "list", "stop"],
+        &["create", "list", "read", "stop", "update"],
     ),
+    ("jobservice-monitor", &["list", "stop"]),
+    ("label", &["create", "delete", "read", "update"]),
+    (
+        "preheat-instance",
+        &["create", "delete", "list", "read", "update"],
+    ),
+    ("project", &["create", "list"]),
+    ("purge-audit", &["create", "list", "read", "stop", "update"]),
+    ("quota", &["list", "read"]),
+    ("registry", &["create", "delete", "list", "read", "update"]),
+    ("replication", &["create", "list", "read"]),
+    ("replication-adapter", &["list"]),
     (
         "replication-policy",
-        &["create", "read", "update", "delete", "list"],
+        &["create", "delete", "list", "read", "update"],
     ),
-    ("registry", &["create", "read", "update", "delete", "list"]),
-    ("robot", &["create", "read", "delete", "list"]),
-    ("project", &["create", "list"]),
-    ("label", &["create", "read", "update", "delete"]),
-    ("catalog", &["read"]),
-    ("configuration", &["read", "update"]),
+    ("scan-all", &["create", "read", "stop", "update"]),
+    ("scanner", &["create", "delete", "list", "read", "update"]),
+    ("security-hub", &["list", "read"]),
+    ("system-volumes", &["read"]),
 ];
+
+/// Robots that make robots came later.
+const OF_ROBOTS: Table = &[("robot", &["create", "delete", "list", "read"])];
+
+/// Every resource and action that a robot of this release can be allowed, in the system or in a project.
+pub(super) fn permissions(
+    version: HarborVersion,
+    in_system: bool,
+) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let table = if in_system { IN_SYSTEM } else { IN_PROJECTS };
+    let later = if version.robots_make_robots() {
+        OF_ROBOTS
+    } else {
+        &[]
+    };
+    table
+        .iter()
+        .chain(later)
+        .flat_map(|(resource, actions)| actions.iter().map(|action| (*resource, *action)))
+}

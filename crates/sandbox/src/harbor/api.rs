@@ -68,7 +68,7 @@ pub(crate) async fn answer(call: &Call<'_>, route: &Route, body: Bytes) -> Resul
         O::RetentionGet => system::retention(call, route),
         O::UserCurrent => system::current_user(call),
         O::UserPermissions => Ok(system::current_permissions(call)),
-        O::Permissions => Ok(system::permissions()),
+        O::Permissions => Ok(system::permissions(call)),
         O::RobotList => system::robots(call, route),
         O::RobotGet => system::robot(call, route),
         O::RobotCreate => robots::create_robot(call, route, &body),

@@ -6,7 +6,7 @@ use http::StatusCode;
 use http::header::LOCATION;
 use serde_json::{Value, json};
 
-use super::account::{Account, IN_PROJECTS, IN_SYSTEM};
+use super::account::{Account, permissions};
 use super::failure::Failure;
 use super::route::Route;
 use super::system::number;
@@ -29,14 +29,14 @@ pub(super) fn create_robot(call: &Call<'_>, route: &Route, body: &Bytes) -> Resu
         ));
     }
     let days = body.get("duration").and_then(Value::as_i64).unwrap_or(30);
-    let permissions = body.get("permissions").and_then(Value::as_array);
-    let permissions = permissions
+    let asked = body.get("permissions").and_then(Value::as_array);
+    let asked = asked
         .filter(|all| !all.is_empty())
         .ok_or_else(|| bad("empty permission"))?;
-    if level == "project" && permissions.len() > 1 {
+    if level == "project" && asked.len() > 1 {
         return Err(bad("permission"));
     }
-    let namespace = text(&permissions[0], "namespace");
+    let namespace = text(&asked[0], "namespace");
     let full = match level {
         "system" => format!("{}{name}", harbor.options.robot_prefix),
         "project" => format!("{}{namespace}+{name}", harbor.options.robot_prefix),
@@ -48,7 +48,7 @@ pub(super) fn create_robot(call: &Call<'_>, route: &Route, body: &Bytes) -> Resu
     if days > 0 {
         account = account.expires(now.plus_days(days));
     }
-    for permission in permissions {
+    for permission in asked {
         let in_system = text(permission, "kind") == "system";
         let access = permission.get("access").and_then(Value::as_array);
         let access: Vec<(&str, &str)> = access
@@ -59,13 +59,9 @@ pub(super) fn create_robot(call: &Call<'_>, route: &Route, body: &Bytes) -> Resu
         if access.is_empty() {
             return Err(bad("empty access"));
         }
-        let table = if in_system { IN_SYSTEM } else { IN_PROJECTS };
-        let known = |(resource, action): &&(&str, &str)| {
-            table
-                .iter()
-                .any(|(named, actions)| named == resource && actions.contains(action))
-        };
-        if harbor.options.version >= HarborVersion::V2_11
+        let version = harbor.options.version;
+        let known = |pair: &&(&str, &str)| permissions(version, in_system).any(|known| known == **pair);
+        if version >= HarborVersion::V2_11
             && let Some((resource, action)) = access.iter().find(|pair| !known(pair))
         {
             return Err(bad(&format!("permission: {resource}:{action}")));

@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::access::project_of;
-use super::account::{IN_PROJECTS, IN_SYSTEM, Who};
+use super::account::{Who, permissions as permissions_of};
 use super::failure::Failure;
 use super::query::{Column, Query};
 use super::reading::{listed, single};
@@ -116,21 +116,18 @@ pub(super) fn current_permissions(call: &Call<'_>) -> Response {
         json!({ "resource": resource, "action": action })
     };
     let id = scope.strip_prefix("/project/").and_then(|id| id.parse().ok());
+    let version = harbor.options.version;
     let mut found = Vec::new();
     if let Some(project) = id.and_then(|id: i64| tables.projects.get(&id)) {
-        for (resource, actions) in IN_PROJECTS {
-            for action in *actions {
-                if who.may(project, resource, action) {
-                    found.push(row(resource, action, &scope));
-                }
+        for (resource, action) in permissions_of(version, false) {
+            if who.may(project, resource, action) {
+                found.push(row(resource, action, &scope));
             }
         }
     } else if scope == "/system" {
-        for (resource, actions) in IN_SYSTEM {
-            for action in *actions {
-                if who.may_in_system(resource, action) {
-                    found.push(row(resource, action, &scope));
-                }
+        for (resource, action) in permissions_of(version, true) {
+            if who.may_in_system(resource, action) {
+                found.push(row(resource, action, &scope));
             }
         }
     }
@@ -138,18 +135,14 @@ pub(super) fn current_permissions(call: &Call<'_>) -> Response {
 }
 
 /// What can be allowed to robots.
-pub(super) fn permissions() -> Response {
-    let all = |table: &[(&str, &[&str])]| -> Value {
-        table
-            .iter()
-            .flat_map(|(resource, actions)| {
-                actions
-                    .iter()
-                    .map(move |action| json!({ "resource": resource, "action": action }))
-            })
+pub(super) fn permissions(call: &Call<'_>) -> Response {
+    let version = call.shared.harbor.options.version;
+    let all = |in_system| -> Value {
+        permissions_of(version, in_system)
+            .map(|(resource, action)| json!({ "resource": resource, "action": action }))
             .collect()
     };
-    single(&json!({ "system": all(IN_SYSTEM), "project": all(IN_PROJECTS) }))
+    single(&json!({ "system": all(true), "project": all(false) }))
 }
 
 pub(super) fn immutable_rules(call: &Call<'_>, route: &Route) -> Result<Response, Failure> {

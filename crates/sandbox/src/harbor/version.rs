@@ -8,7 +8,7 @@ pub enum HarborVersion {
     V2_8,
     /// 2.11: lists the artifacts of a whole project.
     V2_11,
-    /// 2.15: `artifact_type` of artifacts, who made a robot.
+    /// 2.15: `artifact_type` of artifacts, robots that make robots, and who made one.
     #[default]
     V2_15,
 }
@@ -45,6 +45,10 @@ impl HarborVersion {
 
     pub(super) fn collects_in_parallel(self) -> bool {
         self >= Self::V2_11
+    }
+
+    pub(super) fn robots_make_robots(self) -> bool {
+        self >= Self::V2_15
     }
 
     pub(super) fn tells_creators(self) -> bool {

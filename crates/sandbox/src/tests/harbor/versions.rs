@@ -44,3 +44,40 @@ async fn a_registry_that_is_no_harbor_has_no_api() {
         assert_eq!(http.status(Method::GET, path).await, 404);
     }
 }
+
+#[tokio::test]
+async fn what_a_robot_can_be_allowed_grows_and_is_not_looked_at_in_old_releases() {
+    for (version, expected) in [
+        (HarborVersion::V2_8, [201, 201, 201]),
+        (HarborVersion::V2_11, [400, 201, 400]),
+        (HarborVersion::V2_15, [201, 201, 400]),
+    ] {
+        let (_sandbox, mut http) = harbor(HarborOptions::default().version(version)).await;
+        let mut statuses = Vec::new();
+        for (resource, action) in [
+            ("robot", "list"),
+            ("tag-retention", "read"),
+            ("artifact", "prune"),
+        ] {
+            let body = serde_json::json!({
+                "name": resource,
+                "level": "project",
+                "duration": -1,
+                "permissions": [{
+                    "kind": "project",
+                    "namespace": "team",
+                    "access": [{"resource": resource, "action": action}],
+                }],
+            });
+            let answer = post(&mut http, &api("/robots"), body).await;
+            statuses.push(answer.status().as_u16());
+        }
+        assert_eq!(statuses, expected, "{version:?}");
+        if version >= HarborVersion::V2_11 {
+            let all = get(&mut http, &api("/permissions")).await;
+            let row = serde_json::json!({ "resource": "robot", "action": "list" });
+            let listed = all["project"].as_array().expect("an array").contains(&row);
+            assert_eq!(listed, version == HarborVersion::V2_15);
+        }
+    }
+}
