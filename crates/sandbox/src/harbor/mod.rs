@@ -39,6 +39,7 @@
 //! | accessories are taken out of a page after it was cut: a page can be short, or empty, and more can follow; `X-Total-Count` does not count them | always |
 //! | an untagged child of an index is in no list, but for one with `q=base=*`; parents of a child are in no answer | always |
 //! | empty lists are `null` | always |
+//! | a project whose name is a number is looked for by number, unless `X-Is-Resource-Name` says otherwise | always |
 //! | a repository that is not there lists as nothing, 200 | always |
 //! | a lookup that fails inside looks like nothing: untagged, mutable, without labels or accessories | [`crate::Effect::LookupFails`] |
 //! | what goes wrong inside is 500 without a reason | [`crate::Fault::status`] |

@@ -3,7 +3,7 @@
 /// A release of Harbor. What differs between them is what a client can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum HarborVersion {
-    /// 2.8: no listing of a whole project's artifacts, no `artifact_type`, accessories do not name their subject's
+    /// 2.8: no listing of a whole project's artifacts, which do not name their repository; no `artifact_type`, accessories do not name their subject's
     /// digest and repository, no `/permissions`, collections have no `workers`.
     V2_8,
     /// 2.11: lists the artifacts of a whole project.
@@ -25,6 +25,10 @@ impl HarborVersion {
             Self::V2_11 => "v2.11.2-c7a03d2c",
             Self::V2_15 => "v2.15.0-5d1f2b77",
         }
+    }
+
+    pub(super) fn names_repositories(self) -> bool {
+        self >= Self::V2_11
     }
 
     pub(super) fn lists_projects_artifacts(self) -> bool {

@@ -125,7 +125,6 @@ pub(super) fn artifact(tables: &Tables, row: &ArtifactRow, shown: Shown, version
         "id": row.id,
         "project_id": row.project,
         "repository_id": row.repository,
-        "repository_name": repository,
         "push_time": time(row.pushed),
         "pull_time": time_or_never(row.pulled),
         "tags": none_if_empty(tags),
@@ -133,6 +132,9 @@ pub(super) fn artifact(tables: &Tables, row: &ArtifactRow, shown: Shown, version
         "accessories": none_if_empty(accessories),
         "addition_links": {"build_history": {"absolute": false, "href": link}},
     });
+    if version.names_repositories() {
+        rest["repository_name"] = json!(repository);
+    }
     if version.tells_artifact_types() {
         rest["artifact_type"] = json!(row.facts.artifact_type);
     }

@@ -372,3 +372,18 @@ async fn what_goes_wrong_inside_is_not_told() {
         .push(Fault::new(Effect::Header("date", late.to_owned())));
     assert_eq!(header(&http.get(&path).await, "date"), Some(late));
 }
+
+#[tokio::test]
+async fn a_project_named_by_a_number_is_taken_for_another() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    sandbox.put_image("team/app", &["1.0"], DAY);
+    sandbox.put_image("1/app", &["2.0"], DAY);
+    let path = api("/projects/1");
+    assert_eq!(get(&mut http, &path).await["name"], "team");
+    let is_name = http::HeaderName::from_static("x-is-resource-name");
+    let answer = http.send(Method::GET, &path, &[(is_name, "true")], "").await;
+    assert_eq!(json(&answer)["name"], "1");
+    // Where only names are taken there is no such question.
+    let rows = get(&mut http, &artifact_path("1/app", "")).await;
+    assert_eq!(tags_of(&rows[0]), ["2.0"]);
+}

@@ -28,6 +28,7 @@ async fn releases_differ_in_what_a_client_can_see() {
         );
         let rows = get(&mut http, &artifact_path("team/app", "?with_accessory=true")).await;
         assert_eq!(rows[0]["artifact_type"].is_string(), newest);
+        assert_eq!(rows[0]["repository_name"].is_string(), newer);
         let accessory = &rows[0]["accessories"][0];
         assert_eq!(accessory["subject_artifact_id"], rows[0]["id"]);
         assert_eq!(accessory["subject_artifact_repo"].is_string(), newer);
