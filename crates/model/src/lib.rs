@@ -13,6 +13,7 @@ pub mod journal;
 pub mod json;
 pub mod manifest;
 pub mod media_type;
+pub mod memory;
 pub mod name;
 pub mod port;
 pub mod request;

@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Time;
 use crate::digest::Digest;
-use crate::error::RegistryError;
+use crate::error::{Failure, RegistryError};
 use crate::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use crate::manifest::{Descriptor, Manifest};
 use crate::media_type::MediaType;
+use crate::memory::LedgerError;
 use crate::name::{RegistryName, RepositoryName};
 use crate::request::RequestCounts;
 use crate::tag::{Reference, Tag};
@@ -84,7 +85,7 @@ pub trait RegistryRead: Send + Sync {
 
     /// Every repository in the catalog, in no order.
     ///
-    /// Fails with [`Failure::Unsupported`](crate::Failure::Unsupported) where there is no catalog.
+    /// Fails with [`Failure::Unsupported`] where there is no catalog.
     fn list_repositories(&self) -> impl Future<Output = Result<Vec<RepositoryName>, RegistryError>> + Send;
 
     /// Every tag of a repository, in no order. A listing that cannot be read to its end is an error.
@@ -99,6 +100,25 @@ pub trait RegistryRead: Send + Sync {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> impl Future<Output = Result<Manifest, RegistryError>> + Send;
+
+    /// What a tag or digest is on now; `None` where the registry says that there is no such manifest. Where a registry
+    /// has no cheaper way, by reading the manifest.
+    fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> impl Future<Output = Result<Option<Head>, RegistryError>> + Send {
+        async move {
+            match self.manifest(repository, reference).await {
+                Ok(manifest) => Ok(Some(Head {
+                    digest: manifest.digest().clone(),
+                    media_type: Some(manifest.media_type().clone()),
+                })),
+                Err(error) if error.failure() == Failure::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        }
+    }
 
     /// The referrers of a digest.
     fn referrers(
@@ -202,6 +222,9 @@ pub trait Observer: Send + Sync {
 
     /// A repository's tags are known.
     fn tags_listed(&self, _repository: &RepositoryName, _count: usize) {}
+
+    /// The ledger of a repository could not be read or written; the run goes on without it there.
+    fn ledger_failed(&self, _repository: &RepositoryName, _error: &LedgerError) {}
 
     /// A repository is decided, or reported as incomplete.
     fn repository_done(&self, _repository: &RepositoryName, _complete: bool) {}

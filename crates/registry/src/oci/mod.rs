@@ -139,6 +139,14 @@ impl RegistryRead for OciRegistry {
         self.read_manifest(repository, reference).await
     }
 
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.look_at(repository, reference).await
+    }
+
     async fn referrers(
         &self,
         repository: &RepositoryName,
