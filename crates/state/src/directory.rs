@@ -9,6 +9,8 @@
 //! | `journal.N/store/` | the journal as a store in which things are found |
 //! | `journal.N/checkpoint.json` | up to where the two were last known to agree |
 //! | `aside/` | what was damaged, and replaced; never deleted by this program |
+//! | `ledger/` | what was seen of repositories, and since when |
+//! | `cache/` | what digests name; may be removed at any time |
 //! | `suspect` | there after damage was met: the next opening compares everything |
 
 use std::fs::{self, File, TryLockError};
@@ -28,6 +30,8 @@ const HEAD: &str = "lagan-state.json";
 const LOCK: &str = "lock";
 const SUSPECT: &str = "suspect";
 pub(crate) const BALLAST: &str = "ballast";
+pub(crate) const LEDGER: &str = "ledger";
+pub(crate) const CACHE: &str = "cache";
 const FORMAT: &str = "lagan.state";
 const BUILDING: &str = "building";
 
@@ -38,25 +42,41 @@ struct Head {
     generation: u64,
 }
 
+/// Whether a directory may become a state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    /// It has to be one.
+    Never,
+    /// It may be empty.
+    Adopt,
+    /// It may be empty, or not be there yet.
+    Create,
+}
+
+/// The lock on a state directory, held until the last who needs it is gone.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    /// A process that another thread starts holds the lock's file too, until it has become its program.
+    fn drop(&mut self) {
+        drop(self.0.unlock());
+    }
+}
+
 /// A state directory that this process holds.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
     files: Arc<dyn Files>,
     generation: Option<u64>,
-    lock: File,
-}
-
-impl Drop for Directory {
-    /// A process that another thread starts holds the lock's file too, until it has become its program.
-    fn drop(&mut self) {
-        drop(self.lock.unlock());
-    }
+    lock: Arc<Lock>,
 }
 
 impl Directory {
-    /// Takes hold of a state directory; `create` makes one where there is none.
-    pub(crate) fn take(root: &Path, create: bool, files: Arc<dyn Files>) -> Result<Self, StateError> {
+    /// Takes hold of a state directory.
+    pub(crate) fn take(root: &Path, creation: Creation, files: Arc<dyn Files>) -> Result<Self, StateError> {
+        let create = creation == Creation::Create;
         let metadata = match fs::metadata(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
                 files::create_durably(&*files, root)
@@ -91,6 +111,8 @@ impl Directory {
                 BALLAST,
                 SUSPECT,
                 "aside",
+                LEDGER,
+                CACHE,
                 "lagan-state.json.new",
                 "lost+found",
             ]
@@ -98,8 +120,9 @@ impl Directory {
                 || name.starts_with("journal.")
         };
         let journals = names.iter().any(|name| name.starts_with("journal."));
-        let known = names.iter().any(|name| name == HEAD) || journals;
-        if !known && (!create || !names.iter().all(ours)) {
+        let known = |name: &String| [HEAD, LEDGER, CACHE].contains(&name.as_str());
+        let known = names.iter().any(known) || journals;
+        if !known && (creation == Creation::Never || !names.iter().all(ours)) {
             return Err(foreign("it is not a state directory of lagan"));
         }
         let lock = lock(root)?;
@@ -107,7 +130,7 @@ impl Directory {
             root: root.to_owned(),
             files,
             generation: None,
-            lock,
+            lock: Arc::new(Lock(lock)),
         };
         directory.generation = directory.current()?;
         directory.tidy()?;
@@ -116,6 +139,11 @@ impl Directory {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The lock, for what outlives this value.
+    pub(crate) fn lock(&self) -> Arc<Lock> {
+        self.lock.clone()
     }
 
     pub(crate) fn files(&self) -> &Arc<dyn Files> {

@@ -86,12 +86,23 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
 /// Replaces a file so that either the old or the new content is there, whatever happens.
 pub(crate) fn replace(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
+    rename_over(path, |file, new| {
+        files.append(file, content)?;
+        files.sync(file, new)
+    })?;
+    files.sync_directory(parent)
+}
+
+/// The same as long as the power stays on.
+pub(crate) fn replace_unsynced(files: &dyn Files, path: &Path, content: &[u8]) -> io::Result<()> {
+    rename_over(path, |file, _| files.append(file, content))
+}
+
+fn rename_over(path: &Path, write: impl FnOnce(&File, &Path) -> io::Result<()>) -> io::Result<()> {
     let new = added(path, "new");
     let file = private().write(true).create(true).truncate(true).open(&new)?;
-    files.append(&file, content)?;
-    files.sync(&file, &new)?;
-    fs::rename(&new, path)?;
-    files.sync_directory(parent)
+    write(&file, &new)?;
+    fs::rename(&new, path)
 }
 
 /// `path` with `.extension` behind it.

@@ -11,7 +11,7 @@ use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
 
 use crate::copies::index::Index;
 use crate::copies::kv::KvError;
-use crate::directory::{self, Directory};
+use crate::directory::{self, Creation, Directory};
 use crate::error::StateError;
 use crate::files::{Disk, Files};
 use crate::opening::{self, Notice};
@@ -39,7 +39,7 @@ impl DiskJournal {
     /// When there is none, it is something else, readable by others, in use, of a newer format, or its journal is
     /// not whole in both copies together.
     pub fn open(root: &Path, options: &Options) -> Result<Self, StateError> {
-        Self::with(root, options, false, Arc::new(Disk))
+        Self::with(root, options, Creation::Never, Arc::new(Disk))
     }
 
     /// Opens a state directory, and creates it where there is none.
@@ -48,16 +48,16 @@ impl DiskJournal {
     ///
     /// As of [`DiskJournal::open`], or when it cannot be created.
     pub fn create(root: &Path, options: &Options) -> Result<Self, StateError> {
-        Self::with(root, options, true, Arc::new(Disk))
+        Self::with(root, options, Creation::Create, Arc::new(Disk))
     }
 
     pub(crate) fn with(
         root: &Path,
         options: &Options,
-        create: bool,
+        creation: Creation,
         files: Arc<dyn Files>,
     ) -> Result<Self, StateError> {
-        let mut directory = Directory::take(root, create, files.clone())?;
+        let mut directory = Directory::take(root, creation, files.clone())?;
         let opened = opening::open(&mut directory, options)?;
         let index = opened.index.clone();
         let notices = opened.notices.clone();
@@ -104,6 +104,10 @@ impl DiskJournal {
         let (tell, told) = sync_channel::<Answer>(1);
         self.writer.append(group, move |answer| drop(tell.send(answer)));
         told.recv().unwrap_or(Err(JournalError::Stopped))
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     pub(crate) fn index(&self) -> &Index {

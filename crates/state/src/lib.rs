@@ -10,6 +10,7 @@ mod error;
 mod files;
 mod format;
 mod journal;
+mod memory;
 mod opening;
 mod options;
 mod portable;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use self::error::{Problem, StateError};
 pub use self::journal::DiskJournal;
+pub use self::memory::{DiskCache, DiskLedger, Memory};
 pub use self::opening::Notice;
 pub use self::options::Options;
 pub use self::portable::{Exported, Imported};

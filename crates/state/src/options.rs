@@ -9,6 +9,9 @@ pub struct Options {
     pub ballast: u64,
     /// Bytes that the store may cache. It uses more than that.
     pub cache: u64,
+    /// Bytes that the cache of what digests name may take on the disk before its older half is removed. For a while it
+    /// takes three times as much.
+    pub cache_limit: u64,
     /// How many records there may be between two checkpoints. Opening compares what came after the last one.
     pub checkpoint_every: u64,
 }
@@ -19,6 +22,7 @@ impl Default for Options {
             reserve: 512 << 20,
             ballast: 64 << 20,
             cache: 48 << 20,
+            cache_limit: 512 << 20,
             checkpoint_every: 4096,
         }
     }

@@ -5,6 +5,7 @@ mod directory;
 mod kill;
 mod laws;
 mod memory;
+mod memory_of_runs;
 mod portable;
 mod power;
 mod whole;
@@ -23,6 +24,7 @@ use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Entry, Group, JournalStore, RunId, Sequence};
 use tempfile::TempDir;
 
+use crate::directory::Creation;
 use crate::files::{Disk, Files};
 use crate::{DiskJournal, Options, StateError};
 
@@ -32,6 +34,7 @@ pub(super) fn options() -> Options {
         reserve: 1 << 20,
         ballast: 2 << 20,
         cache: 8 << 20,
+        cache_limit: 64 << 20,
         checkpoint_every: 7,
     }
 }
@@ -66,11 +69,11 @@ impl Files for Unsynced {
 }
 
 pub(super) fn create(root: &Path) -> DiskJournal {
-    DiskJournal::with(root, &options(), true, Arc::new(Unsynced)).unwrap()
+    DiskJournal::with(root, &options(), Creation::Create, Arc::new(Unsynced)).unwrap()
 }
 
 pub(super) fn open(root: &Path) -> Result<DiskJournal, StateError> {
-    DiskJournal::with(root, &options(), false, Arc::new(Unsynced))
+    DiskJournal::with(root, &options(), Creation::Never, Arc::new(Unsynced))
 }
 
 struct Unpark(Thread);

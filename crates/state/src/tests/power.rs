@@ -12,6 +12,7 @@ use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
 
 use super::{Unsynced, digests, entry, intents, options, room, run, wait};
+use crate::directory::Creation;
 use crate::files::Files;
 use crate::{DiskJournal, Notice};
 
@@ -190,7 +191,7 @@ fn groups() -> Vec<Group> {
 
 /// Uses a journal until it fails: which groups were acknowledged, and how many it was given.
 fn use_until_failure(root: &Path, disk: &Arc<Cut>) -> (usize, usize) {
-    let Ok(journal) = DiskJournal::with(root, &options(), true, disk.clone()) else {
+    let Ok(journal) = DiskJournal::with(root, &options(), Creation::Create, disk.clone()) else {
         return (0, 0);
     };
     let mut acknowledged = 0;
@@ -206,7 +207,7 @@ fn use_until_failure(root: &Path, disk: &Arc<Cut>) -> (usize, usize) {
 
 /// What was acknowledged is there, byte for byte; of the rest at most what was given, in order.
 fn check(root: &Path, acknowledged: usize, given: usize, place: &str) -> Vec<Notice> {
-    let journal = DiskJournal::with(root, &options(), true, Arc::new(Unsynced))
+    let journal = DiskJournal::with(root, &options(), Creation::Create, Arc::new(Unsynced))
         .unwrap_or_else(|error| panic!("{place}: {error:?}"));
     let all = groups();
     let mut number = 0;
@@ -294,13 +295,13 @@ fn after_an_operation_that_failed_nothing_is_tried_again() {
     const ENOSPC: i32 = 28;
     let (room, root) = room();
     let counting = Arc::new(Cut::default());
-    drop(DiskJournal::with(&root, &options(), true, counting.clone()).unwrap());
+    drop(DiskJournal::with(&root, &options(), Creation::Create, counting.clone()).unwrap());
     let opening = counting.count.load(Ordering::SeqCst);
     let mut failures = 0;
     for (number, error) in (opening..opening + 40).zip([EIO, ENOSPC].into_iter().cycle()) {
         let root = room.path().join(format!("state{number}"));
         let disk = Arc::new(Cut::failing(number, Fault::Error(error)));
-        let journal = DiskJournal::with(&root, &options(), true, disk.clone()).unwrap();
+        let journal = DiskJournal::with(&root, &options(), Creation::Create, disk.clone()).unwrap();
         let mut acknowledged = 0;
         let mut given = 0;
         for group in groups() {
@@ -337,7 +338,7 @@ fn when_the_disk_is_full_the_ballast_is_given_back_and_the_journal_opens() {
     let (_room, root) = room();
     let (acknowledged, given) = use_until_failure(&root, &Arc::new(Cut::default()));
     let full = Arc::new(Cut::failing(0, Fault::Error(ENOSPC)));
-    let journal = DiskJournal::with(&root, &options(), false, full).unwrap();
+    let journal = DiskJournal::with(&root, &options(), Creation::Never, full).unwrap();
     assert_eq!(journal.notices(), [Notice::BallastDropped]);
     drop(journal);
     check(&root, acknowledged, given, "after a full disk");
@@ -345,7 +346,7 @@ fn when_the_disk_is_full_the_ballast_is_given_back_and_the_journal_opens() {
     // Without ballast it is an error that says what to do, and the next opening finds everything.
     fs::remove_file(root.join("ballast")).unwrap();
     let full = Arc::new(Cut::failing(0, Fault::Error(ENOSPC)));
-    let error = DiskJournal::with(&root, &options(), false, full).unwrap_err();
+    let error = DiskJournal::with(&root, &options(), Creation::Never, full).unwrap_err();
     assert!(error.hint().unwrap().contains("free some space"), "{error:?}");
     check(&root, acknowledged, given, "after a full disk without ballast");
 }
@@ -374,7 +375,7 @@ fn a_power_cut_while_the_journal_is_built_anew_costs_no_record() {
         disk.settle(&trial);
         disk.fails = Some((at, Fault::Power));
         let disk = Arc::new(disk);
-        let opened = DiskJournal::with(&trial, &options(), false, disk.clone());
+        let opened = DiskJournal::with(&trial, &options(), Creation::Never, disk.clone());
         let done = opened.is_ok();
         drop(opened);
         let left = room.path().join("left");
