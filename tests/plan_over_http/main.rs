@@ -13,6 +13,7 @@ mod document;
 mod explain;
 mod faults;
 mod hostile;
+mod memory;
 #[path = "../support/oracle.rs"]
 mod oracle;
 mod registries;

@@ -209,6 +209,8 @@ impl<'a> Placed<'a> {
 struct Report<'a> {
     root: &'a Node,
     problems: &'a Problems<'a>,
+    /// Whether there will be a ledger of earlier runs.
+    ledger: bool,
     found: Vec<(usize, Finding)>,
 }
 
@@ -259,6 +261,7 @@ impl Config {
             let mut report = Report {
                 root,
                 problems,
+                ledger: config.state_dir.is_some(),
                 found: Vec::new(),
             };
             for registry in &config.registries {
@@ -306,6 +309,7 @@ impl PolicyFile {
             let mut report = Report {
                 root,
                 problems,
+                ledger: false,
                 found: Vec::new(),
             };
             let several = Path::default().then("policies");

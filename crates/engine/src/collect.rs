@@ -1,6 +1,7 @@
 //! Collecting the facts about one repository: as many as the decision asks for, no more.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use lagan_model::memory::ConfigFacts;
 use lagan_model::{
     Artifact, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, Observer, Reference, Referrers,
     RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Seen, Tag, Time, Times, Unknown,
@@ -8,9 +9,10 @@ use lagan_model::{
 use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
 
-use crate::config_blob::{ConfigFacts, MAX_CONFIG_BYTES};
+use crate::config_blob::{self, MAX_CONFIG_BYTES};
 use crate::health::Health;
 use crate::inspect::Inspection;
+use crate::memory::{Memory, Recalled};
 
 /// How many answers of one repository are waited for at the same time. The registry's adapter has the limit that
 /// counts; this one bounds what is held in memory.
@@ -33,6 +35,7 @@ pub(crate) enum Collected {
 pub(crate) struct Collector<'a, R, O> {
     pub registry: &'a R,
     pub observer: &'a O,
+    pub memory: Memory<'a>,
     pub health: &'a Health,
     pub now: Time,
     pub depth: Depth,
@@ -61,6 +64,10 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         };
         let mut snapshot = RepositorySnapshot::listed(repository.clone(), tags);
         self.observer.tags_listed(repository, snapshot.tags().len());
+        let recalled = self.memory.recall(&mut snapshot).unwrap_or_else(|error| {
+            self.observer.ledger_failed(repository, &error);
+            Recalled::Nothing
+        });
         let mut may_probe = self.probe;
         for _ in 0..MAX_ROUNDS {
             let context = Context {
@@ -85,6 +92,9 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                         continue;
                     }
                     self.health.answered();
+                    if let Err(error) = self.memory.record(&snapshot, &recalled, self.now) {
+                        self.observer.ledger_failed(repository, &error);
+                    }
                     let seen = Seen {
                         capabilities: context.capabilities,
                         snapshot,
@@ -92,7 +102,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                     return Collected::Decided(Box::new(Inspection { seen, decisions }));
                 }
                 Step::Missing(needs) => {
-                    if let Err(error) = self.fetch(&mut snapshot, needs).await {
+                    if let Err(error) = self.fetch(&mut snapshot, needs, &recalled).await {
                         return self.incomplete(&error, snapshot.tags().len());
                     }
                 }
@@ -112,9 +122,15 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         )
     }
 
-    async fn fetch(&self, snapshot: &mut RepositorySnapshot, needs: Needs) -> Result<(), RegistryError> {
+    async fn fetch(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        needs: Needs,
+        recalled: &Recalled,
+    ) -> Result<(), RegistryError> {
         if needs.tags {
-            self.resolve_tags(snapshot, needs.labels).await?;
+            self.resolve_tags(snapshot, needs.labels, recalled).await?;
+            self.memory.observe_tags(snapshot, recalled, self.now);
         }
         self.fetch_manifests(snapshot, needs.manifests, needs.labels)
             .await?;
@@ -123,16 +139,23 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             .await?;
         for digest in needs.times {
             // No registry that is supported records times beside manifests.
-            snapshot.insert_artifact_times(digest, Times::default());
+            let observed = self.memory.observed(&digest, recalled, self.now);
+            let times = Times {
+                observed,
+                ..Times::default()
+            };
+            snapshot.insert_artifact_times(digest, times);
         }
         self.fetch_referrers(snapshot, needs.referrers).await
     }
 
-    /// One request a tag: the manifest tells digest, children, subject and sizes at once.
+    /// One request a tag: the manifest tells digest, children, subject and sizes at once. What is known already is only
+    /// asked for by a HEAD.
     async fn resolve_tags(
         &self,
         snapshot: &mut RepositorySnapshot,
         labels: bool,
+        recalled: &Recalled,
     ) -> Result<(), RegistryError> {
         let repository = snapshot.repository().clone();
         let unresolved: Vec<(usize, Tag)> = snapshot
@@ -147,12 +170,11 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             let repository = &repository;
             let mut answers = stream::iter(unresolved)
                 .map(|(position, tag)| async move {
-                    let reference = Reference::Tag(tag.clone());
-                    (
-                        position,
-                        tag,
-                        self.registry.manifest(repository, &reference).await,
-                    )
+                    let answer = self
+                        .memory
+                        .manifest_of_tag(self.registry, repository, &tag, recalled);
+                    let answer = answer.await;
+                    (position, tag, answer)
                 })
                 .buffer_unordered(ANSWERS_AT_ONCE);
             while let Some((position, tag, answer)) = answers.next().await {
@@ -188,11 +210,11 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         let repository = &repository;
         let answers: Vec<(Digest, Option<Artifact>)> = stream::iter(wanted)
             .map(|digest| async move {
-                match self
-                    .registry
-                    .manifest(repository, &Reference::Digest(digest.clone()))
-                    .await
-                {
+                let reference = Reference::Digest(digest.clone());
+                let answer = self
+                    .memory
+                    .manifest(self.registry, repository, &reference, Some(&digest));
+                match answer.await {
                     Ok(manifest) => Ok((digest, Some(facts(&manifest, labels)))),
                     Err(error) if error.failure() == Failure::NotFound => Ok((digest, None)),
                     Err(error) => Err(error),
@@ -221,12 +243,19 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         let repository = &repository;
         let answers: Vec<(Digest, ConfigFacts)> = stream::iter(wanted)
             .map(|config| async move {
+                if let Some(facts) = self.memory.config(&config) {
+                    return Ok((config, facts));
+                }
                 let facts = match self
                     .registry
                     .config_blob(repository, &config, MAX_CONFIG_BYTES)
                     .await
                 {
-                    Ok(blob) => ConfigFacts::read(&blob),
+                    Ok(blob) => {
+                        let facts = config_blob::read(&blob);
+                        self.memory.keep_config(&config, &facts);
+                        facts
+                    }
                     Err(error) => match error.failure() {
                         // The image is broken, or its configuration is no such thing: unknown, and kept.
                         Failure::NotFound => ConfigFacts::unknown(Unknown::Missing),

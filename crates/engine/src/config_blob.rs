@@ -1,17 +1,11 @@
 //! What an image's configuration blob tells: when it was created, and its labels.
 
-use lagan_model::{Fact, Labels, Time, Unknown, json};
+use lagan_model::memory::ConfigFacts;
+use lagan_model::{Fact, Labels, Unknown, json};
 use serde::Deserialize;
 
 /// The largest configuration blob that is read, in bytes. Of larger ones nothing is known.
 pub(crate) const MAX_CONFIG_BYTES: usize = 4 * 1024 * 1024;
-
-/// What decisions need of a configuration.
-#[derive(Debug, PartialEq)]
-pub(crate) struct ConfigFacts {
-    pub(crate) created: Fact<Time>,
-    pub(crate) labels: Fact<Labels>,
-}
 
 #[derive(Deserialize)]
 struct Document {
@@ -19,28 +13,19 @@ struct Document {
     config: Option<serde_json::Value>,
 }
 
-impl ConfigFacts {
-    pub(crate) fn unknown(why: Unknown) -> Self {
-        Self {
-            created: Fact::Unknown(why),
-            labels: Fact::Unknown(why),
-        }
-    }
-
-    /// Only what is needed is read, each for itself: a configuration without an architecture, say, or with labels
-    /// that are none, still tells when it was made.
-    pub(crate) fn read(config: &[u8]) -> Self {
-        let Ok(document) = json::read::<Document>(config) else {
-            return Self::unknown(Unknown::Unreadable);
-        };
-        Self {
-            created: match document.created {
-                None => Fact::Unknown(Unknown::Missing),
-                Some(serde_json::Value::String(text)) => Fact::from_rfc3339(&text),
-                Some(_) => Fact::Unknown(Unknown::Unreadable),
-            },
-            labels: labels(document.config),
-        }
+/// Only what is needed is read, each for itself: a configuration without an architecture, say, or with labels that are
+/// none, still tells when it was made.
+pub(crate) fn read(config: &[u8]) -> ConfigFacts {
+    let Ok(document) = json::read::<Document>(config) else {
+        return ConfigFacts::unknown(Unknown::Unreadable);
+    };
+    ConfigFacts {
+        created: match document.created {
+            None => Fact::Unknown(Unknown::Missing),
+            Some(serde_json::Value::String(text)) => Fact::from_rfc3339(&text),
+            Some(_) => Fact::Unknown(Unknown::Unreadable),
+        },
+        labels: labels(document.config),
     }
 }
 
@@ -65,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_configuration_says_when_it_was_made_or_why_that_is_unknown() {
-        let created = |text: &[u8]| ConfigFacts::read(text).created;
+        let created = |text: &[u8]| read(text).created;
         let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
         let deep = format!(r#"{{"created":"2026-01-02T03:04:05Z","history":{open}{close}}}"#);
         assert_eq!(created(deep.as_bytes()), Fact::Unknown(Unknown::Unreadable));
@@ -82,7 +67,7 @@ mod tests {
 
     #[test]
     fn labels_are_read_or_unknown_and_never_guessed() {
-        let labels = |text: &[u8]| ConfigFacts::read(text).labels;
+        let labels = |text: &[u8]| read(text).labels;
         let tier = Labels::from([("tier".to_owned(), "scratch".to_owned())]);
         assert_eq!(
             labels(br#"{"config":{"Labels":{"tier":"scratch"}}}"#),
@@ -112,7 +97,7 @@ mod tests {
 
     #[test]
     fn labels_that_are_none_do_not_hide_when_an_image_was_made() {
-        let facts = ConfigFacts::read(br#"{"created":"2026-01-02T03:04:05Z","config":{"Labels":7}}"#);
+        let facts = read(br#"{"created":"2026-01-02T03:04:05Z","config":{"Labels":7}}"#);
         assert!(facts.created.known().is_some() && facts.labels.known().is_none());
     }
 }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::collect::{Collected, Collector};
 use crate::health::Health;
+use crate::memory::Memory;
 
 /// A repository with every relation known, and what is decided about it.
 #[derive(Debug)]
@@ -35,8 +36,23 @@ pub enum InspectError {
     },
 }
 
-/// Looks at a repository with all its relations. The policies that `asked` names make candidates, the others only
-/// keep. With `probe`, the registry may be asked what it can delete, as for a plan.
+/// What is to be looked at.
+pub struct InspectRequest<'a> {
+    /// All policies of the registry.
+    pub policies: &'a PolicySet,
+    /// Those that make candidates. The others keep, as all do.
+    pub asked: &'a (dyn Fn(&Policy) -> bool + Sync),
+    /// The repository.
+    pub repository: &'a RepositoryName,
+    /// The clock of all decisions.
+    pub now: Time,
+    /// Whether the registry may be asked what it can delete, as for a plan.
+    pub probe: bool,
+    /// What earlier runs found out.
+    pub memory: Memory<'a>,
+}
+
+/// Looks at a repository with all its relations.
 ///
 /// # Errors
 ///
@@ -44,23 +60,22 @@ pub enum InspectError {
 pub async fn inspect<R: RegistryProbe, O: Observer>(
     registry: &R,
     observer: &O,
-    policies: &PolicySet,
-    asked: &(dyn Fn(&Policy) -> bool + Sync),
-    repository: &RepositoryName,
-    now: Time,
-    probe: bool,
+    request: &InspectRequest<'_>,
 ) -> Result<Box<Inspection>, InspectError> {
-    let Some(of_repository) = policies.of_repository(repository, &|policy| asked(policy)) else {
+    let repository = request.repository;
+    let asked = |policy: &Policy| (request.asked)(policy);
+    let Some(of_repository) = request.policies.of_repository(repository, &asked) else {
         return Err(InspectError::NotNamed(repository.clone()));
     };
     let health = Health::default();
     let collector = Collector {
         registry,
         observer,
+        memory: request.memory,
         health: &health,
-        now,
+        now: request.now,
         depth: Depth::Everything,
-        probe,
+        probe: request.probe,
     };
     match collector.collect(&of_repository, repository).await {
         Collected::Decided(inspection) => Ok(inspection),

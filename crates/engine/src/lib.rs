@@ -7,11 +7,13 @@ mod collect;
 mod config_blob;
 mod health;
 mod inspect;
+mod memory;
 mod plan;
 mod replay;
 mod scope;
 
-pub use inspect::{InspectError, Inspection, inspect};
+pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
+pub use memory::Memory;
 pub use plan::{Outcome, PlanError, PlanRequest, plan};
 pub use replay::{ReplayError, replay};
 pub use scope::{Scope, ScopeError};

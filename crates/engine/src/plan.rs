@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::collect::{Collected, Collector};
 use crate::health::Health;
 use crate::inspect::Inspection;
+use crate::memory::Memory;
 use crate::scope::{SaidBy, Scope, ScopeError};
 
 /// What is to be planned.
@@ -27,6 +28,8 @@ pub struct PlanRequest<'a> {
     pub probe: bool,
     /// Whether each plan is handed on with what it was decided from.
     pub facts: bool,
+    /// What earlier runs found out.
+    pub memory: Memory<'a>,
     /// How many repositories are looked at at the same time; at least 1. This bounds memory.
     pub repositories_at_once: usize,
 }
@@ -77,6 +80,7 @@ where
     let collector = Collector {
         registry,
         observer,
+        memory: request.memory,
         health: &health,
         now: request.now,
         depth: request.depth,

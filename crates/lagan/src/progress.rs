@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use lagan_model::memory::LedgerError;
 use lagan_model::{Observer, RepositoryName};
+
+use crate::state;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -57,6 +60,15 @@ impl Observer for Progress {
         let tags = self.tags.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
         if let Some(bar) = &self.bar {
             bar.set_message(lagan_report::number::grouped(tags));
+        }
+    }
+
+    fn ledger_failed(&self, _repository: &RepositoryName, error: &LedgerError) {
+        let cause = &error.source;
+        let notice = format!("failed to {error}: {cause}. When its tags were first seen is not recorded");
+        match &self.bar {
+            Some(bar) => bar.suspend(|| state::say(&notice)),
+            None => state::say(&notice),
         }
     }
 

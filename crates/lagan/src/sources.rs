@@ -1,6 +1,7 @@
 //! Which registry and which policies a command is about.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
@@ -19,6 +20,10 @@ pub(crate) struct Source {
     pub policies: PolicySet,
     asked: HashSet<PolicyName>,
     pub now: Time,
+    /// Whether that is another time than this one.
+    pub replayed: bool,
+    /// The state directory, as the configuration says.
+    pub state_dir: Option<PathBuf>,
     /// Whether the registry may be asked what it can delete.
     pub probe: bool,
     /// The repositories there are, where a file says so and not the registry.
@@ -80,6 +85,8 @@ impl Source {
             now: arguments
                 .now
                 .unwrap_or_else(|| chrono::Utc::now().trunc_subsecs(0)),
+            replayed: arguments.now.is_some(),
+            state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
         })

@@ -6,24 +6,26 @@ use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use lagan_config::Config;
 use lagan_model::journal::JournalError;
 use lagan_report::sanitize::harmless;
-use lagan_state::{DiskJournal, Notice, Options, StateError};
+use lagan_state::{DiskJournal, Memory, Notice, Options, StateError};
 
 use crate::exit::{Exit, Failure};
 
 /// Where the state directory is: as the command line or its variable says, else as the configuration says, else where
 /// state of this user belongs. Whether it exists is not looked at.
-pub(crate) fn directory(named: Option<&Path>, config: Option<&Config>) -> Result<PathBuf, Failure> {
-    let configured = || config.and_then(|config| config.state_dir.as_deref());
-    if let Some(path) = named.or_else(configured) {
-        return Ok(path.to_owned());
-    }
-    of_user(std::env::var_os("XDG_STATE_HOME"), std::env::home_dir()).ok_or_else(|| {
+pub(crate) fn directory(named: Option<&Path>, configured: Option<&Path>) -> Result<PathBuf, Failure> {
+    usual(named, configured).ok_or_else(|| {
         Failure::usage("no state directory is given, and this user has no home directory")
             .with_hint("give --state-dir DIRECTORY, or `state_dir` in the configuration")
     })
+}
+
+fn usual(named: Option<&Path>, configured: Option<&Path>) -> Option<PathBuf> {
+    match named.or(configured) {
+        Some(path) => Some(path.to_owned()),
+        None => of_user(std::env::var_os("XDG_STATE_HOME"), std::env::home_dir()),
+    }
 }
 
 /// The base directory specification has relative paths ignored, and the usual place below the home in their stead.
@@ -50,12 +52,34 @@ pub(crate) fn create(directory: &Path) -> Result<DiskJournal, Failure> {
     Ok(journal)
 }
 
+/// What earlier runs found out, where there is a state directory, for a run that works without one. One that is in use
+/// is told of and left alone.
+pub(crate) fn memory(named: Option<&Path>, configured: Option<&Path>) -> Result<Option<Memory>, Failure> {
+    let Some(directory) = usual(named, configured) else {
+        return Ok(None);
+    };
+    match Memory::open(&directory, &Options::default()) {
+        Ok(memory) => Ok(Some(memory)),
+        Err(StateError::Absent { .. }) => Ok(None),
+        Err(error @ StateError::InUse { .. }) => {
+            say(&format!(
+                "failed to {error}; what it knows is neither used nor added to"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Writes a notice to stderr.
+pub(crate) fn say(notice: &str) {
+    // Nobody is left to be told if this fails.
+    _ = writeln!(io::stderr(), "notice: {}", harmless(notice));
+}
+
 /// Writes what opening found to stderr, one a line.
 pub(crate) fn print_notices(notices: &[Notice]) {
-    let line = |notice: &Notice| format!("notice: {}\n", harmless(&notice.to_string()));
-    let text: String = notices.iter().map(line).collect();
-    // Nobody is left to be told if this fails.
-    _ = io::stderr().write_all(text.as_bytes());
+    notices.iter().for_each(|notice| say(&notice.to_string()));
 }
 
 impl From<StateError> for Failure {

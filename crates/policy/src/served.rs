@@ -54,7 +54,7 @@ impl Select {
         };
         let orphaned = (self.orphaned && !ledger).then_some((
             "orphaned",
-            "no ledger of earlier runs tells what was here once, so that nothing is selected",
+            "without a state directory nothing tells what was here once, so that nothing is selected",
         ));
         untagged.into_iter().chain(orphaned)
     }

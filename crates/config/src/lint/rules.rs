@@ -128,8 +128,12 @@ pub(super) fn unanchored_protection(regex: &str, version: &str, path: &Path, rep
 /// The clocks that a rule reads and no registry of its kind records.
 fn clocks(rule: &Rule, path: &Path, report: &mut Report<'_>) {
     let keep = path.then("keep");
+    let ledger = report.ledger;
     let mut say = |clock: Clock, at: Path| {
-        if let Some(why) = clock.unrecorded() {
+        if let Some(why) = clock
+            .unrecorded()
+            .filter(|_| !(ledger && clock == Clock::Observed))
+        {
             let message = format!(
                 "rule {} reads the clock `{clock}`: {why}. All that it selects is kept",
                 quoted(&rule.name)
@@ -156,7 +160,7 @@ fn clocks(rule: &Rule, path: &Path, report: &mut Report<'_>) {
 
 /// The conditions that no registry of its kind answers.
 fn not_served(rule: &Rule, path: &Path, report: &mut Report<'_>) {
-    for (what, why) in rule.select.unserved(RegistryKind::Oci, false) {
+    for (what, why) in rule.select.unserved(RegistryKind::Oci, report.ledger) {
         let message = format!("rule {} asks for `{what}`: {why}", quoted(&rule.name));
         report.say(Lint::NotServed, &path.then("select").then(what), message, None);
     }

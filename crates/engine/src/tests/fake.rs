@@ -5,9 +5,9 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use lagan_model::{
-    Capabilities, Capability, Digest, Failure, Manifest, MediaType, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RepositoryName, RequestCounts, RequestKind,
-    Tag,
+    Capabilities, Capability, Digest, Failure, Head, Manifest, MediaType, Reference, Referrers,
+    RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RepositoryName,
+    RequestCounts, RequestKind, Tag,
 };
 
 #[derive(Default)]
@@ -179,6 +179,24 @@ impl RegistryRead for Fake {
             || RegistryError::new(Failure::NotFound, format!("GET {reference}"), "MANIFEST_UNKNOWN");
         let (digest, (media_type, bytes)) = found.ok_or_else(missing)?;
         Ok(Manifest::read(bytes.clone(), digest.clone(), Some(media_type)).unwrap())
+    }
+
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.count(RequestKind::Head);
+        let of = self.of(repository)?;
+        let digest = match reference {
+            Reference::Tag(tag) => of.tags.get(tag),
+            Reference::Digest(digest) => Some(digest),
+        };
+        let found = digest.and_then(|digest| Some((digest, of.manifests.get(digest)?)));
+        Ok(found.map(|(digest, (media_type, _))| Head {
+            digest: digest.clone(),
+            media_type: Some(media_type.clone()),
+        }))
     }
 
     async fn referrers(&self, _: &RepositoryName, _: &Digest) -> Result<Referrers, RegistryError> {

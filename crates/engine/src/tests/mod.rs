@@ -1,6 +1,7 @@
 //! Runs over a registry in memory: what is asked, and what is made of the answers.
 
 mod fake;
+mod memory;
 
 use lagan_model::{
     Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Seen, Time,
@@ -11,7 +12,7 @@ use lagan_policy::{
 };
 
 use self::fake::Fake;
-use crate::{Outcome, PlanError, PlanRequest, Scope, ScopeError, plan, replay};
+use crate::{Memory, Outcome, PlanError, PlanRequest, Scope, ScopeError, plan, replay};
 
 fn now() -> Time {
     "2026-11-20T12:00:00Z".parse().unwrap()
@@ -57,14 +58,25 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
 type Planned = Result<(Vec<RepositoryPlan>, Outcome), PlanError<std::convert::Infallible>>;
 
 async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: &impl Observer) -> Planned {
+    run_with(fake, policies, scope, observer, (Memory::default(), now())).await
+}
+
+async fn run_with(
+    fake: &Fake,
+    policies: &PolicySet,
+    scope: &Scope,
+    observer: &impl Observer,
+    (memory, now): (Memory<'_>, Time),
+) -> Planned {
     let request = PlanRequest {
         policies,
         asked: &|_| true,
         scope,
-        now: now(),
+        now,
         depth: Depth::Enough,
         probe: fake.probed_answer.is_some(),
         facts: true,
+        memory,
         repositories_at_once: 4,
     };
     let mut plans = Vec::new();
@@ -72,7 +84,7 @@ async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: 
         let decided = plan.complete && plan.tags_total > 0;
         assert!(seen.is_some() || !decided, "no facts of {}", plan.name);
         if let Some(seen) = seen {
-            replays(policies, plan, seen);
+            replays(policies, plan, seen, now);
         }
         plans.push(plan.clone());
         Ok(())
@@ -82,14 +94,14 @@ async fn run_scoped(fake: &Fake, policies: &PolicySet, scope: &Scope, observer: 
 }
 
 /// What was decided is decided again from the facts alone, after they were written and read.
-fn replays(policies: &PolicySet, plan: &RepositoryPlan, seen: &Seen) {
+fn replays(policies: &PolicySet, plan: &RepositoryPlan, seen: &Seen, now: Time) {
     let written = serde_json::to_string(&seen.snapshot).unwrap();
     let seen = Seen {
         capabilities: seen.capabilities,
         snapshot: serde_json::from_str(&written).unwrap(),
     };
     let of_repository = policies.of_repository(&plan.name, &|_| true).unwrap();
-    let again = replay(&of_repository, seen, now(), Depth::Enough).unwrap();
+    let again = replay(&of_repository, seen, now, Depth::Enough).unwrap();
     let snapshot = again.seen.snapshot.complete().unwrap();
     let again = RepositoryPlan::new(plan.policies.clone(), snapshot, &again.decisions, Depth::Enough);
     assert_eq!((&again.actions, &again.kept), (&plan.actions, &plan.kept));

@@ -58,7 +58,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             detailed_exitcode: false,
         };
         let source = Source::read(Some(&config), &plan.source, &[])?;
-        let exit = super::plan::run_source(source, Vec::new(), colour, &plan).await?;
+        let exit = super::plan::run_source(source, None, Vec::new(), colour, &plan).await?;
 
         let mut out = Output::stdout();
         writeln!(
@@ -68,7 +68,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         out.finish()?;
         let source = Source::read(Some(&config), &plan.source, &[])?;
         let (repository, tag) = super::explain::parse(EXPLAINED)?;
-        super::explain::run_source(source, repository, tag, colour, ExplainFormat::Text).await?;
+        super::explain::run_source(source, None, repository, tag, colour, ExplainFormat::Text).await?;
 
         let mut out = Output::stdout();
         next_steps(&mut out, arguments.keep_running, &config)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lagan_config::embedded;
-use lagan_engine::{InspectError, Inspection, inspect, replay};
+use lagan_engine::{InspectError, InspectRequest, Inspection, inspect, replay};
 use lagan_model::{ArtifactGraph, NodeId, RegistryIdentity, RegistryRead as _, RepositoryName, Tag, Time};
 use lagan_policy::reason::RuleName;
 use lagan_policy::{
@@ -13,6 +13,7 @@ use lagan_registry::OciRegistry;
 use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
 use lagan_report::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
+use lagan_state::Memory;
 
 use crate::cli::{Colour, ExplainArgs, ExplainFormat};
 use crate::exit::{Exit, Failure};
@@ -20,22 +21,37 @@ use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
 use crate::saved;
 use crate::sources::Source;
+use crate::state;
 
 /// What a saved plan looked at, at the least.
 const DEPTH: Depth = Depth::Exact;
 
-pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &ExplainArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    config: Option<&Path>,
+    state: Option<&Path>,
+    colour: Colour,
+    arguments: &ExplainArgs,
+) -> Result<Exit, Failure> {
     let (repository, tag) = parse(&arguments.tag)?;
     if let Some(plan) = &arguments.from {
         return replayed(plan, &repository, tag, colour, arguments.format);
     }
     let globs = [repository.to_string()];
     let source = Source::read(config, &arguments.source, &globs)?;
-    super::block_on(run_source(source, repository, tag, colour, arguments.format))
+    let memory = state::memory(state, source.state_dir.as_deref())?;
+    super::block_on(run_source(
+        source,
+        memory.as_ref(),
+        repository,
+        tag,
+        colour,
+        arguments.format,
+    ))
 }
 
 pub(super) async fn run_source(
     source: Source,
+    memory: Option<&Memory>,
     repository: RepositoryName,
     tag: Tag,
     colour: Colour,
@@ -44,17 +60,19 @@ pub(super) async fn run_source(
     let registry = OciRegistry::connect(source.registry.clone()).await?;
     let progress = Progress::new();
     let asked = |policy: &Policy| source.asks(policy);
-    let inspected = inspect(
-        &registry,
-        &progress,
-        &source.policies,
-        &asked,
-        &repository,
-        source.now,
-        source.probe,
-    )
-    .await;
+    let ledger = memory.map(|memory| memory.ledger(registry.identity()));
+    let request = InspectRequest {
+        policies: &source.policies,
+        asked: &asked,
+        repository: &repository,
+        now: source.now,
+        probe: source.probe,
+        // A question changes nothing.
+        memory: super::remembered(memory, ledger.as_ref(), false),
+    };
+    let inspected = inspect(&registry, &progress, &request).await;
     progress.finish();
+    super::tell_of(memory);
     let inspection = inspected?;
     let Some(position) = inspection.seen.snapshot.position(&tag) else {
         let failure = Failure::usage(format!("{repository} has no tag {tag}"));

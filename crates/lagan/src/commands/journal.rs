@@ -28,7 +28,8 @@ pub(crate) fn run(
         Some(_) => None,
         None => settings::find_config(config)?.map(|(_, config)| config),
     };
-    let directory = state::directory(named, config.as_ref())?;
+    let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
+    let directory = state::directory(named, configured)?;
     match command {
         JournalCommand::List { format } => list(&state::open(&directory)?, form(*format, colour)),
         JournalCommand::Show { run, format } => show(&state::open(&directory)?, run, form(*format, colour)),

@@ -11,6 +11,8 @@ mod policy;
 
 use std::future::Future;
 
+use lagan_state::DiskLedger;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 
@@ -18,8 +20,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     let (config, colour) = (cli.config.as_deref(), cli.color);
     let state = cli.state_dir.as_deref();
     match cli.command {
-        Command::Plan(arguments) => plan::run(config, colour, &arguments),
-        Command::Explain(arguments) => explain::run(config, colour, &arguments),
+        Command::Plan(arguments) => plan::run(config, state, colour, &arguments),
+        Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Journal(command) => journal::run(config, state, colour, &command),
         Command::Policy(command) => policy::run(&command),
@@ -27,6 +29,25 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Completions { shell } => completions::run(shell),
         Command::Man { dir } => man::run(dir.as_deref()),
     }
+}
+
+/// What the engine may use of what earlier runs found out.
+fn remembered<'a>(
+    memory: Option<&'a lagan_state::Memory>,
+    ledger: Option<&'a DiskLedger>,
+    records: bool,
+) -> lagan_engine::Memory<'a> {
+    lagan_engine::Memory {
+        cache: memory.map(|memory| memory.cache() as _),
+        ledger: ledger.map(|ledger| ledger as _),
+        records,
+    }
+}
+
+/// Tells what was found damaged.
+fn tell_of(memory: Option<&lagan_state::Memory>) {
+    let notices = memory.map(lagan_state::Memory::take_notices).unwrap_or_default();
+    notices.iter().for_each(|notice| crate::state::say(notice));
 }
 
 /// Runs what talks to a registry. On one thread: a registry answers more slowly than one core reads, and handing

@@ -5,10 +5,11 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Depth, PolicySet, RepositoryPattern};
+use lagan_policy::{Clock, Depth, PolicySet, RepositoryPattern};
 use lagan_registry::OciRegistry;
 use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
+use lagan_state::Memory;
 
 use crate::body::Body;
 use crate::cli::{Colour, Format, Grouping, PlanArgs};
@@ -18,19 +19,27 @@ use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
 use crate::saved::Saving;
 use crate::sources::{Source, globs};
+use crate::state;
 
 /// How many repositories are read at the same time. Each holds its tags in memory; the client's own bound, not
 /// this one, is what the registry feels.
 const REPOSITORIES_AT_ONCE: usize = 16;
 
-pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &PlanArgs) -> Result<Exit, Failure> {
+pub(crate) fn run(
+    config: Option<&Path>,
+    state: Option<&Path>,
+    colour: Colour,
+    arguments: &PlanArgs,
+) -> Result<Exit, Failure> {
     let only = globs(&arguments.repositories)?;
     let source = Source::read(config, &arguments.source, &arguments.repositories)?;
-    super::block_on(run_source(source, only, colour, arguments))
+    let memory = state::memory(state, source.state_dir.as_deref())?;
+    super::block_on(run_source(source, memory.as_ref(), only, colour, arguments))
 }
 
 pub(super) async fn run_source(
     mut source: Source,
+    memory: Option<&Memory>,
     only: Vec<RepositoryPattern>,
     colour: Colour,
     arguments: &PlanArgs,
@@ -54,6 +63,7 @@ pub(super) async fn run_source(
     let save = arguments.save.as_deref();
     let mut saving = save.map(|path| Saving::open(path, &source)).transpose()?;
     let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let ledger = memory.map(|memory| memory.ledger(registry.identity()));
     let scope = Scope {
         only,
         listed: source.listed.take(),
@@ -72,9 +82,13 @@ pub(super) async fn run_source(
         },
         probe: source.probe,
         facts: saving.is_some(),
+        memory: super::remembered(memory, ledger.as_ref(), !source.replayed),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
-    for unserved in source.policies.unserved(registry.identity().kind, false) {
+    for unserved in source
+        .policies
+        .unserved(registry.identity().kind, ledger.is_some())
+    {
         tracing::warn!("{}", harmless(&unserved.to_string()));
     }
     let progress = Progress::new();
@@ -89,6 +103,7 @@ pub(super) async fn run_source(
     })
     .await;
     progress.finish();
+    super::tell_of(memory);
     if let Some(failure) = comparing.as_mut().and_then(Comparing::failure) {
         return Err(failure);
     }
@@ -100,7 +115,7 @@ pub(super) async fn run_source(
         now: source.now,
         registry: registry.identity().clone(),
         policies: policy_notes(&source.policies),
-        clocks: clock_notes(&source.policies),
+        clocks: clock_notes(&source.policies, ledger.is_some()),
         guards: outcome.guards.clone(),
         capabilities: registry.capabilities(),
         probed: source.probe,
@@ -162,12 +177,14 @@ fn policy_notes(policies: &PolicySet) -> Vec<PolicyNote> {
 
 /// The clocks that rules read. What a clock does not know is kept, which nobody should have to find out by
 /// waiting for deletions.
-pub(super) fn clock_notes(policies: &PolicySet) -> Vec<ClockNote> {
+pub(super) fn clock_notes(policies: &PolicySet, has_ledger: bool) -> Vec<ClockNote> {
     policies
         .clocks()
         .into_iter()
         .map(|clock| {
-            let why = clock.unrecorded();
+            let why = clock
+                .unrecorded()
+                .filter(|_| !(has_ledger && clock == Clock::Observed));
             ClockNote {
                 clock,
                 known: why.is_none(),

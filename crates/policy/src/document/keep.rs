@@ -374,15 +374,15 @@ impl Clock {
 }
 
 impl Clock {
-    /// Why no registry that is supported records this clock; `None` where one does. What a clock does not know is
-    /// kept.
+    /// Why no registry that is supported records this clock; `None` where one does. `observed` is recorded by the ledger
+    /// of earlier runs, where there is one. What a clock does not know is kept.
     #[must_use]
     pub fn unrecorded(self) -> Option<&'static str> {
         match self {
             Self::Created => None,
             Self::Pushed => Some("OCI registries do not record when something was pushed"),
             Self::Pulled => Some("OCI registries do not record when something was pulled"),
-            Self::Observed => Some("there is no ledger of earlier runs to tell when a tag was first seen"),
+            Self::Observed => Some("without a state directory nothing tells when a tag was first seen"),
         }
     }
 }
