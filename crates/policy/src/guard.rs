@@ -117,7 +117,9 @@ impl Guards {
         self
     }
 
-    fn in_force(&self, limits: &Limits) -> Limits {
+    /// Limits as this run holds them: with what was overridden.
+    #[must_use]
+    pub fn in_force(&self, limits: &Limits) -> Limits {
         let overrides = self.overrides.iter().copied();
         overrides.fold(limits.clone(), Limits::overridden)
     }

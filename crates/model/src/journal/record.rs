@@ -169,7 +169,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum DeleteResult {
-    /// It is gone, and was seen to be.
+    /// It is gone, and was seen to be; or it is there again, without all of its tags, since somebody else pushed it.
     Deleted,
     /// The tag is gone, the manifest is there; both were seen.
     Untagged,

@@ -1,0 +1,249 @@
+//! Deleting one unit: on record as a whole, then manifest by manifest, each looked at right before and right after.
+
+use std::collections::BTreeSet;
+
+use lagan_model::journal::{
+    DeleteIntent, DeleteResult, Doubt, JournalError, JournalStore, Outcome as Settled, RecordedDelete, RunId,
+    Sequence, Skip,
+};
+use lagan_model::{
+    Artifact, ArtifactGraph, Clock, Deletion, Digest, Failure, Manifest, Reference, RegistryError,
+    RegistryWrite, RepositoryName, Tag,
+};
+
+use super::MAX_READING_AGE;
+use super::reading::{Reader, Reading};
+use super::unit::{Left, Member, Unit, check};
+use crate::run::ActionOutcome as Outcome;
+use crate::safeguard::{Safeguard, on};
+use crate::world::World;
+
+/// What became of each member of a unit, with its number in the journal where it came to that.
+pub(crate) type Ends = Vec<(Option<Sequence>, Outcome)>;
+
+pub(crate) struct Deleter<'a, R, S, C> {
+    pub world: World<'a, R, S, C>,
+    pub run: RunId,
+    pub repository: &'a RepositoryName,
+}
+
+impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
+    /// Deletes a unit that was checked against `reading`. Members that the registry does not have are skipped.
+    pub(crate) async fn delete(&self, unit: &Unit, reading: &Reading) -> Result<Ends, JournalError> {
+        let here: Vec<&Member> = unit
+            .members
+            .iter()
+            .filter(|member| !reading.absent.contains(&member.digest))
+            .collect();
+        let manifests: Vec<Manifest> = here
+            .iter()
+            .filter_map(|member| reading.manifests.get(&member.digest).cloned())
+            .collect();
+        let intents = here
+            .iter()
+            .zip(&manifests)
+            .map(|(member, manifest)| self.intent(unit, member, manifest, reading))
+            .collect();
+        let recorded = self
+            .world
+            .journal
+            .record_unit(self.run, intents, &manifests)
+            .await?;
+        let mut ends = self.delete_recorded(&here, recorded).await?.into_iter();
+        let gone = Left::because(Skip::Gone, "it was gone already");
+        Ok(unit
+            .members
+            .iter()
+            .map(|member| {
+                let absent = reading.absent.contains(&member.digest);
+                let end = if absent { None } else { ends.next() };
+                end.unwrap_or_else(|| (None, skipped(gone.clone())))
+            })
+            .collect())
+    }
+
+    fn intent(&self, unit: &Unit, member: &Member, manifest: &Manifest, reading: &Reading) -> DeleteIntent {
+        let artifact = Artifact::from(manifest);
+        let related = |relation| reading.related(&member.digest, relation);
+        DeleteIntent {
+            unit: unit.number,
+            role: member.role,
+            repository: self.repository.clone(),
+            digest: member.digest.clone(),
+            media_type: manifest.media_type().clone(),
+            size: artifact.size,
+            tags: member.tags.iter().cloned().collect(),
+            parents: related(ArtifactGraph::parents),
+            children: artifact
+                .children
+                .iter()
+                .map(|child| child.digest.clone())
+                .collect(),
+            subject: artifact.subject,
+            attachments: related(ArtifactGraph::attachments),
+            blobs: artifact.blobs,
+            pushed: None,
+            pulled: None,
+            labels: Vec::new(),
+            reasons: member.reasons.clone(),
+            undo_until: member.undo_until,
+            at: self.world.clock.now(),
+        }
+    }
+
+    async fn delete_recorded(
+        &self,
+        members: &[&Member],
+        recorded: Vec<RecordedDelete>,
+    ) -> Result<Ends, JournalError> {
+        let mut ends = Ends::new();
+        let mut left: Option<Left> = None;
+        let mut read_at = self.world.clock.now();
+        for (position, intent) in recorded.iter().enumerate() {
+            let sequence = intent.sequence();
+            if left.is_none() && self.world.stop.is_requested() {
+                left = Some(Left::because(Skip::Stopped, "the run was asked to stop"));
+            }
+            if left.is_none() && self.world.clock.now() - read_at > MAX_READING_AGE {
+                left = self
+                    .check_again(&members[position..], &recorded[..position])
+                    .await
+                    .err();
+                read_at = self.world.clock.now();
+            }
+            if let Some(left) = &left {
+                let end = self.settle(sequence, skip(left.clone())).await?;
+                ends.push((Some(sequence), end));
+                continue;
+            }
+            let end = self.delete_one(intent).await?;
+            // What stands below something that is still there is not touched.
+            let done = matches!(&end, Outcome::Deleted | Outcome::Skipped { why: Skip::Gone, .. });
+            if !done && on(Safeguard::IndexFirst) {
+                let detail = format!(
+                    "{}, before it in its unit, is still there",
+                    intent.intent().digest
+                );
+                left = Some(Left::because(Skip::Unit, detail));
+            }
+            ends.push((Some(sequence), end));
+        }
+        Ok(ends)
+    }
+
+    /// Reads the repository again for what is left of a unit that takes long.
+    async fn check_again(&self, rest: &[&Member], done: &[RecordedDelete]) -> Result<(), Left> {
+        let rest: Vec<Member> = rest.iter().map(|member| (*member).clone()).collect();
+        let wanted: BTreeSet<Digest> = rest.iter().map(|member| member.digest.clone()).collect();
+        let deleted = done.iter().map(|intent| intent.intent().digest.clone()).collect();
+        let unread = |error: RegistryError| Left::because(Skip::Incomplete, error.to_string());
+        let now = self.world.clock.now();
+        let reader = Reader::open(self.world.registry, self.repository, &wanted, now)
+            .await
+            .map_err(unread)?;
+        let reading = reader.complete(&wanted).await.map_err(unread)?;
+        check(&rest, &reading, &deleted)
+    }
+
+    /// One manifest: looked at, deleted, looked at, on record.
+    async fn delete_one(&self, recorded: &RecordedDelete) -> Result<Outcome, JournalError> {
+        let sequence = recorded.sequence();
+        let intent = recorded.intent();
+        if on(Safeguard::TagsBeforeDelete)
+            && let Err(left) = self.verify(&intent.digest, &intent.tags).await
+        {
+            return self.settle(sequence, skip(left)).await;
+        }
+        if !on(Safeguard::OutcomeLast) {
+            self.settle(sequence, DeleteResult::Deleted).await?;
+        }
+        let answer = self.world.registry.delete(recorded).await;
+        let lost = match answer {
+            Ok(Deletion::Accepted) => None,
+            Ok(Deletion::NotFound) => {
+                let gone = Left::because(Skip::Gone, "it was gone when it was to be deleted");
+                return self.settle(sequence, skip(gone)).await;
+            }
+            Err(error) if was_refused(&error) => {
+                let detail = error.to_string();
+                return self.settle(sequence, DeleteResult::Failed { detail }).await;
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if !on(Safeguard::OutcomeLast) {
+            return Ok(Outcome::Deleted);
+        }
+        let detail = match self.is_there(&intent.digest).await {
+            Ok(false) => return self.settle(sequence, DeleteResult::Deleted).await,
+            Ok(true) => match lost {
+                None => "the registry accepted the deletion, and still serves the manifest".to_owned(),
+                Some(error) => error,
+            },
+            Err(error) => error.to_string(),
+        };
+        if !on(Safeguard::InDoubtWindow) {
+            return self.settle(sequence, DeleteResult::Failed { detail }).await;
+        }
+        let doubt = Doubt {
+            intent: sequence,
+            at: self.world.clock.now(),
+            detail: detail.clone(),
+        };
+        self.world.journal.doubt(self.run, doubt).await?;
+        Ok(Outcome::InDoubt { detail })
+    }
+
+    /// Whether the tags of the intent are on the digest, each of them, at this moment.
+    async fn verify(&self, digest: &Digest, tags: &[Tag]) -> Result<(), Left> {
+        let unread = |error: RegistryError| Left::because(Skip::Incomplete, error.to_string());
+        for tag in tags {
+            let reference = Reference::Tag(tag.clone());
+            let head = self.world.registry.head(self.repository, &reference).await;
+            let now = head.map_err(unread)?.map(|head| head.digest);
+            if now.as_ref() != Some(digest) {
+                let now = now.map_or_else(|| "gone".to_owned(), |digest| format!("on {digest}"));
+                let detail = format!("the tag {tag} was on {digest}, and is {now}");
+                return Err(Left::because(Skip::Changed, detail));
+            }
+        }
+        if tags.is_empty() && !self.is_there(digest).await.map_err(unread)? {
+            return Err(Left::because(Skip::Gone, "it was gone when it was to be deleted"));
+        }
+        Ok(())
+    }
+
+    async fn is_there(&self, digest: &Digest) -> Result<bool, RegistryError> {
+        let reference = Reference::Digest(digest.clone());
+        let head = self.world.registry.head(self.repository, &reference).await?;
+        Ok(head.is_some())
+    }
+
+    async fn settle(&self, intent: Sequence, result: DeleteResult) -> Result<Outcome, JournalError> {
+        let outcome = Settled {
+            intent,
+            result: result.clone(),
+            at: self.world.clock.now(),
+        };
+        self.world.journal.settle(self.run, outcome).await?;
+        Ok(result.into())
+    }
+}
+
+/// Whether an error says that the registry did not do what it was asked to: all others may be about the answer only.
+pub(crate) fn was_refused(error: &RegistryError) -> bool {
+    matches!(
+        error.failure(),
+        Failure::Unauthorized | Failure::Denied | Failure::Unsupported
+    )
+}
+
+fn skip(left: Left) -> DeleteResult {
+    DeleteResult::Skipped {
+        why: left.why,
+        detail: left.detail,
+    }
+}
+
+pub(crate) fn skipped(left: Left) -> Outcome {
+    skip(left).into()
+}

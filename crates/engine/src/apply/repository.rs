@@ -1,0 +1,391 @@
+//! One repository of a run: read, checked, deleted from, and looked after.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::{StreamExt, stream};
+use lagan_model::journal::{JournalError, JournalStore, Record, Role, RunId, Sequence, Skip};
+use lagan_model::{Clock, Digest, RegistryError, RegistryWrite, RepositoryName, Tag};
+use lagan_policy::{Action, RepositoryPlan};
+
+use super::delete::{Deleter, Ends, skipped};
+use super::reading::{Reader, Reading};
+use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units};
+use super::untag::Untagger;
+use super::{ApplyRequest, DELETIONS_PER_READING, MAX_READING_AGE};
+use crate::approve::{Approved, seal};
+use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
+use crate::run::{ActionOutcome as Outcome, ActionRun, ManifestRun, RepositoryRun};
+use crate::safeguard::{Safeguard, on};
+use crate::world::{Veto, World};
+
+pub(crate) struct RepositoryApply<'a, R, S, C, V> {
+    world: World<'a, R, S, C>,
+    request: &'a ApplyRequest<'a, V>,
+    plan: &'a RepositoryPlan,
+    /// What became of each action's manifests so far.
+    ends: BTreeMap<(usize, Digest), (Option<Sequence>, Outcome)>,
+    deleted: BTreeSet<Digest>,
+    problem: Option<String>,
+    looked_after: bool,
+}
+
+impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'a, R, S, C, V> {
+    pub(crate) fn new(
+        world: World<'a, R, S, C>,
+        request: &'a ApplyRequest<'a, V>,
+        plan: &'a RepositoryPlan,
+    ) -> Self {
+        Self {
+            world,
+            request,
+            plan,
+            ends: BTreeMap::new(),
+            deleted: BTreeSet::new(),
+            problem: None,
+            looked_after: true,
+        }
+    }
+
+    fn run(&self) -> RunId {
+        self.request.begin.run
+    }
+
+    fn name(&self) -> &'a RepositoryName {
+        &self.plan.name
+    }
+
+    /// Carries out the repository's plan, as far as it is approved and still holds.
+    pub(crate) async fn apply(mut self) -> Result<RepositoryRun, JournalError> {
+        let approved = self.request.approved.of(self.name());
+        let sealed = |approved: &&Approved| {
+            !on(Safeguard::PlanHash) || seal(&self.plan.actions).as_ref() == Some(&approved.seal)
+        };
+        let Some(approved) = approved.filter(sealed) else {
+            let detail = "these are not the actions that were approved";
+            return Ok(self.finish(Left::because(Skip::NotApproved, detail), Vec::new()));
+        };
+        let rest = loop {
+            if self.world.stop.is_requested() {
+                break Left::because(Skip::Stopped, "the run was asked to stop");
+            }
+            let pending = self.pending();
+            if pending.is_empty() {
+                break Left::because(Skip::Unit, "it is in no unit");
+            }
+            let before = self.ends.len();
+            match self.pass(&pending, approved).await? {
+                Ok(()) => {}
+                Err(error) => {
+                    self.problem = Some(error.to_string());
+                    break Left::because(Skip::Incomplete, error.to_string());
+                }
+            }
+            if self.ends.len() == before {
+                break Left::because(Skip::Incomplete, "the repository cannot be read fast enough");
+            }
+        };
+        let mut mended = Vec::new();
+        if on(Safeguard::Mend) {
+            let deleted = self.deleted_here().await?;
+            match mend(self.world, self.run(), self.name(), &deleted).await {
+                Ok(done) => {
+                    self.looked_after = done.iter().all(|mended| mended.failure.is_none());
+                    mended = done;
+                }
+                Err(MendError::Journal(error)) => return Err(error),
+                Err(MendError::Registry(error)) => {
+                    self.looked_after = false;
+                    self.problem = Some(format!(
+                        "failed to read it once more after the last deletion: {error}"
+                    ));
+                }
+            }
+        }
+        // What is in doubt may go later, and something new may need it then.
+        let in_doubt =
+            |(_, outcome): &(Option<Sequence>, Outcome)| matches!(outcome, Outcome::InDoubt { .. });
+        self.looked_after &= !self.ends.values().any(in_doubt);
+        Ok(self.finish(rest, mended))
+    }
+
+    /// The actions of which something is not decided yet.
+    fn pending(&self) -> Vec<usize> {
+        (0..self.plan.actions.len())
+            .filter(|position| {
+                !self
+                    .ends
+                    .contains_key(&(*position, first(&self.plan.actions[*position])))
+            })
+            .collect()
+    }
+
+    /// Reads the repository, and does what may be done before it has to be read again.
+    async fn pass(
+        &mut self,
+        pending: &[usize],
+        approved: &Approved,
+    ) -> Result<Result<(), RegistryError>, JournalError> {
+        let keep: BTreeSet<Digest> = pending
+            .iter()
+            .flat_map(|position| digests(*position, &self.plan.actions[*position]))
+            .take(2 * DELETIONS_PER_READING)
+            .collect();
+        let now = self.world.clock.now();
+        let reader = match Reader::open(self.world.registry, self.name(), &keep, now).await {
+            Ok(reader) => reader,
+            Err(error) => return Ok(Err(error)),
+        };
+        let graph = match reader.graph() {
+            Ok(graph) => graph,
+            Err(error) => return Ok(Err(error)),
+        };
+        let waiting: BTreeSet<usize> = pending.iter().copied().collect();
+        let mut chosen = Vec::new();
+        let mut wanted: BTreeSet<Digest> = BTreeSet::new();
+        for position in pending {
+            if let Action::Untag { digest, .. } = &self.plan.actions[*position] {
+                wanted.insert(digest.clone());
+            }
+        }
+        for unit in units(&self.plan.actions, &graph) {
+            if !unit.members.iter().any(|member| waiting.contains(&member.action)) {
+                continue;
+            }
+            if !chosen.is_empty() && wanted.len() + unit.members.len() > DELETIONS_PER_READING {
+                break;
+            }
+            wanted.extend(unit.members.iter().map(|member| member.digest.clone()));
+            chosen.push(unit);
+        }
+        let reading = match reader.complete(&wanted).await {
+            Ok(reading) => reading,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.untag_all(pending, &reading).await?;
+        let ready = self.select(chosen, &reading, approved);
+        self.delete_all(ready, &reading).await?;
+        Ok(Ok(()))
+    }
+
+    async fn untag_all(&mut self, pending: &[usize], reading: &Reading) -> Result<(), JournalError> {
+        let untagger = Untagger {
+            world: self.world,
+            run: self.run(),
+            repository: self.name(),
+            leaving: self
+                .plan
+                .actions
+                .iter()
+                .filter_map(|action| match action {
+                    Action::Untag { tag, .. } => Some(tag),
+                    Action::Delete { .. } => None,
+                })
+                .collect(),
+        };
+        let mut in_doubt: BTreeSet<&Digest> = BTreeSet::new();
+        for position in pending {
+            let Action::Untag { tag, digest, reasons } = &self.plan.actions[*position] else {
+                continue;
+            };
+            let (sequence, outcome) = if self.world.stop.is_requested() {
+                let left = Left::because(Skip::Stopped, "the run was asked to stop");
+                (None, skipped(left))
+            } else if let Some(left) = self.vetoed(digest, [tag]) {
+                (None, skipped(left))
+            } else if in_doubt.contains(digest) {
+                // A second request could do what the first one is then taken for.
+                let detail = format!("taking another tag off {digest} may still happen");
+                (None, skipped(Left::because(Skip::InDoubt, detail)))
+            } else {
+                let reasons = serde_json::to_value(reasons).unwrap_or_default();
+                let end = untagger.untag(tag, digest, reasons, reading).await?;
+                if let Some(alarm) = end.alarm {
+                    self.world.stop.request();
+                    self.problem = Some(alarm);
+                }
+                if matches!(end.outcome, Outcome::InDoubt { .. }) {
+                    in_doubt.insert(digest);
+                }
+                (end.sequence, end.outcome)
+            };
+            self.ends.insert((*position, digest.clone()), (sequence, outcome));
+        }
+        Ok(())
+    }
+
+    /// The units that may be deleted; what is left alone is noted.
+    fn select(&mut self, units: Vec<Unit>, reading: &Reading, approved: &Approved) -> Vec<Unit> {
+        let mut room = counted(reading).saturating_sub(approved.keep_at_least);
+        let mut ready = Vec::new();
+        for unit in units {
+            let going = counted_in(&unit, reading);
+            let vetoed = unit
+                .members
+                .iter()
+                .find_map(|member| self.vetoed(&member.digest, &member.tags));
+            let left = if let Some(left) = vetoed {
+                Some(left)
+            } else if let Err(left) = check(&unit.members, reading, &self.deleted) {
+                Some(left)
+            } else if going > room {
+                let least = approved.keep_at_least;
+                Some(Left::because(
+                    Skip::KeepAtLeast,
+                    format!("fewer than {least} tagged artifacts would stay in the repository"),
+                ))
+            } else {
+                None
+            };
+            match left {
+                Some(left) => self.note(&unit.members, |_| (None, skipped(left.clone()))),
+                None => {
+                    room -= going;
+                    ready.push(unit);
+                }
+            }
+        }
+        ready
+    }
+
+    fn vetoed<'t>(&self, digest: &Digest, tags: impl IntoIterator<Item = &'t Tag>) -> Option<Left> {
+        if self.request.in_doubt.has(self.name(), digest, tags) {
+            let detail = format!("an earlier deletion of {digest}, or of a tag on it, may still happen");
+            return Some(Left::because(Skip::InDoubt, detail));
+        }
+        let why = self.request.veto.why_kept(self.name(), digest);
+        why.map(|why| Left::because(Skip::Held, why))
+    }
+
+    async fn delete_all(&mut self, ready: Vec<Unit>, reading: &Reading) -> Result<(), JournalError> {
+        let deleter = Deleter {
+            world: self.world,
+            run: self.run(),
+            repository: self.name(),
+        };
+        let world = self.world;
+        let ended: Vec<(Unit, Result<Option<Ends>, JournalError>)> = {
+            let deleter = &deleter;
+            stream::iter(ready)
+                .map(|unit| async move {
+                    let old = world.clock.now() - reading.at > MAX_READING_AGE;
+                    if world.stop.is_requested() || old {
+                        // Not begun: the next pass, or the end of the run, has it.
+                        return (unit, Ok(None));
+                    }
+                    let ends = deleter.delete(&unit, reading).await;
+                    if ends.is_err() {
+                        world.stop.request();
+                    }
+                    (unit, ends.map(Some))
+                })
+                .buffer_unordered(self.request.units_at_once.max(1))
+                .collect()
+                .await
+        };
+        for (unit, ends) in ended {
+            if let Some(ends) = ends? {
+                let mut ends = ends.into_iter();
+                let lost = Left::because(Skip::Unit, "its unit ended early");
+                self.note(&unit.members, |_| {
+                    ends.next().unwrap_or_else(|| (None, skipped(lost.clone())))
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, members: &[Member], mut end: impl FnMut(&Member) -> (Option<Sequence>, Outcome)) {
+        for member in members {
+            let end = end(member);
+            if end.1 == Outcome::Deleted {
+                self.deleted.insert(member.digest.clone());
+            }
+            // What is on record for a manifest stays, whatever a later reading says of it.
+            self.ends
+                .entry((member.action, member.digest.clone()))
+                .or_insert(end);
+        }
+    }
+
+    /// What this run deleted here, as it is on record.
+    async fn deleted_here(&self) -> Result<DeletedHere, JournalError> {
+        let mut deleted = DeletedHere::new();
+        for (sequence, outcome) in self.ends.values() {
+            // What is in doubt may be gone by now.
+            let open = matches!(outcome, Outcome::InDoubt { .. });
+            let gone = open || *outcome == Outcome::Deleted;
+            let Some(sequence) = sequence.filter(|_| gone) else {
+                continue;
+            };
+            if let (_, Record::Delete(intent)) = self.world.journal.read(sequence).await? {
+                let found = DeletedManifest {
+                    sequence,
+                    intent,
+                    open,
+                };
+                deleted.insert(found.intent.digest.clone(), found);
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// The report: what was not come to is left alone because of `rest`.
+    fn finish(mut self, rest: Left, mended: Vec<crate::run::Mended>) -> RepositoryRun {
+        let mut actions = Vec::new();
+        for (position, action) in self.plan.actions.iter().enumerate() {
+            let (kind, digest, tags, of_action): (_, _, _, Vec<(Digest, Role)>) = match action {
+                Action::Delete { digest, tags, .. } => {
+                    let members = members(position, action);
+                    let of_action = members.iter().map(|member| (member.digest.clone(), member.role));
+                    ("delete", digest, tags.clone(), of_action.collect())
+                }
+                Action::Untag { tag, digest, .. } => (
+                    "untag",
+                    digest,
+                    vec![tag.clone()],
+                    vec![(digest.clone(), Role::Artifact)],
+                ),
+            };
+            let manifests = of_action.into_iter().map(|(digest, role)| {
+                let end = self.ends.remove(&(position, digest.clone()));
+                let (sequence, outcome) = end.unwrap_or_else(|| (None, skipped(rest.clone())));
+                ManifestRun {
+                    digest,
+                    role,
+                    sequence,
+                    outcome,
+                }
+            });
+            actions.push(ActionRun {
+                action: kind,
+                digest: digest.clone(),
+                tags,
+                manifests: manifests.collect(),
+            });
+        }
+        RepositoryRun {
+            name: self.plan.name.clone(),
+            actions,
+            mended,
+            problem: self.problem,
+            looked_after: self.looked_after,
+        }
+    }
+}
+
+/// What an action is about.
+fn first(action: &Action) -> Digest {
+    match action {
+        Action::Delete { digest, .. } | Action::Untag { digest, .. } => digest.clone(),
+    }
+}
+
+fn digests(position: usize, action: &Action) -> Vec<Digest> {
+    match action {
+        Action::Delete { .. } => members(position, action)
+            .into_iter()
+            .map(|member| member.digest)
+            .collect(),
+        Action::Untag { digest, .. } => vec![digest.clone()],
+    }
+}

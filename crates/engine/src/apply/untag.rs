@@ -1,0 +1,174 @@
+//! Taking a single tag off an artifact that stays, and making sure that it does.
+
+use std::collections::BTreeSet;
+
+use lagan_model::journal::{
+    DeleteResult, JournalError, JournalStore, Outcome as Settled, RunId, Sequence, Skip, UntagIntent,
+};
+use lagan_model::{Clock, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
+
+use super::delete::was_refused;
+use super::reading::Reading;
+
+use crate::run::ActionOutcome as Outcome;
+use crate::safeguard::{Safeguard, on};
+use crate::swept::{alarm as alarm_of, put_back_swept};
+use crate::world::World;
+
+pub(crate) struct Untagger<'a, R, S, C> {
+    pub world: World<'a, R, S, C>,
+    pub run: RunId,
+    pub repository: &'a RepositoryName,
+    /// All tags that are to be taken off in this repository: none of them proves that a manifest stayed.
+    pub leaving: BTreeSet<&'a Tag>,
+}
+
+/// What became of an untagging, and what went wrong with the whole run.
+pub(crate) struct Untagged {
+    pub sequence: Option<Sequence>,
+    pub outcome: Outcome,
+    pub alarm: Option<String>,
+}
+
+impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
+    pub(crate) async fn untag(
+        &self,
+        tag: &Tag,
+        digest: &Digest,
+        reasons: serde_json::Value,
+        reading: &Reading,
+    ) -> Result<Untagged, JournalError> {
+        let left = |why, detail: String| Untagged {
+            sequence: None,
+            outcome: Outcome::Skipped { why, detail },
+            alarm: None,
+        };
+        let others: Vec<Tag> = reading
+            .tags_on(digest)
+            .into_iter()
+            .filter(|other| !self.leaving.contains(other))
+            .collect();
+        if reading.tags.get(tag) != Some(digest) || others.is_empty() {
+            let detail = format!("{tag} is no longer one of several tags on {digest}");
+            return Ok(left(Skip::Changed, detail));
+        }
+        let Some(manifest) = reading.manifests.get(digest) else {
+            return Ok(left(
+                Skip::Incomplete,
+                format!("the manifest {digest} could not be read"),
+            ));
+        };
+        self.untag_recorded(tag, manifest, others, reasons).await
+    }
+
+    async fn untag_recorded(
+        &self,
+        tag: &Tag,
+        manifest: &Manifest,
+        others: Vec<Tag>,
+        reasons: serde_json::Value,
+    ) -> Result<Untagged, JournalError> {
+        let intent = UntagIntent {
+            repository: self.repository.clone(),
+            tag: tag.clone(),
+            digest: manifest.digest().clone(),
+            others: others.clone(),
+            media_type: manifest.media_type().clone(),
+            reasons,
+            at: self.world.clock.now(),
+        };
+        let recorded = self
+            .world
+            .journal
+            .record_untag(self.run, intent, manifest)
+            .await?;
+        let sequence = recorded.sequence();
+        let left = match self.on(tag).await {
+            Ok(Some(now)) if now == *manifest.digest() => None,
+            Ok(_) => Some((
+                Skip::Changed,
+                format!("{tag} is no longer on {}", manifest.digest()),
+            )),
+            Err(error) => Some((Skip::Incomplete, error.to_string())),
+        };
+        if let Some((why, detail)) = left {
+            return self
+                .settle(sequence, DeleteResult::Skipped { why, detail }, None)
+                .await;
+        }
+        let answer = self.world.registry.untag(&recorded).await;
+        let mut alarm = None;
+        let reference = Reference::Digest(manifest.digest().clone());
+        let stays = self.world.registry.head(self.repository, &reference).await;
+        if on(Safeguard::UntagCheck) && matches!(stays, Ok(None)) {
+            let failure = put_back_swept(self.world, self.run, sequence, recorded.intent()).await?;
+            alarm = Some(alarm_of(recorded.intent(), failure.as_ref()));
+            if let Some(failure) = failure.filter(|failure| !failure.forever) {
+                // The intent stays open: recovery tries again.
+                return Ok(Untagged {
+                    sequence: Some(sequence),
+                    outcome: Outcome::InDoubt {
+                        detail: failure.detail,
+                    },
+                    alarm,
+                });
+            }
+        }
+        if let Err(error) = stays {
+            // Nobody knows whether the manifest stayed: the intent stays open, and recovery looks again.
+            return Ok(Untagged {
+                sequence: Some(sequence),
+                outcome: Outcome::InDoubt {
+                    detail: error.to_string(),
+                },
+                alarm,
+            });
+        }
+        let result = match (answer, self.on(tag).await) {
+            (_, Ok(None)) => DeleteResult::Untagged,
+            (Err(error), Ok(Some(_))) if was_refused(&error) => DeleteResult::Failed {
+                detail: error.to_string(),
+            },
+            (answer, seen) => {
+                // It may still happen: the intent stays open.
+                let detail = match (answer, seen) {
+                    (Err(error), _) | (Ok(_), Err(error)) => error.to_string(),
+                    (Ok(_), Ok(_)) => {
+                        format!("the registry accepted the deletion of the tag {tag}, and still serves it")
+                    }
+                };
+                return Ok(Untagged {
+                    sequence: Some(sequence),
+                    outcome: Outcome::InDoubt { detail },
+                    alarm,
+                });
+            }
+        };
+        self.settle(sequence, result, alarm).await
+    }
+
+    async fn settle(
+        &self,
+        sequence: Sequence,
+        result: DeleteResult,
+        alarm: Option<String>,
+    ) -> Result<Untagged, JournalError> {
+        let outcome = Settled {
+            intent: sequence,
+            result: result.clone(),
+            at: self.world.clock.now(),
+        };
+        self.world.journal.settle(self.run, outcome).await?;
+        Ok(Untagged {
+            sequence: Some(sequence),
+            outcome: result.into(),
+            alarm,
+        })
+    }
+
+    async fn on(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
+        let reference = Reference::Tag(tag.clone());
+        let head = self.world.registry.head(self.repository, &reference).await?;
+        Ok(head.map(|head| head.digest))
+    }
+}

@@ -1,0 +1,178 @@
+//! After the last deletion in a repository: what was pushed meanwhile may need what was deleted.
+//!
+//! A registry has no lock. An index that somebody pushed after the repository was read can list a child that was
+//! deleted since; such children are put back.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use lagan_model::journal::{
+    DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, RestoreIntent, RestoreOutcome,
+    RestoreResult, RunId, Sequence,
+};
+use lagan_model::{Clock, Digest, NodeId, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
+
+use crate::apply::reading::{Reader, Reading};
+use crate::restore::{collected, missing_blob, put_exact};
+use crate::run::Mended;
+use crate::world::World;
+
+/// What a run deleted in one repository, or may have: each manifest by its digest.
+pub(crate) type DeletedHere = BTreeMap<Digest, DeletedManifest>;
+
+/// A deletion of this run.
+#[derive(Debug)]
+pub(crate) struct DeletedManifest {
+    pub sequence: Sequence,
+    pub intent: DeleteIntent,
+    /// Whether nobody knows yet if it happened.
+    pub open: bool,
+}
+
+/// Why a repository could not be looked after.
+pub(crate) enum MendError {
+    /// Nothing more may be changed.
+    Journal(JournalError),
+    /// The repository could not be read.
+    Registry(RegistryError),
+}
+
+impl From<JournalError> for MendError {
+    fn from(error: JournalError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<RegistryError> for MendError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+/// Reads a repository once more, and puts back what tags that are there now need.
+pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    repository: &RepositoryName,
+    deleted: &DeletedHere,
+) -> Result<Vec<Mended>, MendError> {
+    if deleted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let nothing = BTreeSet::new();
+    let reader = Reader::open(world.registry, repository, &nothing, world.clock.now()).await?;
+    let reading = reader.complete(&nothing).await?;
+    let mut needed = needed(&reading, deleted);
+    // What an index that is put back lists is needed as well.
+    let mut work: Vec<(Digest, Tag)> = needed.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+    while let Some((digest, tag)) = work.pop() {
+        let Some(DeletedManifest { intent, .. }) = deleted.get(&digest) else {
+            continue;
+        };
+        for child in intent
+            .children
+            .iter()
+            .filter(|child| deleted.contains_key(*child))
+        {
+            if needed.insert(child.clone(), tag.clone()).is_none() {
+                work.push((child.clone(), tag.clone()));
+            }
+        }
+    }
+    // Deleted from above to below, put back from below to above.
+    let mut order: Vec<(&DeletedManifest, Tag)> = needed
+        .into_iter()
+        .filter_map(|(digest, tag)| deleted.get(&digest).map(|found| (found, tag)))
+        .collect();
+    order.sort_by_key(|(found, _)| Reverse(found.sequence));
+    let mut mended = Vec::new();
+    for (found, needed_by) in order {
+        let intent = &found.intent;
+        let reference = Reference::Digest(intent.digest.clone());
+        if world.registry.head(repository, &reference).await?.is_some() {
+            continue;
+        }
+        if found.open {
+            // It did happen. Once it is back, nobody could tell any more.
+            let outcome = Outcome {
+                intent: found.sequence,
+                result: DeleteResult::Deleted,
+                at: world.clock.now(),
+            };
+            world.journal.settle(run, outcome).await?;
+        }
+        let broken = mended
+            .iter()
+            .find(|child: &&Mended| child.failure.is_some() && intent.children.contains(&child.digest));
+        let failure = match broken {
+            Some(child) => Some(format!("its child {} could not be put back", child.digest)),
+            None => put_back(world, run, found.sequence, intent).await?,
+        };
+        mended.push(Mended {
+            digest: intent.digest.clone(),
+            needed_by,
+            failure,
+        });
+    }
+    Ok(mended)
+}
+
+/// The deleted manifests that an index lists which is there now, each with a tag that leads to it.
+fn needed(reading: &Reading, deleted: &DeletedHere) -> HashMap<Digest, Tag> {
+    let mut needed = HashMap::new();
+    let mut tags: Vec<(&Tag, &Digest)> = reading.tags.iter().collect();
+    tags.sort_unstable();
+    for (tag, digest) in tags {
+        let mut seen = HashSet::new();
+        let mut work: Vec<NodeId> = reading.node(digest).into_iter().collect();
+        while let Some(node) = work.pop() {
+            for child in reading.graph.children(node) {
+                let digest = reading.graph.digest(*child);
+                if deleted.contains_key(digest) {
+                    needed.entry(digest.clone()).or_insert_with(|| tag.clone());
+                }
+                if seen.insert(*child) {
+                    work.push(*child);
+                }
+            }
+        }
+    }
+    needed
+}
+
+async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    deletion: Sequence,
+    intent: &DeleteIntent,
+) -> Result<Option<String>, MendError> {
+    let restore = RestoreIntent {
+        deletion,
+        repository: intent.repository.clone(),
+        digest: intent.digest.clone(),
+        media_type: intent.media_type.clone(),
+        tags: Vec::new(),
+        hold_until: None,
+        at: world.clock.now(),
+    };
+    let recorded = world.journal.record_restore(run, restore).await?;
+    let registry = world.registry;
+    let failure = match missing_blob(registry, &intent.repository, &intent.blobs).await {
+        Ok(None) => put_exact(registry, &recorded).await.err(),
+        Ok(Some(blob)) => Some(collected(blob)),
+        Err(error) => Some(error.to_string()),
+    };
+    let result = match &failure {
+        None => RestoreResult::Restored,
+        Some(detail) => RestoreResult::Failed {
+            detail: detail.clone(),
+        },
+    };
+    let outcome = RestoreOutcome {
+        intent: recorded.sequence(),
+        result,
+        at: world.clock.now(),
+    };
+    world.journal.settle_restore(run, outcome).await?;
+    Ok(failure)
+}

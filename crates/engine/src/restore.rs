@@ -1,0 +1,111 @@
+//! Putting one manifest back, byte for byte, and reading it back: a registry can say 201 and keep nothing.
+
+use bytes::Bytes;
+use lagan_model::journal::RecordedRestore;
+use lagan_model::{
+    Artifact, Blob, Digest, Failure, Manifest, Reference, RegistryError, RegistryRead, RegistryWrite,
+    RepositoryName, Tag,
+};
+
+use crate::safeguard::{Safeguard, on};
+
+/// Puts a manifest by its digest, and reads it back. The error says how that failed.
+pub(crate) async fn put_exact<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+) -> Result<(), String> {
+    let said = |error: RegistryError| error.to_string();
+    registry.put_manifest(recorded, None).await.map_err(said)?;
+    if !on(Safeguard::ReadBack) {
+        return Ok(());
+    }
+    let intent = recorded.intent();
+    let back = bytes_of(registry, &intent.repository, &intent.digest)
+        .await
+        .map_err(said)?;
+    match back {
+        Some(bytes) if bytes == *recorded.bytes() => {}
+        Some(_) => return Err("the registry serves other bytes than it was given".to_owned()),
+        None => return Err("the registry accepted the manifest, and does not serve it".to_owned()),
+    }
+    // Garbage may have been collected until the manifest was there to need its blobs; from now on it cannot be.
+    let manifest = Manifest::read(
+        recorded.bytes().clone(),
+        intent.digest.clone(),
+        Some(&intent.media_type),
+    )
+    .map_err(|error| error.to_string())?;
+    let blobs = Artifact::from(&manifest).blobs;
+    match missing_blob(registry, &intent.repository, &blobs)
+        .await
+        .map_err(said)?
+    {
+        None => Ok(()),
+        Some(blob) => Err(collected(blob)),
+    }
+}
+
+/// Puts a manifest under a tag, and looks whether the tag is on it.
+pub(crate) async fn put_tag<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+    tag: &Tag,
+) -> Result<(), String> {
+    let said = |error: RegistryError| error.to_string();
+    registry.put_manifest(recorded, Some(tag)).await.map_err(said)?;
+    let intent = recorded.intent();
+    match on_tag(registry, &intent.repository, tag).await.map_err(said)? {
+        Some(digest) if digest == intent.digest => Ok(()),
+        _ if !on(Safeguard::ReadBack) => Ok(()),
+        Some(other) => Err(format!("the tag {tag} was put, and is on {other}")),
+        None => Err(format!(
+            "the registry accepted the tag {tag}, and does not serve it"
+        )),
+    }
+}
+
+/// The bytes of a manifest; `None` where the registry says that it has none of this digest.
+pub(crate) async fn bytes_of<R: RegistryRead>(
+    registry: &R,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Option<Bytes>, RegistryError> {
+    let reference = Reference::Digest(digest.clone());
+    match registry.manifest(repository, &reference).await {
+        Ok(manifest) => Ok(Some(manifest.bytes().clone())),
+        Err(error) if error.failure() == Failure::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The first blob that cannot be read.
+pub(crate) async fn missing_blob<'a, R: RegistryWrite>(
+    registry: &R,
+    repository: &RepositoryName,
+    blobs: &'a [Blob],
+) -> Result<Option<&'a Digest>, RegistryError> {
+    for blob in blobs.iter().filter(|_| on(Safeguard::ReadBlobs)) {
+        if !registry.has_blob(repository, &blob.digest).await? {
+            return Ok(Some(&blob.digest));
+        }
+    }
+    Ok(None)
+}
+
+/// How a blob that is gone is reported.
+pub(crate) fn collected(blob: &Digest) -> String {
+    format!("the blob {blob} is gone: the registry collected its garbage")
+}
+
+/// What a tag is on.
+pub(crate) async fn on_tag<R: RegistryWrite>(
+    registry: &R,
+    repository: &RepositoryName,
+    tag: &Tag,
+) -> Result<Option<Digest>, RegistryError> {
+    let reference = Reference::Tag(tag.clone());
+    Ok(registry
+        .head(repository, &reference)
+        .await?
+        .map(|head| head.digest))
+}

@@ -1,0 +1,43 @@
+//! What keeps deletion, restoration and recovery safe, by name.
+//!
+//! Each is on, always.
+
+/// One thing that is done for safety's sake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Safeguard {
+    /// A repository whose actions are not those that were approved is left alone.
+    PlanHash,
+    /// A repository that cannot be read whole is left alone.
+    CompleteReading,
+    /// A unit in which something moved since the plan is left alone.
+    UnitUnchanged,
+    /// Every tag of a manifest is looked at right before the manifest is deleted.
+    TagsBeforeDelete,
+    /// A manifest that something present lists, or that is attached to something present, is left alone.
+    StillReferenced,
+    /// An index is seen to be gone before its children are touched.
+    IndexFirst,
+    /// An outcome is on record only after the registry was seen.
+    OutcomeLast,
+    /// A deletion whose answer was lost is not settled before it can no longer happen.
+    InDoubtWindow,
+    /// The repository is read again at the end, and what new tags need is put back.
+    Mend,
+    /// Untagging stops when it took more than the tag.
+    UntagCheck,
+    /// Blobs are read, not only asked for, before a manifest that needs them is put back.
+    ReadBlobs,
+    /// What was put back is read back.
+    ReadBack,
+    /// Children are put back before their index.
+    ChildrenFirst,
+    /// A tag that is on something else is left there.
+    TagsOnlyWhereAbsent,
+    /// What was put back is held.
+    Hold,
+}
+
+#[inline]
+pub(crate) const fn on(_: Safeguard) -> bool {
+    true
+}

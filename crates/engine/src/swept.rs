@@ -1,0 +1,100 @@
+//! A registry that was asked to take one tag off, and deleted the manifest with all its tags.
+
+use lagan_model::journal::{
+    JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult, RunId,
+    Sequence, UntagIntent,
+};
+use lagan_model::{Artifact, Clock, Manifest, RegistryWrite};
+
+use crate::restore::{collected, missing_blob, on_tag, put_exact, put_tag};
+use crate::world::World;
+
+/// How putting a manifest back failed.
+#[derive(Debug, Clone)]
+pub(crate) struct Failed {
+    pub detail: String,
+    /// Whether trying again is of no use: garbage was collected in between.
+    pub forever: bool,
+}
+
+/// Puts the manifest back with the tags that were to stay; how that failed, if it did.
+pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    deletion: Sequence,
+    untag: &UntagIntent,
+) -> Result<Option<Failed>, JournalError> {
+    let intent = RestoreIntent {
+        deletion,
+        repository: untag.repository.clone(),
+        digest: untag.digest.clone(),
+        media_type: untag.media_type.clone(),
+        tags: untag.others.clone(),
+        hold_until: None,
+        at: world.clock.now(),
+    };
+    let recorded = world.journal.record_restore(run, intent).await?;
+    let blobs = Manifest::read(
+        recorded.bytes().clone(),
+        untag.digest.clone(),
+        Some(&untag.media_type),
+    )
+    .map(|manifest| Artifact::from(&manifest).blobs)
+    .unwrap_or_default();
+    let gone = missing_blob(world.registry, &untag.repository, &blobs).await;
+    if let Ok(Some(blob)) = gone {
+        let why = collected(blob);
+        let result = RestoreResult::Unrecoverable { why: why.clone() };
+        settle(world, run, &recorded, result).await?;
+        return Ok(Some(Failed {
+            detail: why,
+            forever: true,
+        }));
+    }
+    let mut failure = put_exact(world.registry, &recorded).await.err();
+    for tag in &untag.others {
+        let put = match on_tag(world.registry, &untag.repository, tag).await {
+            Ok(None) => put_tag(world.registry, &recorded, tag).await,
+            Ok(Some(_)) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        failure = failure.or(put.err());
+    }
+    let result = match &failure {
+        None => RestoreResult::Restored,
+        Some(detail) => RestoreResult::Failed {
+            detail: detail.clone(),
+        },
+    };
+    settle(world, run, &recorded, result).await?;
+    Ok(failure.map(|detail| Failed {
+        detail,
+        forever: false,
+    }))
+}
+
+async fn settle<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    recorded: &RecordedRestore,
+    result: RestoreResult,
+) -> Result<(), JournalError> {
+    let outcome = RestoreOutcome {
+        intent: recorded.sequence(),
+        result,
+        at: world.clock.now(),
+    };
+    world.journal.settle_restore(run, outcome).await
+}
+
+/// What has to be said of it.
+pub(crate) fn alarm(untag: &UntagIntent, failure: Option<&Failed>) -> String {
+    let end = match failure {
+        None => "it was put back with the others".to_owned(),
+        Some(failure) => format!("putting it back failed: {}", failure.detail),
+    };
+    format!(
+        "the registry deleted {} with all its tags when asked to delete the tag {}; {end}",
+        untag.digest, untag.tag
+    )
+}

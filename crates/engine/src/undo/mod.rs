@@ -1,0 +1,171 @@
+//! Putting back what was deleted: children before their index, attachments after their subject, tags last.
+//!
+//! Nothing is believed: blobs are read before a manifest that needs them is put, the manifest is read back, and a tag
+//! that is on something else by now is left there and reported.
+
+mod history;
+mod holds;
+mod kept;
+mod merge;
+mod order;
+mod restorer;
+
+use chrono::TimeDelta;
+use futures_util::{StreamExt, stream};
+use lagan_model::journal::{Begin, End, JournalError, JournalStore, Role, RunId, Sequence};
+use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName, Tag};
+use serde::Serialize;
+
+pub use self::history::UndoTarget;
+use self::history::choose;
+pub use self::holds::Holds;
+use self::restorer::Restorer;
+use crate::recover::LeftOut;
+use crate::world::World;
+
+/// How long what was put back is held, unless said otherwise.
+pub const DEFAULT_HOLD: TimeDelta = TimeDelta::days(14);
+
+/// What is to be undone, and how.
+#[derive(Debug)]
+pub struct UndoRequest<'a> {
+    /// The head of the run.
+    pub begin: Begin,
+    /// What is to be put back.
+    pub target: UndoTarget,
+    /// Whether tags that are on something else by now are taken from there.
+    pub overwrite_moved_tags: bool,
+    /// How long what is put back is held.
+    pub hold: TimeDelta,
+    /// Whether only to look.
+    pub dry_run: bool,
+    /// What earlier deletions may still take.
+    pub in_doubt: &'a LeftOut,
+    /// How many repositories are worked on at the same time; at least 1.
+    pub repositories_at_once: usize,
+}
+
+/// One repository of an undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepositoryUndo {
+    /// The repository.
+    pub name: RepositoryName,
+    /// What became of each manifest, in the order in which it was looked at.
+    pub manifests: Vec<ManifestUndo>,
+}
+
+/// One manifest, or one tag that was taken off, of an undo.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ManifestUndo {
+    /// The manifest.
+    pub digest: Digest,
+    /// What it was to what it was deleted with.
+    pub role: Role,
+    /// The tags that it had, or the one that was taken off.
+    pub tags: Vec<Tag>,
+    /// The run that deleted it.
+    pub deleted_by: RunId,
+    /// The record of its deletion.
+    pub deletion: Sequence,
+    /// What it lists that is not there, and that no journal knows: it was gone before, or somebody else deleted it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Digest>,
+    /// What became of it. In a dry run: what would.
+    #[serde(flatten)]
+    pub outcome: UndoOutcome,
+}
+
+/// What became of putting something back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum UndoOutcome {
+    /// It was read back byte for byte, and its tags are on it.
+    Restored,
+    /// It was there, with all its tags.
+    AlreadyThere,
+    /// It is there, and these tags are on something else.
+    Conflict {
+        /// The tags, and what they are on.
+        tags: Vec<(Tag, Digest)>,
+    },
+    /// It cannot be put back.
+    Unrecoverable {
+        /// Why.
+        why: String,
+    },
+    /// The registry refused or failed; trying again may help.
+    Failed {
+        /// The request, and what it was answered.
+        detail: String,
+    },
+    /// A deletion of it may still happen: putting it back now would not last.
+    InDoubt,
+}
+
+impl UndoOutcome {
+    /// The name that reports use.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Restored => "restored",
+            Self::AlreadyThere => "already_there",
+            Self::Conflict { .. } => "conflict",
+            Self::Unrecoverable { .. } => "unrecoverable",
+            Self::Failed { .. } => "failed",
+            Self::InDoubt => "in_doubt",
+        }
+    }
+
+    /// Whether the manifest is there now.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        matches!(self, Self::Restored | Self::AlreadyThere | Self::Conflict { .. })
+    }
+}
+
+/// Puts back what the request names. A dry run looks, and changes nothing.
+///
+/// # Errors
+///
+/// When the journal cannot be read or written. What the registry refuses is in the report.
+pub async fn undo<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    request: &UndoRequest<'_>,
+) -> Result<Vec<RepositoryUndo>, JournalError> {
+    let chosen = choose(world, &request.target).await?;
+    if chosen.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !request.dry_run {
+        world.journal.begin(request.begin.clone()).await?;
+    }
+    let done: Vec<Result<RepositoryUndo, JournalError>> = stream::iter(chosen)
+        .map(|(name, mut chosen)| async move {
+            let restorer = Restorer::new(world, request, &name);
+            let manifests = restorer.restore(&mut chosen).await;
+            if manifests.is_err() {
+                world.stop.request();
+            }
+            Ok(RepositoryUndo {
+                name,
+                manifests: manifests?,
+            })
+        })
+        .buffered(request.repositories_at_once.max(1))
+        .collect()
+        .await;
+    let undone = done.into_iter().collect::<Result<Vec<_>, _>>()?;
+    if !request.dry_run {
+        let mut results = std::collections::BTreeMap::new();
+        for manifest in undone.iter().flat_map(|repository| &repository.manifests) {
+            *results.entry(manifest.outcome.as_str().to_owned()).or_default() += 1;
+        }
+        let end = End {
+            at: world.clock.now(),
+            results,
+            stopped: world.stop.is_requested(),
+        };
+        world.journal.end(request.begin.run, end).await?;
+    }
+    Ok(undone)
+}

@@ -1,0 +1,414 @@
+//! Putting back what was deleted in one repository.
+
+use std::collections::HashMap;
+
+use lagan_model::journal::{
+    DeleteIntent, JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult,
+    Role,
+};
+use lagan_model::{
+    Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Reference, RegistryError, RegistryWrite,
+    RepositoryName, Tag,
+};
+
+use super::history::{Chosen, Deleted, History, TakenOff};
+use super::kept::Kept;
+use super::merge::merged;
+use super::order::in_order;
+use super::{ManifestUndo, UndoOutcome, UndoRequest};
+use crate::restore::{bytes_of, collected, missing_blob, on_tag, put_exact, put_tag};
+use crate::safeguard::{Safeguard, on};
+use crate::world::World;
+
+pub(crate) struct Restorer<'a, R, S, C> {
+    world: World<'a, R, S, C>,
+    request: &'a UndoRequest<'a>,
+    repository: &'a RepositoryName,
+}
+
+/// What a manifest lacks.
+struct Lack {
+    /// Whether the manifest itself is not there.
+    manifest: bool,
+    /// Tags that are nowhere, or may be taken from where they are.
+    tags: Vec<Tag>,
+    /// Fallback indexes that others have written since: they are merged.
+    merge: Vec<Tag>,
+    /// Tags that are on something else, and stay there.
+    moved: Vec<(Tag, Digest)>,
+}
+
+impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
+    pub(crate) fn new(
+        world: World<'a, R, S, C>,
+        request: &'a UndoRequest<'a>,
+        repository: &'a RepositoryName,
+    ) -> Self {
+        Self {
+            world,
+            request,
+            repository,
+        }
+    }
+
+    /// Puts back everything that was chosen, and says what became of it.
+    pub(crate) async fn restore(&self, chosen: &mut Chosen) -> Result<Vec<ManifestUndo>, JournalError> {
+        let kept = Kept::read(self.world.registry, self.repository, chosen).await;
+        let chosen = &*chosen;
+        let order = in_order(chosen, &kept);
+        let mut ends: HashMap<&Digest, UndoOutcome> = HashMap::new();
+        let mut undone = Vec::new();
+        for deleted in order {
+            let outcome = self.restore_manifest(deleted, &kept, &ends).await?;
+            ends.insert(&deleted.intent.digest, outcome.clone());
+            undone.push(ManifestUndo {
+                digest: deleted.intent.digest.clone(),
+                role: deleted.intent.role,
+                tags: deleted.intent.tags.clone(),
+                deleted_by: deleted.run,
+                deletion: deleted.sequence,
+                lacks: kept
+                    .below(&deleted.intent.children)
+                    .into_iter()
+                    .filter(|below| kept.missing.contains(*below))
+                    .cloned()
+                    .collect(),
+                outcome,
+            });
+        }
+        for taken in chosen
+            .tags
+            .iter()
+            .filter_map(|tag| chosen.history.taken_off.get(tag))
+        {
+            undone.push(ManifestUndo {
+                digest: taken.intent.digest.clone(),
+                role: Role::Artifact,
+                tags: vec![taken.intent.tag.clone()],
+                deleted_by: taken.run,
+                deletion: taken.sequence,
+                lacks: Vec::new(),
+                outcome: self.restore_tag(taken, &chosen.history).await?,
+            });
+        }
+        Ok(undone)
+    }
+
+    async fn restore_manifest(
+        &self,
+        deleted: &Deleted,
+        kept: &Kept,
+        ends: &HashMap<&Digest, UndoOutcome>,
+    ) -> Result<UndoOutcome, JournalError> {
+        let intent = &deleted.intent;
+        if self.is_in_doubt(&intent.digest, &intent.tags) {
+            return Ok(UndoOutcome::InDoubt);
+        }
+        if self.world.stop.is_requested() {
+            return Ok(stopped());
+        }
+        let lack = match self.lack(&intent.digest, &intent.tags).await {
+            Ok(lack) => lack,
+            Err(error) => return Ok(failed(&error)),
+        };
+        // One that is there may be hollow: put back by somebody who did not look for what it needs.
+        if let Some(outcome) = self.obstacle(intent, kept, ends).await {
+            return Ok(outcome);
+        }
+        if !lack.manifest && lack.tags.is_empty() && lack.merge.is_empty() {
+            return Ok(if lack.moved.is_empty() {
+                UndoOutcome::AlreadyThere
+            } else {
+                UndoOutcome::Conflict { tags: lack.moved }
+            });
+        }
+        if self.request.dry_run {
+            return Ok(end_of(lack.moved));
+        }
+        let restore = self.restore_intent(deleted.sequence, &intent.digest, &intent.media_type, &lack.tags);
+        let recorded = self
+            .world
+            .journal
+            .record_restore(self.request.begin.run, restore)
+            .await?;
+        let mut done = self.put(&recorded, &lack).await;
+        if done.is_ok() {
+            for tag in &lack.merge {
+                if let Err(error) = self.merge(deleted, &recorded, tag).await? {
+                    done = Err(error);
+                    break;
+                }
+            }
+        }
+        self.settle(&recorded, done, lack.moved).await
+    }
+
+    /// A tag that was taken off an artifact which stayed.
+    async fn restore_tag(&self, taken: &TakenOff, history: &History) -> Result<UndoOutcome, JournalError> {
+        let intent = &taken.intent;
+        if self.is_in_doubt(&intent.digest, [&intent.tag]) {
+            return Ok(UndoOutcome::InDoubt);
+        }
+        if self.world.stop.is_requested() {
+            return Ok(stopped());
+        }
+        let mut tags = vec![intent.tag.clone()];
+        let lack = match self.lack(&intent.digest, &tags).await {
+            // The registry took the manifest and all its tags, when it was asked for one of them.
+            Ok(lack) if lack.manifest && !history.deleted.contains_key(&intent.digest) => {
+                tags.extend(intent.others.iter().cloned());
+                self.lack(&intent.digest, &tags).await
+            }
+            other => other,
+        };
+        let lack = match lack {
+            Ok(lack) => lack,
+            Err(error) => return Ok(failed(&error)),
+        };
+        if lack.manifest
+            && let Some(deleted) = history.deleted.get(&intent.digest)
+        {
+            let (digest, run) = (&intent.digest, deleted.run);
+            let why = format!("{digest} was deleted by run {run}, after the tag was taken off: undo that");
+            return Ok(UndoOutcome::Unrecoverable { why });
+        }
+        // One that is there may be hollow here as well.
+        if let Some(outcome) = self.obstacle_to_bytes(taken).await? {
+            return Ok(outcome);
+        }
+        if lack.tags.is_empty() && !lack.manifest {
+            return Ok(if lack.moved.is_empty() {
+                UndoOutcome::AlreadyThere
+            } else {
+                UndoOutcome::Conflict { tags: lack.moved }
+            });
+        }
+        if self.request.dry_run {
+            return Ok(UndoOutcome::Restored);
+        }
+        let restore = self.restore_intent(taken.sequence, &intent.digest, &intent.media_type, &lack.tags);
+        let recorded = self
+            .world
+            .journal
+            .record_restore(self.request.begin.run, restore)
+            .await?;
+        let done = self.put(&recorded, &lack).await;
+        self.settle(&recorded, done, lack.moved).await
+    }
+
+    fn is_in_doubt<'t>(&self, digest: &Digest, tags: impl IntoIterator<Item = &'t Tag>) -> bool {
+        self.request.in_doubt.has(self.repository, digest, tags)
+    }
+
+    /// What is missing now.
+    async fn lack(&self, digest: &Digest, tags: &[Tag]) -> Result<Lack, RegistryError> {
+        let mut lack = Lack {
+            manifest: bytes_of(self.world.registry, self.repository, digest)
+                .await?
+                .is_none(),
+            tags: Vec::new(),
+            merge: Vec::new(),
+            moved: Vec::new(),
+        };
+        for tag in tags {
+            let is_fallback = matches!(AttachmentForm::of(tag), Some((AttachmentForm::ReferrersIndex, _)));
+            match on_tag(self.world.registry, self.repository, tag).await? {
+                None => lack.tags.push(tag.clone()),
+                Some(now) if now == *digest => {}
+                Some(_) if is_fallback => lack.merge.push(tag.clone()),
+                Some(_) if self.request.overwrite_moved_tags || !on(Safeguard::TagsOnlyWhereAbsent) => {
+                    lack.tags.push(tag.clone());
+                }
+                Some(now) => lack.moved.push((tag.clone(), now)),
+            }
+        }
+        Ok(lack)
+    }
+
+    /// What stands in the way of putting a manifest: blobs or children that are gone.
+    async fn obstacle(
+        &self,
+        intent: &DeleteIntent,
+        kept: &Kept,
+        ends: &HashMap<&Digest, UndoOutcome>,
+    ) -> Option<UndoOutcome> {
+        if let Some(outcome) = self.missing_blob(&intent.blobs).await {
+            return Some(outcome);
+        }
+        for child in kept.below(&intent.children) {
+            if self.is_in_doubt(child, []) {
+                return Some(UndoOutcome::InDoubt);
+            }
+            if let Some(detail) = kept.unread.get(child) {
+                let detail = detail.clone();
+                return Some(UndoOutcome::Failed { detail });
+            }
+            match ends.get(child) {
+                Some(UndoOutcome::Unrecoverable { why }) => {
+                    let why = format!("its child {child} cannot be put back: {why}");
+                    return Some(UndoOutcome::Unrecoverable { why });
+                }
+                Some(UndoOutcome::Failed { detail }) => {
+                    let detail = format!("its child {child} was not put back: {detail}");
+                    return Some(UndoOutcome::Failed { detail });
+                }
+                Some(UndoOutcome::InDoubt) => return Some(UndoOutcome::InDoubt),
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// What stands in the way of a manifest of which only the bytes are on record.
+    async fn obstacle_to_bytes(&self, taken: &TakenOff) -> Result<Option<UndoOutcome>, JournalError> {
+        let intent = &taken.intent;
+        let bytes = self.world.journal.store().content(&intent.digest).await?;
+        let manifest = bytes
+            .and_then(|bytes| Manifest::read(bytes, intent.digest.clone(), Some(&intent.media_type)).ok());
+        Ok(match manifest {
+            Some(manifest) => self.missing_blob(&Artifact::from(&manifest).blobs).await,
+            None => Some(UndoOutcome::Unrecoverable {
+                why: format!("the bytes of {} are not in the journal", intent.digest),
+            }),
+        })
+    }
+
+    /// The first blob that cannot be read.
+    async fn missing_blob(&self, blobs: &[Blob]) -> Option<UndoOutcome> {
+        match missing_blob(self.world.registry, self.repository, blobs).await {
+            Ok(None) => None,
+            Ok(Some(blob)) => Some(UndoOutcome::Unrecoverable { why: collected(blob) }),
+            Err(error) => Some(failed(&error)),
+        }
+    }
+
+    fn restore_intent(
+        &self,
+        deletion: lagan_model::journal::Sequence,
+        digest: &Digest,
+        media_type: &lagan_model::MediaType,
+        tags: &[Tag],
+    ) -> RestoreIntent {
+        let now = self.world.clock.now();
+        RestoreIntent {
+            deletion,
+            repository: self.repository.clone(),
+            digest: digest.clone(),
+            media_type: media_type.clone(),
+            tags: tags.to_vec(),
+            hold_until: on(Safeguard::Hold).then(|| now + self.request.hold),
+            at: now,
+        }
+    }
+
+    async fn put(&self, recorded: &RecordedRestore, lack: &Lack) -> Result<(), String> {
+        let registry = self.world.registry;
+        if lack.manifest {
+            put_exact(registry, recorded).await?;
+        }
+        for tag in &lack.tags {
+            // Looked at again: it may have been pushed meanwhile.
+            let now = on_tag(registry, self.repository, tag)
+                .await
+                .map_err(|error| error.to_string())?;
+            match now {
+                Some(now) if now == recorded.intent().digest => continue,
+                Some(now) if !self.request.overwrite_moved_tags && on(Safeguard::TagsOnlyWhereAbsent) => {
+                    return Err(format!("the tag {tag} was put on {now} meanwhile"));
+                }
+                _ => put_tag(registry, recorded, tag).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A fallback index that others have written since lists what they attached; what was attached before is added.
+    async fn merge(
+        &self,
+        deleted: &Deleted,
+        recorded: &RecordedRestore,
+        tag: &Tag,
+    ) -> Result<Result<(), String>, JournalError> {
+        let registry = self.world.registry;
+        let reference = Reference::Tag(tag.clone());
+        let now = match registry.manifest(self.repository, &reference).await {
+            Ok(manifest) => manifest,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let bytes = match merged(now.bytes(), recorded.bytes()) {
+            Ok(None) => return Ok(Ok(())),
+            Ok(Some(bytes)) => bytes,
+            Err(why) => return Ok(Err(format!("the fallback index {tag} cannot be merged: {why}"))),
+        };
+        let digest = Digest::of(&bytes);
+        let tags = std::slice::from_ref(tag);
+        let intent = self.restore_intent(deleted.sequence, &digest, now.media_type(), tags);
+        let run = self.request.begin.run;
+        let recorded = self.world.journal.record_merged(run, intent, bytes).await?;
+        let still = on_tag(registry, self.repository, tag).await;
+        let done = match still {
+            Ok(Some(still)) if still == *now.digest() => put_tag(registry, &recorded, tag).await,
+            Ok(_) => Err(format!("the fallback index {tag} was written meanwhile")),
+            Err(error) => Err(error.to_string()),
+        };
+        let result = match &done {
+            Ok(()) => RestoreResult::Restored,
+            Err(detail) => RestoreResult::Failed {
+                detail: detail.clone(),
+            },
+        };
+        self.settle_as(&recorded, result).await?;
+        Ok(done)
+    }
+
+    async fn settle(
+        &self,
+        recorded: &RecordedRestore,
+        done: Result<(), String>,
+        moved: Vec<(Tag, Digest)>,
+    ) -> Result<UndoOutcome, JournalError> {
+        let outcome = match done {
+            Ok(()) => end_of(moved),
+            Err(detail) => UndoOutcome::Failed { detail },
+        };
+        let result = match outcome.clone() {
+            UndoOutcome::Conflict { tags } => RestoreResult::Conflict { tags },
+            UndoOutcome::Failed { detail } => RestoreResult::Failed { detail },
+            _ => RestoreResult::Restored,
+        };
+        self.settle_as(recorded, result).await?;
+        Ok(outcome)
+    }
+
+    async fn settle_as(&self, recorded: &RecordedRestore, result: RestoreResult) -> Result<(), JournalError> {
+        let outcome = RestoreOutcome {
+            intent: recorded.sequence(),
+            result,
+            at: self.world.clock.now(),
+        };
+        self.world
+            .journal
+            .settle_restore(self.request.begin.run, outcome)
+            .await
+    }
+}
+
+fn end_of(moved: Vec<(Tag, Digest)>) -> UndoOutcome {
+    if moved.is_empty() {
+        UndoOutcome::Restored
+    } else {
+        UndoOutcome::Conflict { tags: moved }
+    }
+}
+
+fn failed(error: &RegistryError) -> UndoOutcome {
+    UndoOutcome::Failed {
+        detail: error.to_string(),
+    }
+}
+
+fn stopped() -> UndoOutcome {
+    UndoOutcome::Failed {
+        detail: "the run was asked to stop".to_owned(),
+    }
+}

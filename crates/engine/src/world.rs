@@ -1,0 +1,57 @@
+//! Everything outside that a run which changes something works with.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lagan_model::journal::Journal;
+use lagan_model::{Digest, RepositoryName};
+
+/// The registry, the journal and the clock of a run.
+#[derive(Debug)]
+pub struct World<'a, R, S, C> {
+    /// The registry.
+    pub registry: &'a R,
+    /// The journal.
+    pub journal: &'a Journal<S>,
+    /// The time.
+    pub clock: &'a C,
+    /// Asked before each artifact.
+    pub stop: &'a Stop,
+}
+
+impl<R, S, C> Clone for World<'_, R, S, C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, S, C> Copy for World<'_, R, S, C> {}
+
+/// A request to stop: what is in hand is finished, nothing else is begun.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    /// Asks the run to stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether that was asked.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Whether something must stay whatever the plan says: holds, and whatever else is known only now.
+pub trait Veto: Sync {
+    /// Why a manifest must stay; `None` where nothing speaks against its deletion.
+    fn why_kept(&self, repository: &RepositoryName, digest: &Digest) -> Option<String>;
+}
+
+/// Nothing is vetoed.
+impl Veto for () {
+    fn why_kept(&self, _: &RepositoryName, _: &Digest) -> Option<String> {
+        None
+    }
+}
