@@ -42,3 +42,6 @@ pub use world::{Stop, Veto, World};
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod simulator;

@@ -1,6 +1,7 @@
 //! What keeps deletion, restoration and recovery safe, by name.
 //!
-//! Each is on, always.
+//! Each is on, always. Only the simulator, which exists in this crate's tests alone, can take one away: to show that
+//! it would notice.
 
 /// One thing that is done for safety's sake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,9 @@ pub(crate) enum Safeguard {
     StillReferenced,
     /// An index is seen to be gone before its children are touched.
     IndexFirst,
+    /// A unit is on record before anything in it is deleted. Types and stores see to that: only the simulated store asks.
+    #[cfg(test)]
+    IntentFirst,
     /// An outcome is on record only after the registry was seen.
     OutcomeLast,
     /// A deletion whose answer was lost is not settled before it can no longer happen.
@@ -37,7 +41,34 @@ pub(crate) enum Safeguard {
     Hold,
 }
 
+#[cfg(not(test))]
 #[inline]
 pub(crate) const fn on(_: Safeguard) -> bool {
     true
+}
+
+#[cfg(test)]
+pub(crate) use self::switches::{on, without};
+
+#[cfg(test)]
+mod switches {
+    use std::cell::Cell;
+
+    use super::Safeguard;
+
+    thread_local! {
+        static OFF: Cell<Option<Safeguard>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn on(safeguard: Safeguard) -> bool {
+        OFF.get() != Some(safeguard)
+    }
+
+    /// Runs `body` on this thread with a safeguard taken away.
+    pub(crate) fn without<T>(safeguard: Option<Safeguard>, body: impl FnOnce() -> T) -> T {
+        let before = OFF.replace(safeguard);
+        let result = body();
+        OFF.set(before);
+        result
+    }
 }

@@ -1,0 +1,147 @@
+//! A simulated world in which the real apply, undo and recovery run: single-threaded, from a seed, with a clock of its
+//! own. Others push and move tags, garbage is collected, requests fail, lose their answers or take effect late, and
+//! the program dies between any two steps. An oracle that shares no code with the engine looks at every effect.
+//!
+//! `LAGAN_SEEDS` says how many stories are told, `LAGAN_SEED` which is the first; `tests/simulate` sets both.
+
+mod case;
+mod chance;
+mod content;
+mod outcomes;
+mod ports;
+mod scenes;
+mod store;
+mod story;
+mod world;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use self::case::Case;
+use self::story::tell;
+use crate::safeguard::{Safeguard, without};
+
+/// As many as a test run has time for.
+const SEEDS: u64 = 10_000;
+
+/// How many stories without a safeguard it may take until it is missed.
+const SEEDS_WITHOUT: u64 = 20_000;
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+fn fails(case: Case) -> bool {
+    !tell(case, false).violations.is_empty()
+}
+
+/// The smallest story that still goes wrong.
+fn shrunk(mut case: Case) -> Case {
+    while let Some(smaller) = case.smaller().into_iter().find(|smaller| fails(*smaller)) {
+        case = smaller;
+    }
+    case
+}
+
+/// What happened in many stories.
+#[derive(Debug, Default)]
+struct Sum {
+    stories: u64,
+    deleted: u64,
+    restored: u64,
+    crashes: u64,
+}
+
+/// Tells the stories of some seeds, on every core; the first seed that goes wrong, and what happened in the others.
+fn tell_all(seeds: std::ops::Range<u64>) -> (Option<u64>, Sum) {
+    let next = AtomicU64::new(seeds.start);
+    let wrong = AtomicU64::new(u64::MAX);
+    let sum = Mutex::new(Sum::default());
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || seed > wrong.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let end = tell(Case::of(seed), false);
+                    if !end.violations.is_empty() {
+                        wrong.fetch_min(seed, Ordering::Relaxed);
+                    }
+                    let mut sum = sum.lock().unwrap();
+                    sum.stories += 1;
+                    sum.deleted += end.deleted as u64;
+                    sum.restored += end.restored as u64;
+                    sum.crashes += u64::from(end.crashes);
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner();
+    (
+        Some(wrong).filter(|wrong| *wrong != u64::MAX),
+        sum.into_inner().unwrap(),
+    )
+}
+
+#[test]
+fn nothing_that_should_stay_is_lost_and_what_was_deleted_comes_back() {
+    let (first, count) = (number("LAGAN_SEED", 0), number("LAGAN_SEEDS", SEEDS));
+    let (wrong, sum) = tell_all(first..first + count);
+    if let Some(seed) = wrong {
+        let case = shrunk(Case::of(seed));
+        let end = tell(case, true);
+        panic!(
+            "seed {seed}, shrunk to {case:?}:\n{}\n{}\nto see this again: tests/simulate 1 {seed}",
+            end.trace.join("\n"),
+            end.violations.join("\n")
+        );
+    }
+    println!(
+        "{} stories: {} deletions, {} restorations, {} crashes, 0 violations",
+        sum.stories, sum.deleted, sum.restored, sum.crashes
+    );
+    // A world in which nothing happens proves nothing.
+    if count >= 1000 {
+        assert!(sum.deleted > count && sum.restored > count && sum.crashes > count / 2);
+    }
+}
+
+/// Without a safeguard something goes wrong, and is noticed.
+fn is_needed(safeguard: Safeguard) {
+    let caught = without(Some(safeguard), || {
+        (0..SEEDS_WITHOUT).find(|seed| fails(Case::of(*seed)))
+    });
+    assert!(caught.is_some(), "nobody misses {safeguard:?}");
+    println!("{safeguard:?}: missed at seed {}", caught.unwrap_or(0));
+}
+
+macro_rules! needed {
+    ($($name:ident: $safeguard:ident,)*) => {
+        $(#[test]
+        fn $name() {
+            is_needed(Safeguard::$safeguard);
+        })*
+    };
+}
+
+needed! {
+    without_the_seal_on_a_plan_something_is_missed: PlanHash,
+    without_complete_readings_something_is_missed: CompleteReading,
+    without_comparing_units_something_is_missed: UnitUnchanged,
+    without_looking_at_tags_something_is_missed: TagsBeforeDelete,
+    without_looking_for_references_something_is_missed: StillReferenced,
+    without_order_something_is_missed: IndexFirst,
+    without_durable_intents_something_is_missed: IntentFirst,
+    without_outcomes_last_something_is_missed: OutcomeLast,
+    without_the_window_of_doubt_something_is_missed: InDoubtWindow,
+    without_mending_something_is_missed: Mend,
+    without_checking_untags_something_is_missed: UntagCheck,
+    without_reading_blobs_something_is_missed: ReadBlobs,
+    without_reading_back_something_is_missed: ReadBack,
+    without_children_first_something_is_missed: ChildrenFirst,
+    without_leaving_moved_tags_something_is_missed: TagsOnlyWhereAbsent,
+    without_holds_something_is_missed: Hold,
+}

@@ -1,0 +1,76 @@
+//! I5: whether the journal says what happened.
+
+use std::collections::BTreeMap;
+
+use lagan_model::journal::Sequence;
+use lagan_model::{RepositoryName, Tag};
+use serde_json::Value;
+
+use super::store::Kept;
+use super::world::{Effect, State};
+
+impl State {
+    /// Settled deletions of which the journal says something else than what happened, read as somebody reads it who
+    /// does not know the program's types.
+    pub(crate) fn wrong_outcomes(&self, kept: &Kept) -> Vec<String> {
+        let happened: BTreeMap<Sequence, &Effect> = self
+            .effects
+            .iter()
+            .map(|effect| (effect.sequence, effect))
+            .collect();
+        let mut wrong = Vec::new();
+        for (intent, outcome) in &kept.settled {
+            let read = |sequence| -> Option<Value> {
+                serde_json::from_slice(&kept.entries.get(sequence)?.body).ok()
+            };
+            let (Some(intended), Some(settled)) = (read(intent), read(outcome)) else {
+                wrong.push(format!("I5: {intent} cannot be read"));
+                continue;
+            };
+            if settled["record"] != "outcome" {
+                continue;
+            }
+            let said = settled["result"]["result"].as_str().unwrap();
+            let right = match (said, happened.get(intent)) {
+                ("deleted" | "untagged", Some(_)) => true,
+                ("deleted" | "untagged", None) => self.is_gone_along(&intended),
+                (_, Some(effect)) => self.is_back(effect, &intended),
+                (_, None) => true,
+            };
+            if !right {
+                wrong.push(format!(
+                    "I5: the journal says {said} of {intent}, and that is not what happened"
+                ));
+            }
+        }
+        wrong
+    }
+
+    /// Whether a tag that was to go went with another manifest that it was on by then.
+    fn is_gone_along(&self, intended: &Value) -> bool {
+        let name: RepositoryName = intended["repository"].as_str().unwrap().parse().unwrap();
+        tags_of(intended)
+            .into_iter()
+            .any(|tag| self.gone_along.contains(&(name.clone(), tag)))
+    }
+
+    /// Whether others pushed again what a deletion took: nobody can tell then that it was gone, and no tag is lost of
+    /// which anybody knew.
+    fn is_back(&self, effect: &Effect, intended: &Value) -> bool {
+        let repository = &self.repositories[&effect.repository];
+        let pushed = match &effect.tag {
+            None => repository.pushed_at.get(&effect.digest),
+            Some(tag) => repository.put_at.get(tag),
+        };
+        let there = |tag: &Tag| repository.tags.contains_key(tag);
+        pushed.is_some_and(|pushed| *pushed >= effect.step) && tags_of(intended).iter().all(there)
+    }
+}
+
+/// The tags of an intent.
+fn tags_of(intended: &Value) -> Vec<Tag> {
+    let tags = intended["tags"].as_array().into_iter().flatten();
+    tags.chain(&[intended["tag"].clone()])
+        .filter_map(|tag| tag.as_str()?.parse().ok())
+        .collect()
+}

@@ -1,0 +1,390 @@
+//! The ports of the simulated world: before every call others may act, time passes, and the program may die.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::TimeDelta;
+use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
+use lagan_model::{
+    Capabilities, Capability, Clock, Deletion, Descriptor, Digest, Failure, Head, Manifest, Reference,
+    Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
+    RepositoryName, RequestCounts, Tag, Time,
+};
+
+use super::world::{Effect, Late, Repository, State, blobs, children};
+
+/// The simulated registry and clock.
+#[derive(Debug, Clone)]
+pub(crate) struct Simulated(pub Arc<Mutex<State>>);
+
+impl Simulated {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another step of the story. Does not return when the program dies in it.
+    pub(crate) async fn step(&self) {
+        let (turns, crashed) = {
+            let mut state = self.state();
+            state.step += 1;
+            let rush = if state.calm { 20 } else { 200 };
+            let mut by = state.turns.below(rush) as i64;
+            if !state.calm && !state.case.concurrency && state.turns.per_mille(10) {
+                by += 40_000;
+            }
+            state.pass(TimeDelta::milliseconds(by));
+            if !state.calm && state.others_left > 0 && state.others.per_mille(120) {
+                state.others_left -= 1;
+                state.act();
+            }
+            if !state.calm && state.crashes_left > 0 && state.crashes.per_mille(12) {
+                state.crashes_left -= 1;
+                state.crashed = true;
+                state.note(|| "the program dies".to_owned());
+            }
+            (state.turns.below(2), state.crashed)
+        };
+        if crashed {
+            std::future::pending::<()>().await;
+        }
+        for _ in 0..turns {
+            let mut once = false;
+            std::future::poll_fn(|context: &mut Context<'_>| {
+                context.waker().wake_by_ref();
+                if std::mem::replace(&mut once, true) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+    }
+
+    fn fails(&self, what: &str) -> Result<(), RegistryError> {
+        let mut state = self.state();
+        if state.fault(25) {
+            state.note(|| format!("fails: {what}"));
+            return Err(error(Failure::Server, what));
+        }
+        Ok(())
+    }
+
+    fn fails_reading(&self, repository: &RepositoryName, what: &str) -> Result<(), RegistryError> {
+        let answer = self.fails(what);
+        if answer.is_err()
+            && let Some(repository) = self.state().repositories.get_mut(repository)
+        {
+            repository.unread = true;
+        }
+        answer
+    }
+
+    fn find(&self, repository: &RepositoryName, reference: &Reference) -> Option<Manifest> {
+        let state = self.state();
+        let repository = state.repositories.get(repository)?;
+        let digest = match reference {
+            Reference::Digest(digest) => digest,
+            Reference::Tag(tag) => repository.tags.get(tag)?,
+        };
+        repository.manifests.get(digest).cloned()
+    }
+}
+
+fn error(failure: Failure, what: &str) -> RegistryError {
+    RegistryError::new(failure, what, "it was to be so")
+}
+
+/// Runs a future until it ends; `None` if the program died in it.
+pub(crate) fn drive<T>(world: &Simulated, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+        let mut state = world.state();
+        if state.crashed {
+            state.crashed = false;
+            return None;
+        }
+    }
+}
+
+impl Clock for Simulated {
+    fn now(&self) -> Time {
+        self.state().now
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let by = TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(1));
+        self.state().pass(by);
+    }
+}
+
+impl RegistryRead for Simulated {
+    fn identity(&self) -> &RegistryIdentity {
+        static IDENTITY: OnceLock<RegistryIdentity> = OnceLock::new();
+        IDENTITY.get_or_init(|| RegistryIdentity {
+            name: "simulated".parse().unwrap(),
+            url: "memory:".to_owned(),
+            kind: RegistryKind::Oci,
+        })
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let offered = |offered| {
+            if offered {
+                Capability::Offered
+            } else {
+                Capability::NotOffered
+            }
+        };
+        let quirks = self.state().quirks;
+        Capabilities {
+            referrers: offered(quirks.referrers_api),
+            delete_tag: offered(quirks.delete_tag),
+            ..Capabilities::default()
+        }
+    }
+
+    fn requests(&self) -> RequestCounts {
+        RequestCounts::default()
+    }
+
+    async fn list_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+        self.step().await;
+        self.fails("GET catalog")?;
+        Ok(self.state().repositories.keys().cloned().collect())
+    }
+
+    async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
+        self.step().await;
+        self.fails_reading(repository, "GET tags")?;
+        let mut state = self.state();
+        state.note(|| format!("list {repository}"));
+        let step = state.step;
+        let Some(repository) = state.repositories.get_mut(repository) else {
+            return Err(error(Failure::NotFound, "GET tags"));
+        };
+        repository.listed_at = step;
+        repository.unread = false;
+        Ok(repository.tags.keys().rev().cloned().collect())
+    }
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RegistryError> {
+        self.step().await;
+        self.fails_reading(repository, "GET manifest")?;
+        self.find(repository, reference)
+            .ok_or_else(|| error(Failure::NotFound, "GET manifest"))
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Referrers, RegistryError> {
+        self.step().await;
+        self.fails_reading(repository, "GET referrers")?;
+        let state = self.state();
+        if !state.quirks.referrers_api {
+            return Ok(Referrers::NoApi);
+        }
+        let manifests = state.repositories.get(repository).map(|found| &found.manifests);
+        let of_subject = manifests
+            .into_iter()
+            .flat_map(|manifests| manifests.values())
+            .filter(|manifest| manifest.subject().is_some_and(|other| other.digest == *subject));
+        Ok(Referrers::Listed(
+            of_subject
+                .map(|manifest| Descriptor {
+                    media_type: manifest.media_type().clone(),
+                    digest: manifest.digest().clone(),
+                    size: manifest.bytes().len() as u64,
+                    artifact_type: None,
+                    platform: None,
+                })
+                .collect(),
+        ))
+    }
+
+    async fn config_blob(&self, _: &RepositoryName, _: &Digest, _: usize) -> Result<Bytes, RegistryError> {
+        Err(error(Failure::NotFound, "GET blob"))
+    }
+}
+
+impl RegistryProbe for Simulated {
+    async fn probe_deletion(&self, _: &RepositoryName, _: &[Tag]) {}
+}
+
+impl RegistryWrite for Simulated {
+    async fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.step().await;
+        self.fails("HEAD manifest")?;
+        {
+            let mut state = self.state();
+            let step = state.step;
+            if let (Reference::Tag(tag), Some(found)) = (reference, state.repositories.get_mut(repository)) {
+                found.looked_at.insert(tag.clone(), step);
+            }
+        }
+        Ok(self.find(repository, reference).map(|manifest| Head {
+            digest: manifest.digest().clone(),
+            media_type: Some(manifest.media_type().clone()),
+        }))
+    }
+
+    async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
+        self.step().await;
+        self.fails("HEAD blob")?;
+        let state = self.state();
+        Ok(state
+            .repositories
+            .get(repository)
+            .is_some_and(|repository| repository.blobs.contains(digest)))
+    }
+
+    async fn delete(&self, recorded: &RecordedDelete) -> Result<Deletion, RegistryError> {
+        self.step().await;
+        let intent = recorded.intent();
+        let effect = Effect {
+            sequence: recorded.sequence(),
+            repository: intent.repository.clone(),
+            digest: intent.digest.clone(),
+            tag: None,
+            step: 0,
+        };
+        let intended = intent.tags.iter().cloned().collect();
+        self.carry(effect, &intended)
+    }
+
+    async fn untag(&self, recorded: &RecordedUntag) -> Result<Deletion, RegistryError> {
+        self.step().await;
+        let intent = recorded.intent();
+        let effect = Effect {
+            sequence: recorded.sequence(),
+            repository: intent.repository.clone(),
+            digest: intent.digest.clone(),
+            tag: Some(intent.tag.clone()),
+            step: 0,
+        };
+        self.carry(effect, &BTreeSet::from([intent.tag.clone()]))
+    }
+
+    async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
+        self.step().await;
+        self.fails("PUT manifest")?;
+        let mut state = self.state();
+        let intent = restore.intent();
+        let name = &intent.repository;
+        let digest = &intent.digest;
+        let manifest = Manifest::read(restore.bytes().clone(), digest.clone(), Some(&intent.media_type))
+            .map_err(|_| error(Failure::Malformed, "PUT manifest"))?;
+        let quirks = state.quirks;
+        let forgotten = state.fault(15);
+        state.note(|| format!("put {name}@{digest} {tag:?}"));
+        let mut bad = Vec::new();
+        let step = state.step;
+        let Some(repository) = state.repositories.get_mut(name) else {
+            return Err(error(Failure::NotFound, "PUT manifest"));
+        };
+        let whole = is_whole(repository, &manifest);
+        if quirks.checks_references && !whole {
+            return Err(error(Failure::Unsupported, "PUT manifest"));
+        }
+        if forgotten || quirks.forgets && !whole {
+            state.note(|| "forgotten".to_owned());
+            return Ok(());
+        }
+        repository.manifests.insert(digest.clone(), manifest);
+        if let Some(tag) = tag {
+            let now = repository.tags.get(tag);
+            let put = repository.put_at.get(tag).copied().unwrap_or(0);
+            let looked = repository.looked_at.get(tag).copied().unwrap_or(0);
+            let is_merge = tag.as_str().starts_with("sha256-");
+            if now.is_some_and(|now| now != digest) && put <= looked && !is_merge {
+                bad.push(format!(
+                    "I6: {name}:{tag} was on something else, and was overwritten"
+                ));
+            }
+            repository.tags.insert(tag.clone(), digest.clone());
+            repository.put_at.insert(tag.clone(), step);
+        }
+        for text in bad {
+            state.violation(text);
+        }
+        Ok(())
+    }
+}
+
+/// Whether everything that a manifest needs is there.
+fn is_whole(repository: &Repository, manifest: &Manifest) -> bool {
+    blobs(manifest).iter().all(|blob| repository.blobs.contains(blob))
+        && children(manifest)
+            .iter()
+            .all(|child| repository.manifests.contains_key(child))
+}
+
+impl Simulated {
+    /// A request to delete something: it may be refused, be lost, lose its answer, or take effect late.
+    fn carry(&self, effect: Effect, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
+        let mut state = self.state();
+        state.note(|| format!("delete {}@{} {:?}", effect.repository, effect.digest, effect.tag));
+        let repository = state.repositories.get(&effect.repository);
+        let seen = repository.map_or(0, |repository| repository.listed_at);
+        state.sent(&effect, intended);
+        if state.fault(15) {
+            return Err(error(Failure::Denied, "DELETE"));
+        }
+        if state.fault(25) {
+            // Nobody gets an answer; whether it happens, and when, is another matter.
+            let minutes = state.faults.below(9) as i64;
+            match state.faults.below(3) {
+                0 => {
+                    state.carry_out(effect, seen, intended);
+                }
+                1 => {
+                    let due = state.now + TimeDelta::minutes(minutes) + TimeDelta::seconds(1);
+                    state.late.push(Late {
+                        due,
+                        seen,
+                        effect,
+                        intended: intended.clone(),
+                    });
+                }
+                _ => {}
+            }
+            return Err(error(Failure::Timeout, "DELETE"));
+        }
+        if state.fault(15) {
+            // Accepted, and done later or never.
+            if state.faults.per_mille(500) {
+                let due = state.now + TimeDelta::minutes(3);
+                state.late.push(Late {
+                    due,
+                    seen,
+                    effect,
+                    intended: intended.clone(),
+                });
+            }
+            return Ok(Deletion::Accepted);
+        }
+        Ok(if state.carry_out(effect, seen, intended) {
+            Deletion::Accepted
+        } else {
+            Deletion::NotFound
+        })
+    }
+}

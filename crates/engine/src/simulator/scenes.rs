@@ -1,0 +1,428 @@
+//! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
+use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, Tag};
+use lagan_policy::{Depth, Guard, LimitOverride, Limits, RepositoryPlan};
+
+use super::case::Case;
+use super::ports::{Simulated, drive};
+use super::store::ModelStore;
+use super::story::policies;
+use super::world::{Repository, State};
+use crate::{
+    ActionOutcome, ApplyRequest, Approval, ApprovedPlan, DEFAULT_HOLD, Holds, LeftOut, PlanRequest,
+    RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, Veto, World, apply,
+    plan, recover, run_history, undo,
+};
+
+struct Scene {
+    world: Simulated,
+    journal: Journal<ModelStore>,
+    stop: Stop,
+    runs: u128,
+}
+
+fn name() -> RepositoryName {
+    "team/app".parse().unwrap()
+}
+
+fn tag(text: &str) -> Tag {
+    text.parse().unwrap()
+}
+
+impl Scene {
+    fn new() -> Self {
+        let case = Case {
+            repositories: 0,
+            ..Case::of(0)
+        };
+        let mut state = State::new(case, false);
+        state.quirks.delete_tag = true;
+        state.quirks.delete_tag_takes_all = false;
+        state.repositories.insert(name(), Repository::default());
+        let world = Simulated(Arc::new(Mutex::new(state)));
+        Self {
+            journal: Journal::new(ModelStore::new(world.clone())),
+            world,
+            stop: Stop::default(),
+            runs: 0,
+        }
+    }
+
+    fn world(&self) -> World<'_, Simulated, ModelStore, Simulated> {
+        World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &self.stop,
+        }
+    }
+
+    fn drive<T>(&self, future: impl Future<Output = T>) -> T {
+        drive(&self.world, future).unwrap()
+    }
+
+    fn image(&self, tags: &[&str]) -> Digest {
+        let mut state = self.world.state();
+        let digest = state.image(&name(), None);
+        for text in tags {
+            state.put_tag(&name(), tag(text), &digest);
+        }
+        digest
+    }
+
+    fn tags(&self) -> Vec<String> {
+        let state = self.world.state();
+        let tags = state.repositories[&name()].tags.keys();
+        tags.map(|tag| tag.as_str().to_owned()).collect()
+    }
+
+    fn begin(&mut self, purpose: Purpose) -> Begin {
+        self.runs += 1;
+        Begin {
+            run: RunId::from_bits(self.runs),
+            purpose,
+            registry: self.world.identity().clone(),
+            policies: Vec::new(),
+            at: self.world.state().now,
+            program: "test".to_owned(),
+        }
+    }
+
+    fn plan(&self) -> Vec<RepositoryPlan> {
+        let (policies, scope) = (policies(), Scope::default());
+        let request = PlanRequest {
+            policies: &policies,
+            asked: &|_| true,
+            scope: &scope,
+            now: self.world.state().now,
+            depth: Depth::Exact,
+            probe: false,
+            facts: false,
+            memory: crate::Memory::default(),
+            repositories_at_once: 1,
+        };
+        let mut plans = Vec::new();
+        self.drive(plan(&self.world, &(), &request, |plan, _| {
+            plans.push(plan.clone());
+            Ok::<(), Infallible>(())
+        }))
+        .unwrap();
+        plans
+    }
+
+    fn apply_to(
+        &mut self,
+        plans: &[RepositoryPlan],
+        approved: &ApprovedPlan,
+        veto: &impl Veto,
+    ) -> RepositoryRun {
+        let purpose = Purpose::Apply {
+            plan: "plan".to_owned(),
+        };
+        let request = ApplyRequest {
+            begin: self.begin(purpose),
+            approved,
+            veto,
+            in_doubt: &LeftOut::default(),
+            repositories_at_once: 1,
+            units_at_once: 1,
+        };
+        let mut runs = Vec::new();
+        let plans = plans.iter().cloned().map(Ok::<_, Infallible>);
+        self.drive(apply(self.world(), &request, plans, |run| {
+            runs.push(run.clone());
+            Ok(())
+        }))
+        .unwrap();
+        runs.pop().unwrap()
+    }
+
+    fn apply(&mut self) -> RepositoryRun {
+        let plans = self.plan();
+        let approved = approved(&plans, &limits(0));
+        self.apply_to(&plans, &approved, &())
+    }
+
+    fn undo(&mut self, change: impl FnOnce(&mut UndoRequest<'_>)) -> Vec<RepositoryUndo> {
+        let in_doubt = LeftOut::default();
+        let mut request = UndoRequest {
+            begin: self.begin(Purpose::Undo {
+                of: "test".to_owned(),
+            }),
+            target: UndoTarget::Repository(name()),
+            overwrite_moved_tags: false,
+            hold: DEFAULT_HOLD,
+            dry_run: false,
+            in_doubt: &in_doubt,
+            repositories_at_once: 1,
+        };
+        change(&mut request);
+        self.drive(undo(self.world(), &request)).unwrap()
+    }
+
+    fn runs_on_record(&self) -> usize {
+        self.drive(self.journal.store().runs()).unwrap().len()
+    }
+}
+
+fn limits(keep_at_least: u64) -> Limits {
+    Limits {
+        keep_at_least,
+        ..Limits::default()
+    }
+}
+
+fn approved(plans: &[RepositoryPlan], limits: &Limits) -> ApprovedPlan {
+    let mut approval = Approval::new(limits);
+    for plan in plans {
+        approval.add(plan, limits);
+    }
+    approval.finish("plan".to_owned()).unwrap()
+}
+
+fn outcomes(run: &RepositoryRun) -> Vec<&ActionOutcome> {
+    let manifests = run.actions.iter().flat_map(|action| &action.manifests);
+    manifests.map(|manifest| &manifest.outcome).collect()
+}
+
+fn skipped(run: &RepositoryRun) -> Vec<Skip> {
+    let why = |outcome: &&ActionOutcome| match outcome {
+        ActionOutcome::Skipped { why, .. } => Some(*why),
+        _ => None,
+    };
+    outcomes(run).iter().filter_map(why).collect()
+}
+
+#[test]
+fn what_the_limits_refuse_is_not_approved_and_every_reason_is_told() {
+    let scene = Scene::new();
+    for text in ["d1", "d2", "d3"] {
+        scene.image(&[text]);
+    }
+    let plans = scene.plan();
+    let strict = Limits {
+        max_deletions: Some(2),
+        keep_at_least: 0,
+        ..Limits::default()
+    };
+    let refused = |mut approval: Approval| {
+        approval.add(&plans[0], &strict);
+        approval.finish(String::new()).err().map(|refused| {
+            let guards = refused.guards.into_iter().filter(|guard| guard.refuses);
+            guards
+                .map(|guard| (guard.limit, guard.allowed, guard.wanted))
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(
+        refused(Approval::new(&strict)),
+        Some(vec![(Guard::MaxDeletions, 2, 3)])
+    );
+    let lifted = Approval::new(&strict).overridden(&[LimitOverride::MaxDeletions(Some(3))]);
+    assert_eq!(refused(lifted), None);
+}
+
+#[test]
+fn a_repository_that_is_held_back_is_left_alone() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    let plans = scene.plan();
+    let approved = approved(&plans, &limits(1));
+    assert!(approved.guards().iter().any(|guard| guard.refuses));
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(skipped(&run), [Skip::NotApproved]);
+    assert_eq!(scene.tags(), ["d1"]);
+}
+
+#[test]
+fn when_it_comes_to_it_no_fewer_stay_than_are_to_whatever_was_planned() {
+    let mut scene = Scene::new();
+    let kept = scene.image(&["k1"]);
+    scene.image(&["d1"]);
+    scene.image(&["d2"]);
+    let plans = scene.plan();
+    let approved = approved(&plans, &limits(1));
+    // Somebody else deletes what was to stay.
+    {
+        let mut state = scene.world.state();
+        let repository = state.repositories.get_mut(&name()).unwrap();
+        repository.manifests.remove(&kept);
+        repository.tags.remove(&tag("k1"));
+    }
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(skipped(&run), [Skip::KeepAtLeast]);
+    assert_eq!(scene.tags().len(), 1);
+}
+
+#[test]
+fn an_override_of_what_has_to_stay_holds_when_it_is_carried_out() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    let plans = scene.plan();
+    let mut approval = Approval::new(&limits(1)).overridden(&[LimitOverride::KeepAtLeast(0)]);
+    approval.add(&plans[0], &limits(1));
+    let approved = approval.finish(String::new()).unwrap();
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(outcomes(&run), [&ActionOutcome::Deleted]);
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_begins_nothing_and_counts_as_no_completed_one() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.stop.request();
+    let run = scene.apply();
+    assert_eq!(skipped(&run), [Skip::Stopped]);
+    assert_eq!(scene.tags(), ["d1"]);
+    assert!(scene.drive(run_history(scene.world())).unwrap().0.is_empty());
+}
+
+#[test]
+fn completed_runs_are_known_to_the_limits_the_newest_first() {
+    let mut scene = Scene::new();
+    for count in [1, 3] {
+        for number in 0..count {
+            scene.image(&[format!("d{count}-{number}").as_str()]);
+        }
+        scene.apply();
+    }
+    scene.undo(|_| {});
+    assert_eq!(scene.drive(run_history(scene.world())).unwrap().0, [3, 1]);
+}
+
+#[test]
+fn what_was_put_back_is_held_until_the_hold_ends() {
+    let mut scene = Scene::new();
+    let digest = scene.image(&["d1"]);
+    scene.apply();
+    scene.undo(|request| request.hold = TimeDelta::days(2));
+    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    assert!(holds.until(&name(), &digest).is_some());
+    let plans = scene.plan();
+    let approved = approved(&plans, &limits(0));
+    assert_eq!(skipped(&scene.apply_to(&plans, &approved, &holds)), [Skip::Held]);
+    scene.world.state().now += TimeDelta::days(3);
+    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    assert_eq!(holds, Holds::default());
+    let run = scene.apply_to(&plans, &approved, &holds);
+    assert_eq!(outcomes(&run), [&ActionOutcome::Deleted]);
+}
+
+#[test]
+fn looking_at_what_an_undo_would_do_changes_nothing() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    let runs = scene.runs_on_record();
+    let undone = scene.undo(|request| request.dry_run = true);
+    assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
+    assert!(scene.tags().is_empty());
+    assert_eq!(scene.runs_on_record(), runs);
+}
+
+#[test]
+fn a_tag_that_is_elsewhere_by_now_is_taken_from_there_only_when_asked() {
+    let mut scene = Scene::new();
+    let old = scene.image(&["d1"]);
+    scene.apply();
+    let new = scene.image(&["d1"]);
+    let undone = scene.undo(|_| {});
+    assert_eq!(
+        undone[0].manifests[0].outcome,
+        UndoOutcome::Conflict {
+            tags: vec![(tag("d1"), new.clone())]
+        }
+    );
+    let on = |scene: &Scene| scene.world.state().repositories[&name()].tags[&tag("d1")].clone();
+    assert_eq!(on(&scene), new);
+    let undone = scene.undo(|request| request.overwrite_moved_tags = true);
+    assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
+    assert_eq!(on(&scene), old);
+}
+
+#[test]
+fn an_undo_that_is_repeated_finds_everything_there() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    for expected in [UndoOutcome::Restored, UndoOutcome::AlreadyThere] {
+        assert_eq!(scene.undo(|_| {})[0].manifests[0].outcome, expected);
+    }
+}
+
+#[test]
+fn what_nobody_deleted_is_nothing_to_undo() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    let runs = scene.runs_on_record();
+    let later = scene.world.state().now + TimeDelta::seconds(1);
+    for target in [
+        UndoTarget::Run(RunId::from_bits(99)),
+        UndoTarget::Artifact(name(), Reference::Tag(tag("d2"))),
+        UndoTarget::Repository("team/other".parse().unwrap()),
+        UndoTarget::Since(later),
+    ] {
+        assert_eq!(scene.undo(|request| request.target = target), []);
+    }
+    assert_eq!(scene.runs_on_record(), runs);
+}
+
+#[test]
+fn an_artifact_comes_back_by_its_tag_with_what_belongs_to_it_and_nothing_else() {
+    let mut scene = Scene::new();
+    let index = {
+        let mut state = scene.world.state();
+        let children = [state.image(&name(), None), state.image(&name(), None)];
+        let index = state.index(&name(), &children);
+        state.put_tag(&name(), tag("d1"), &index);
+        index
+    };
+    scene.image(&["d2"]);
+    scene.apply();
+    assert!(scene.world.state().repositories[&name()].manifests.is_empty());
+    let undone = scene.undo(|request| {
+        request.target = UndoTarget::Artifact(name(), Reference::Tag(tag("d1")));
+    });
+    assert_eq!(undone[0].manifests.len(), 3);
+    assert_eq!(undone[0].manifests[2].digest, index, "children come first");
+    assert_eq!(scene.tags(), ["d1"]);
+}
+
+#[test]
+fn an_index_comes_back_although_somebody_else_deleted_a_child_and_the_report_names_it() {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.checks_references = false;
+    scene.world.state().quirks.forgets = false;
+    let shared = scene.image(&["k1"]);
+    {
+        let mut state = scene.world.state();
+        let index = state.index(&name(), std::slice::from_ref(&shared));
+        state.put_tag(&name(), tag("d1"), &index);
+    }
+    scene.apply();
+    {
+        let mut state = scene.world.state();
+        let repository = state.repositories.get_mut(&name()).unwrap();
+        repository.manifests.remove(&shared);
+        repository.tags.remove(&tag("k1"));
+    }
+    let undone = scene.undo(|_| {});
+    assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
+    assert_eq!(undone[0].manifests[0].lacks, [shared]);
+}
+
+#[test]
+fn recovery_of_a_quiet_world_finds_nothing() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    let recovery = scene.drive(recover(scene.world())).unwrap();
+    assert_eq!(recovery, crate::Recovery::default());
+    assert_eq!(recovery.left_out(), LeftOut::default());
+}

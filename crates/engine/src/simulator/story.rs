@@ -1,0 +1,497 @@
+//! One story from its beginning to its end: plan, approve, apply, die, recover, undo, apply again; and then calm, in
+//! which everything has to be as it should.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use chrono::TimeDelta;
+use lagan_model::journal::{Begin, Journal, PolicyIdentity, Purpose, RunId};
+use lagan_model::{Digest, RegistryRead, RepositoryName};
+use lagan_policy::{
+    Action, Depth, Keep, Limits, Mode, Policy, PolicySet, RepositoryPlan, Rule, Select, Undo,
+};
+
+use super::case::Case;
+use super::chance::Chance;
+use super::ports::{Simulated, drive};
+use super::store::ModelStore;
+use super::world::{State, children, is_collected, is_sound};
+use crate::{
+    ApplyRequest, Approval, Holds, PlanRequest, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
+    UndoTarget, World, apply, plan, recover, undo,
+};
+
+/// What came of a story.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub violations: Vec<String>,
+    pub trace: Vec<String>,
+    pub deleted: usize,
+    pub restored: usize,
+    pub crashes: u32,
+}
+
+pub(crate) fn tell(case: Case, trace: bool) -> End {
+    let mut state = State::new(case, trace);
+    state.fill();
+    let world = Simulated(Arc::new(Mutex::new(state)));
+    let store = ModelStore::new(world.clone());
+    let mut story = Story {
+        journal: Journal::new(store.clone()),
+        store,
+        policies: policies(),
+        chance: Chance::new(case.seed, 6),
+        runs: 0,
+        restored: 0,
+        world,
+    };
+    story.calm(false);
+    for _ in 0..3 {
+        match story.chance.below(5) {
+            0..=2 => story.apply_once(),
+            3 => story.undo_once(),
+            _ => {}
+        }
+        story.recover_once();
+        let minutes = story.chance.below(12) as i64;
+        story.world.state().pass(TimeDelta::minutes(minutes));
+    }
+    story.apply_once();
+    story.calm(true);
+    story.settle_down();
+    story.check_rest();
+    story.undo_everything();
+    let mut state = story.world.state();
+    End {
+        violations: std::mem::take(&mut state.violations),
+        trace: state.trace.take().unwrap_or_default(),
+        deleted: state.effects.len(),
+        restored: story.restored,
+        crashes: case.crashes - state.crashes_left,
+    }
+}
+
+/// Everything with a tag that begins with `d` goes.
+pub(crate) fn policies() -> PolicySet {
+    let rule = Rule {
+        name: "doomed".into(),
+        select: Select {
+            tags: vec!["d*".parse().unwrap()],
+            ..Select::default()
+        },
+        keep: Keep::none(),
+        allow_empty_repository: true,
+    };
+    let policy = Policy {
+        name: "policy".into(),
+        repositories: vec!["**".parse().unwrap()],
+        exclude_repositories: Vec::new(),
+        mode: Mode::Enforce,
+        rules: vec![rule],
+        protect: Vec::new(),
+        limits: Limits::default(),
+        untag: true,
+    };
+    PolicySet {
+        policies: vec![policy],
+        ..PolicySet::default()
+    }
+}
+
+struct Story {
+    world: Simulated,
+    store: ModelStore,
+    journal: Journal<ModelStore>,
+    policies: PolicySet,
+    chance: Chance,
+    runs: u128,
+    restored: usize,
+}
+
+impl Story {
+    fn calm(&self, calm: bool) {
+        self.world.state().calm = calm;
+    }
+
+    fn note(&self, text: &str) {
+        self.world.state().note(|| text.to_owned());
+    }
+
+    /// Runs something of the program; `None` if it died, after which it has started again.
+    fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let ended = drive(&self.world, future);
+        if ended.is_none() {
+            self.store.restart();
+        }
+        ended
+    }
+
+    fn begin(&mut self, purpose: Purpose) -> Begin {
+        self.runs += 1;
+        Begin {
+            run: RunId::from_bits(self.runs),
+            purpose,
+            registry: self.world.identity().clone(),
+            policies: vec![PolicyIdentity {
+                name: "policy".to_owned(),
+                sha256: String::new(),
+            }],
+            at: self.world.state().now,
+            program: "simulator".to_owned(),
+        }
+    }
+
+    /// What a newcomer sees first: a plan, made without anything being changed.
+    fn plan(&self) -> Option<Vec<RepositoryPlan>> {
+        let now = self.world.state().now;
+        let scope = Scope::default();
+        let request = PlanRequest {
+            policies: &self.policies,
+            asked: &|_| true,
+            scope: &scope,
+            now,
+            depth: [Depth::Enough, Depth::Exact, Depth::Bytes][(self.world.state().case.seed % 3) as usize],
+            probe: false,
+            facts: false,
+            memory: crate::Memory::default(),
+            repositories_at_once: 1,
+        };
+        let mut plans = Vec::new();
+        let planned = plan(&self.world, &(), &request, |plan, _| {
+            plans.push(plan.clone());
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match self.run(planned)? {
+            Ok(_) => Some(plans),
+            Err(_) => None,
+        }
+    }
+
+    fn apply_once(&mut self) {
+        self.note("-- plan");
+        let Some(mut plans) = self.plan() else { return };
+        let limits = Limits {
+            keep_at_least: 0,
+            ..Limits::default()
+        };
+        let mut approval = Approval::new(&limits);
+        for plan in &plans {
+            approval.add(plan, &limits);
+        }
+        let Ok(approved) = approval.finish("plan".to_owned()) else {
+            return;
+        };
+        {
+            let mut state = self.world.state();
+            for plan in &plans {
+                state
+                    .approved
+                    .extend(going(plan).map(|digest| (plan.name.clone(), digest)));
+            }
+        }
+        if self.world.state().case.tampering {
+            self.tamper(&mut plans);
+        }
+        // Between the plan and its execution others go on.
+        let events = self.chance.below(3);
+        for _ in 0..events {
+            let mut state = self.world.state();
+            state.step += 1;
+            if state.others_left > 0 {
+                state.others_left -= 1;
+                state.act();
+            }
+        }
+        self.note("-- apply");
+        let begin = self.begin(Purpose::Apply {
+            plan: "plan".to_owned(),
+        });
+        let stop = Stop::default();
+        let world = World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &stop,
+        };
+        let concurrency = if self.world.state().case.concurrency { 3 } else { 1 };
+        self.run(async {
+            let recovery = recover(world).await?;
+            self.note(&format!("{recovery:?}"));
+            let holds = Holds::read(world).await?;
+            let request = ApplyRequest {
+                begin,
+                approved: &approved,
+                veto: &holds,
+                in_doubt: &recovery.left_out(),
+                repositories_at_once: concurrency,
+                units_at_once: concurrency,
+            };
+            let plans = plans.into_iter().map(Ok::<_, std::convert::Infallible>);
+            let done = apply(world, &request, plans, |run| {
+                self.note(&format!("done: {run:?}"));
+                Ok(())
+            });
+            done.await.map_err(|error| match error {
+                crate::ApplyError::Journal(error) => error,
+                other => panic!("{other}"),
+            })
+        });
+    }
+
+    /// Somebody edits the plan after it was approved.
+    fn tamper(&mut self, plans: &mut [RepositoryPlan]) {
+        let state = self.world.state();
+        for plan in plans {
+            let Some(repository) = state.repositories.get(&plan.name) else {
+                continue;
+            };
+            let kept = repository
+                .tags
+                .iter()
+                .find(|(tag, _)| tag.as_str().starts_with('k'));
+            if let Some((_, digest)) = kept {
+                let on = repository.tags.iter().filter(|(_, other)| *other == digest);
+                plan.actions.push(Action::Delete {
+                    digest: digest.clone(),
+                    tags: on.map(|(tag, _)| tag.clone()).collect(),
+                    media_type: None,
+                    size: None,
+                    children: Vec::new(),
+                    attachments: Vec::new(),
+                    undo: Undo::until_collection(),
+                    reasons: Vec::new(),
+                });
+            }
+        }
+    }
+
+    fn recover_once(&self) {
+        self.note("-- recover");
+        let stop = Stop::default();
+        let world = World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &stop,
+        };
+        if let Some(recovery) = self.run(recover(world)) {
+            self.note(&format!("{recovery:?}"));
+        }
+    }
+
+    fn undo_once(&mut self) {
+        let target = match self.chance.below(3) {
+            0 => UndoTarget::Run(RunId::from_bits(1 + self.chance.below(3) as u128)),
+            1 => UndoTarget::Repository("team/app0".parse().unwrap()),
+            _ => {
+                let effects: Vec<_> = self.world.state().effects.clone();
+                let Some(effect) = self.chance.pick(&effects) else {
+                    return;
+                };
+                let reference = lagan_model::Reference::Digest(effect.digest.clone());
+                UndoTarget::Artifact(effect.repository.clone(), reference)
+            }
+        };
+        self.undo(target);
+    }
+
+    fn undo(&mut self, target: UndoTarget) -> Option<Vec<RepositoryUndo>> {
+        self.note(&format!("-- undo {target:?}"));
+        let begin = self.begin(Purpose::Undo { of: String::new() });
+        let stop = Stop::default();
+        let world = World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &stop,
+        };
+        let undone = self.run(async {
+            let recovery = recover(world).await?;
+            let request = UndoRequest {
+                begin,
+                target,
+                overwrite_moved_tags: false,
+                hold: crate::DEFAULT_HOLD,
+                dry_run: false,
+                in_doubt: &recovery.left_out(),
+                repositories_at_once: 1,
+            };
+            undo(world, &request).await
+        })?;
+        let undone = undone.unwrap();
+        self.note(&format!("{undone:?}"));
+        self.check_undone(&undone);
+        Some(undone)
+    }
+
+    /// I4: what is said to be restored is there, byte for byte, with everything that it needs.
+    fn check_undone(&mut self, undone: &[RepositoryUndo]) {
+        let mut bad = Vec::new();
+        let mut state = self.world.state();
+        let now = state.now;
+        for repository in undone {
+            for manifest in &repository.manifests {
+                if manifest.outcome == UndoOutcome::Restored {
+                    self.restored += 1;
+                    let key = (repository.name.clone(), manifest.digest.clone());
+                    state.put_back.insert(key, now);
+                }
+                let Some(found) = state.repositories.get(&repository.name) else {
+                    continue;
+                };
+                let there = found.manifests.get(&manifest.digest);
+                if manifest.outcome.is_there() && !there.is_some_and(|_| is_sound(found, &manifest.digest)) {
+                    bad.push(format!(
+                        "I4: {} is said to be {:?}, and is not",
+                        manifest.digest, manifest.outcome
+                    ));
+                }
+            }
+        }
+        for text in bad {
+            state.violation(text);
+        }
+    }
+
+    /// Everything that is under way comes to its end.
+    fn settle_down(&mut self) {
+        for _ in 0..3 {
+            self.recover_once();
+            self.world.state().pass(TimeDelta::minutes(11));
+        }
+        self.recover_once();
+    }
+
+    /// I5, and what has to hold when nothing is under way: the journal says what happened, live indexes are whole, and
+    /// what should have stayed is there.
+    fn check_rest(&mut self) {
+        let mut bad = Vec::new();
+        let open: Vec<_> = self
+            .store
+            .with_durable(|kept| kept.open.iter().copied().collect());
+        if !open.is_empty() {
+            bad.push(format!("I5: still open: {open:?}"));
+        }
+        {
+            let state = self.world.state();
+            self.store
+                .with_durable(|kept| bad.extend(state.wrong_outcomes(kept)));
+            for (name, tag, digest) in &state.swept {
+                let repository = &state.repositories[name];
+                let there = repository.tags.contains_key(tag) || is_collected(repository, digest);
+                // Where putting it back failed or was interrupted, the report says so, and undo does it.
+                let undisturbed =
+                    state.faults_left == state.case.faults && state.crashes_left == state.case.crashes;
+                if !there && undisturbed {
+                    bad.push(format!(
+                        "I1: {name}:{tag} went when another tag of its manifest was to go"
+                    ));
+                }
+            }
+            for (name, repository) in &state.repositories {
+                let mut seen = BTreeSet::new();
+                let mut work: Vec<&Digest> = repository.tags.values().collect();
+                while let Some(digest) = work.pop() {
+                    match repository.manifests.get(digest) {
+                        None => bad.push(format!(
+                            "I2: {name}@{digest} is needed by something tagged, and is not there"
+                        )),
+                        Some(manifest) => {
+                            let listed = children(manifest);
+                            for child in listed {
+                                if let Some((child, _)) = repository
+                                    .manifests
+                                    .get_key_value(&child)
+                                    .filter(|(child, _)| seen.insert((*child).clone()))
+                                {
+                                    work.push(child);
+                                } else if !repository.manifests.contains_key(&child)
+                                    && !is_collected(repository, &child)
+                                {
+                                    bad.push(format!(
+                                        "I2: {name}@{digest} is tagged, and its child {child} is not there"
+                                    ));
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for text in bad {
+            self.world.state().violation(text);
+        }
+    }
+
+    /// In the end everything comes back, or there is a reason why it cannot.
+    fn undo_everything(&mut self) {
+        let deleted: Vec<(RepositoryName, Digest)> = {
+            let state = self.world.state();
+            let manifests = state.effects.iter().filter(|effect| effect.tag.is_none());
+            manifests
+                .map(|effect| (effect.repository.clone(), effect.digest.clone()))
+                .collect()
+        };
+        let beginning = chrono::DateTime::from_timestamp(0, 0).unwrap();
+        let Some(undone) = self.undo(UndoTarget::Since(beginning)) else {
+            return;
+        };
+        let mut state = self.world.state();
+        let mut bad = Vec::new();
+        let mut outcomes = BTreeMap::new();
+        for repository in &undone {
+            for manifest in &repository.manifests {
+                outcomes.insert(
+                    (repository.name.clone(), manifest.digest.clone()),
+                    &manifest.outcome,
+                );
+                if let UndoOutcome::Failed { detail } = &manifest.outcome {
+                    bad.push(format!(
+                        "I4: nothing fails, and {} was not put back: {detail}",
+                        manifest.digest
+                    ));
+                }
+                if let UndoOutcome::Unrecoverable { why } = &manifest.outcome
+                    && !state.case.collections
+                {
+                    bad.push(format!(
+                        "I4: nothing was collected, and {} cannot come back: {why}",
+                        manifest.digest
+                    ));
+                }
+            }
+        }
+        for (name, digest) in deleted {
+            let there = state.repositories[&name].manifests.contains_key(&digest);
+            if !there && !outcomes.contains_key(&(name.clone(), digest.clone())) {
+                bad.push(format!(
+                    "I4: {name}@{digest} was deleted, is not there, and undo does not speak of it"
+                ));
+            }
+        }
+        for text in bad {
+            state.violation(text);
+        }
+    }
+}
+
+/// Every manifest that a plan says goes, or loses a tag.
+fn going(plan: &RepositoryPlan) -> impl Iterator<Item = Digest> {
+    plan.actions.iter().flat_map(|action| match action {
+        Action::Delete {
+            digest,
+            children,
+            attachments,
+            ..
+        } => std::iter::once(digest)
+            .chain(
+                children
+                    .iter()
+                    .chain(attachments)
+                    .map(|dependent| &dependent.digest),
+            )
+            .cloned()
+            .collect::<Vec<_>>(),
+        Action::Untag { digest, .. } => vec![digest.clone()],
+    })
+}

@@ -1,0 +1,339 @@
+//! The state of the simulated world, and the record of everything that happened in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+use lagan_model::journal::Sequence;
+use lagan_model::{Digest, Manifest, RepositoryName, Tag, Time};
+
+use super::case::Case;
+use super::chance::Chance;
+
+/// How the simulated registry behaves.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Quirks {
+    /// Whether there is a referrers API.
+    pub referrers_api: bool,
+    /// Whether a single tag can be deleted.
+    pub delete_tag: bool,
+    /// Whether deleting a single tag deletes its manifest.
+    pub delete_tag_takes_all: bool,
+    /// Whether a manifest is refused whose children or blobs are not there.
+    pub checks_references: bool,
+    /// Whether a manifest whose blobs are gone is accepted, and forgotten.
+    pub forgets: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Repository {
+    pub manifests: BTreeMap<Digest, Manifest>,
+    pub tags: BTreeMap<Tag, Digest>,
+    /// When each tag was put where it is by others, by step.
+    pub put_at: BTreeMap<Tag, u64>,
+    /// When each manifest was pushed last, by step.
+    pub pushed_at: BTreeMap<Digest, u64>,
+    pub blobs: BTreeSet<Digest>,
+    /// Every manifest that ever was here.
+    pub ever: BTreeMap<Digest, Manifest>,
+    /// What Lagan looked at last.
+    pub listed_at: u64,
+    pub looked_at: BTreeMap<Tag, u64>,
+    /// Whether something that was asked since the last listing was not answered.
+    pub unread: bool,
+}
+
+/// A deletion by Lagan that took effect.
+#[derive(Debug, Clone)]
+pub(crate) struct Effect {
+    pub sequence: Sequence,
+    pub repository: RepositoryName,
+    pub digest: Digest,
+    pub tag: Option<Tag>,
+    /// When it took effect.
+    pub step: u64,
+}
+
+/// A deletion that the registry carries out late.
+#[derive(Debug, Clone)]
+pub(crate) struct Late {
+    pub due: Time,
+    /// The last listing of its repository before it was sent.
+    pub seen: u64,
+    pub effect: Effect,
+    pub intended: BTreeSet<Tag>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub case: Case,
+    pub quirks: Quirks,
+    pub now: Time,
+    pub step: u64,
+    pub repositories: BTreeMap<RepositoryName, Repository>,
+    pub late: Vec<Late>,
+    pub effects: Vec<Effect>,
+    /// Digests that the approved plans say go.
+    pub approved: BTreeSet<(RepositoryName, Digest)>,
+    /// Tags that went with a manifest when only another tag of it was to go.
+    pub swept: Vec<(RepositoryName, Tag, Digest)>,
+    /// Tags that went with a manifest, whichever of its tags was asked for.
+    pub gone_along: BTreeSet<(RepositoryName, Tag)>,
+    /// When each digest was put back by Lagan for somebody who asked.
+    pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
+    /// Intents that are durable: what they are about, and the step in which they were written.
+    pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
+    pub violations: Vec<String>,
+    pub crashed: bool,
+    /// Whether others act, requests fail and the program dies.
+    pub calm: bool,
+    pub others: Chance,
+    pub faults: Chance,
+    pub crashes: Chance,
+    pub turns: Chance,
+    pub others_left: u32,
+    pub faults_left: u32,
+    pub crashes_left: u32,
+    pub made: u64,
+    pub trace: Option<Vec<String>>,
+}
+
+impl State {
+    pub(crate) fn new(case: Case, trace: bool) -> Self {
+        let mut quirks = Chance::new(case.seed, 1);
+        let quirks = Quirks {
+            referrers_api: quirks.per_mille(500),
+            delete_tag: quirks.per_mille(500),
+            delete_tag_takes_all: quirks.per_mille(100),
+            checks_references: quirks.per_mille(700),
+            forgets: quirks.per_mille(500),
+        };
+        let now: Time = chrono::DateTime::from_timestamp(1_780_000_000, 0).unwrap();
+        Self {
+            case,
+            quirks,
+            now,
+            step: 0,
+            repositories: BTreeMap::new(),
+            late: Vec::new(),
+            effects: Vec::new(),
+            approved: BTreeSet::new(),
+            swept: Vec::new(),
+            gone_along: BTreeSet::new(),
+            put_back: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            violations: Vec::new(),
+            crashed: false,
+            calm: true,
+            others: Chance::new(case.seed, 2),
+            faults: Chance::new(case.seed, 3),
+            crashes: Chance::new(case.seed, 4),
+            turns: Chance::new(case.seed, 5),
+            others_left: case.others,
+            faults_left: case.faults,
+            crashes_left: case.crashes,
+            made: 0,
+            trace: trace.then(Vec::new),
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let text = text();
+            trace.push(format!("{:>5} {} {text}", self.step, self.now.format("%H:%M:%S")));
+        }
+    }
+
+    pub(crate) fn violation(&mut self, text: String) {
+        self.note(|| format!("VIOLATION {text}"));
+        self.violations.push(text);
+    }
+
+    /// Lets time pass, and what is due happen.
+    pub(crate) fn pass(&mut self, by: TimeDelta) {
+        self.now += by;
+        let due: Vec<Late> = {
+            let now = self.now;
+            let (due, later) = std::mem::take(&mut self.late)
+                .into_iter()
+                .partition(|late| late.due <= now);
+            self.late = later;
+            due
+        };
+        for late in due {
+            self.note(|| format!("late: {}", late.effect.digest));
+            self.carry_out(late.effect, late.seen, &late.intended);
+        }
+    }
+
+    /// Whether a request goes wrong now.
+    pub(crate) fn fault(&mut self, rate: u64) -> bool {
+        if self.calm || self.faults_left == 0 || !self.faults.per_mille(rate) {
+            return false;
+        }
+        self.faults_left -= 1;
+        true
+    }
+
+    /// A deletion is sent. Here the oracle looks whether it may be.
+    pub(crate) fn sent(&mut self, effect: &Effect, intended: &BTreeSet<Tag>) {
+        let name = &effect.repository;
+        let mut bad = Vec::new();
+        let recorded = match self.durable.get(&effect.sequence) {
+            Some((repository, digest, step)) if repository == name && *digest == effect.digest => *step,
+            _ => {
+                bad.push(format!(
+                    "I3: {name}@{} is deleted, and not durably on record",
+                    effect.digest
+                ));
+                0
+            }
+        };
+        if let Some(repository) = self.repositories.get(name) {
+            if repository.unread {
+                bad.push(format!("I7: {name} is deleted from, and was not read whole"));
+            }
+            for tag in intended {
+                let moved = repository.put_at.get(tag).copied().unwrap_or(0);
+                if repository.tags.get(tag) != Some(&effect.digest) && moved > 0 && moved < recorded {
+                    bad.push(format!(
+                        "{name}:{tag} had moved before its deletion was on record"
+                    ));
+                }
+            }
+        }
+        for text in bad {
+            self.violation(text);
+        }
+    }
+
+    /// A deletion takes effect. Here the oracle looks at what it takes along.
+    pub(crate) fn carry_out(&mut self, mut effect: Effect, seen: u64, intended: &BTreeSet<Tag>) -> bool {
+        let name = effect.repository.clone();
+        let Some(repository) = self.repositories.get(&name) else {
+            return false;
+        };
+        if effect.tag.is_none() && !repository.manifests.contains_key(&effect.digest) {
+            return false;
+        }
+        let mut bad = Vec::new();
+        let lost: Vec<Tag> = repository
+            .tags
+            .iter()
+            .filter(|(_, digest)| **digest == effect.digest)
+            .map(|(tag, _)| tag.clone())
+            .collect();
+        if effect.tag.is_none() {
+            for tag in lost.iter().filter(|tag| !intended.contains(*tag)) {
+                let put = repository.put_at.get(tag).copied().unwrap_or(0);
+                // Put there after the last listing before the request: what no client can exclude.
+                if put <= seen {
+                    bad.push(format!(
+                        "I1: {name}:{tag} was lost with {}, which it was on before",
+                        effect.digest
+                    ));
+                }
+            }
+            for (digest, manifest) in &repository.manifests {
+                let lists = children(manifest).contains(&effect.digest);
+                // An index without a tag cannot be seen.
+                let live = repository.tags.iter().any(|(tag, on)| {
+                    on == digest && repository.put_at.get(tag).copied().unwrap_or(0) <= seen
+                });
+                let pushed = repository.pushed_at.get(digest).copied().unwrap_or(0);
+                if lists && live && pushed <= seen {
+                    bad.push(format!(
+                        "I2: {} went, and {digest}, which is there and tagged, lists it",
+                        effect.digest
+                    ));
+                }
+            }
+            if !self.approved.contains(&(name.clone(), effect.digest.clone())) {
+                bad.push(format!(
+                    "{name}@{} went, and no approved plan says so",
+                    effect.digest
+                ));
+            }
+            if let Some(at) = self.put_back.get(&(name.clone(), effect.digest.clone()))
+                && self.now - *at < TimeDelta::days(13)
+            {
+                bad.push(format!(
+                    "{name}@{} was put back, and deleted again",
+                    effect.digest
+                ));
+            }
+        }
+        for text in bad {
+            self.violation(text);
+        }
+        let on_it = effect.tag.as_ref().is_some_and(|tag| lost.contains(tag));
+        let takes_all = effect.tag.is_none() || on_it && self.quirks.delete_tag_takes_all;
+        let Some(repository) = self.repositories.get_mut(&name) else {
+            return false;
+        };
+        if takes_all && effect.tag.is_some() {
+            // Others that are doomed may be on their way out as well; what was put there since is lost to any client.
+            let swept = lost.iter().filter(|tag| {
+                let put = repository.put_at.get(*tag).copied().unwrap_or(0);
+                !tag.as_str().starts_with('d') && put <= seen
+            });
+            self.swept
+                .extend(swept.map(|tag| (name.clone(), tag.clone(), effect.digest.clone())));
+        }
+        if takes_all {
+            let along = lost.iter().map(|tag| (name.clone(), tag.clone()));
+            self.gone_along.extend(along);
+            repository.manifests.remove(&effect.digest);
+            repository.tags.retain(|_, digest| *digest != effect.digest);
+        } else if let Some(tag) = &effect.tag {
+            // A registry takes the tag off whatever it is on by now: nothing in the request says what that should be.
+            if repository.tags.remove(tag).is_none() {
+                return false;
+            }
+        }
+        effect.step = self.step;
+        self.effects.push(effect);
+        true
+    }
+}
+
+/// What an index lists.
+pub(crate) fn children(manifest: &Manifest) -> Vec<Digest> {
+    match manifest.content() {
+        lagan_model::manifest::Content::Index { manifests } => {
+            manifests.iter().map(|child| child.digest.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The blobs that a manifest needs.
+pub(crate) fn blobs(manifest: &Manifest) -> Vec<Digest> {
+    match manifest.content() {
+        lagan_model::manifest::Content::Image { config, layers } => std::iter::once(config)
+            .chain(layers)
+            .map(|blob| blob.digest.clone())
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether garbage collection took something that a manifest needs, directly or by its children: it was deleted when
+/// nothing listed it, and no client can bring it back.
+pub(crate) fn is_collected(repository: &Repository, digest: &Digest) -> bool {
+    repository.ever.get(digest).is_some_and(|manifest| {
+        blobs(manifest)
+            .iter()
+            .any(|blob| !repository.blobs.contains(blob))
+            || children(manifest)
+                .iter()
+                .any(|child| is_collected(repository, child))
+    })
+}
+
+/// Whether a manifest, everything that it lists and every blob is there.
+pub(crate) fn is_sound(repository: &Repository, digest: &Digest) -> bool {
+    repository.manifests.get(digest).is_some_and(|manifest| {
+        blobs(manifest).iter().all(|blob| repository.blobs.contains(blob))
+            && children(manifest).iter().all(|child| is_sound(repository, child))
+    })
+}
