@@ -307,6 +307,8 @@ mod tests {
         assert_eq!(ask("sort=-id"), Ok(vec![3, 2, 1]));
         assert_eq!(ask("sort=idd&q=idd%3D7"), Ok(vec![3, 2, 1]));
         assert_eq!(ask("sort=id&q=id%3D%5B2~%5D"), Ok(vec![2, 3]));
+        assert_eq!(ask("sort=id&q=id%3D%5B~2%5D"), Ok(vec![1, 2]));
+        assert_eq!(ask("sort=id&q=id%3D%5B2~2%5D"), Ok(vec![2]));
         assert_eq!(ask("sort=id&q=id={1 3}"), Ok(vec![1, 3]));
         assert_eq!(ask("sort=id&page=2&page_size=2"), Ok(vec![3]));
         assert_eq!(ask("sort=id&page_size=0"), Ok(vec![1, 2, 3]));

@@ -16,6 +16,8 @@ async fn one_listing_has_all_there_is_to_know_of_an_artifact() {
     let steer = sandbox.harbor();
     let (global, own) = (steer.label(None, "keep"), steer.label(Some("team"), "mine"));
     assert!(steer.put_label("team/app", "1.0", global) && steer.put_label("team/app", "latest", own));
+    assert!(steer.put_label("team/app", "1.0", global), "twice is once");
+    assert!(!steer.put_label("team/app", "1.0", 99) && !steer.put_label("team/app", "none", own));
     steer.immutable("team", crate::harbor::ImmutableRule::new("app", "1.*"));
     steer.set_pulled("team/app", "latest", DAY + 60);
 

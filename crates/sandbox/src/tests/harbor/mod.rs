@@ -8,6 +8,7 @@ mod description;
 mod lists;
 mod population;
 mod pulls;
+mod system;
 mod versions;
 mod writing;
 

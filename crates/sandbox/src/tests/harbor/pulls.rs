@@ -29,7 +29,11 @@ async fn a_get_counts_as_a_pull_unless_harbor_takes_it_for_its_own() {
             assert_eq!(pulled(), (None, None), "{method} {headers:?}");
         }
     }
-    http.get(&by_digest).await;
+    let other = format!("\"sha256:{}\"", "0".repeat(64));
+    let answer = http
+        .send(Method::GET, &by_digest, &[(IF_NONE_MATCH, &*other)], "")
+        .await;
+    assert_eq!(answer.status(), 200, "another than it is");
     assert_eq!(
         pulled(),
         (Some(now), None),

@@ -28,6 +28,8 @@ async fn a_tag_is_made_on_an_artifact_and_is_new() {
         .artifact("team/app", "stable")
         .expect("an artifact");
     assert_eq!(found.tags[1], ("stable".to_owned(), now, None));
+    let listed = get(&mut http, &path).await;
+    assert_eq!(names(&listed), ["stable", "1.0"], "the newest first");
     assert_eq!(found.pushed, DAY);
     let none = artifact_path("team/app", &format!("/sha256:{}/tags", "0".repeat(64)));
     assert_eq!(post(&mut http, &none, json!({ "name": "x" })).await.status(), 404);
@@ -157,4 +159,43 @@ async fn whoever_may_push_need_not_be_allowed_to_pull() {
     assert_eq!(answer.status(), 201);
     assert_eq!(http.status(Method::GET, path).await, 401);
     assert_eq!(http.status(Method::DELETE, path).await, 401);
+}
+
+#[tokio::test]
+async fn who_makes_a_project_leads_it_and_caches_are_for_administrators() {
+    let robot =
+        crate::harbor::Account::robot("robot$maker", "Secret1").may_in_system(&[("project", "create")]);
+    let options = HarborOptions::default()
+        .account(crate::harbor::Account::user("ann", "p"))
+        .account(crate::harbor::Account::user("bob", "p"))
+        .account(robot);
+    let (_sandbox, mut http) = harbor(options).await;
+    let cache = |name: &str| json!({ "project_name": name, "registry_id": 3 });
+    assert_eq!(
+        post(&mut http, &api("/projects"), cache("one")).await.status(),
+        201
+    );
+    assert_eq!(get(&mut http, &api("/projects/one")).await["registry_id"], 3);
+    sign_in(&mut http, "ann", "p");
+    assert_eq!(
+        post(&mut http, &api("/projects"), cache("two")).await.status(),
+        403
+    );
+    let body = json!({ "project_name": "ours" });
+    assert_eq!(post(&mut http, &api("/projects"), body).await.status(), 201);
+    assert_eq!(names(&get(&mut http, &api("/projects")).await), ["ours"]);
+    sign_in(&mut http, "bob", "p");
+    assert_eq!(http.status(Method::DELETE, &api("/projects/ours")).await, 403);
+    sign_in(&mut http, "ann", "p");
+    assert_eq!(http.status(Method::DELETE, &api("/projects/ours")).await, 200);
+    // A robot makes what it then may not see.
+    sign_in(&mut http, "robot$maker", "Secret1");
+    let body = json!({ "project_name": "made" });
+    assert_eq!(post(&mut http, &api("/projects"), body).await.status(), 201);
+    assert_eq!(http.status(Method::GET, &api("/projects/made")).await, 403);
+    sign_in(&mut http, "bob", "p");
+    let body = json!({ "project_name": "of-bob", "public": true });
+    assert_eq!(post(&mut http, &api("/projects"), body).await.status(), 201);
+    sign_out(&mut http);
+    assert_eq!(names(&get(&mut http, &api("/projects")).await), ["of-bob"]);
 }
