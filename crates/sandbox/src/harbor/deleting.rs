@@ -1,7 +1,6 @@
 //! Deletions: of a tag, of an artifact and what goes along, of a repository, of a project.
 
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
 
 use axum::response::Response;
 use http::StatusCode;
@@ -32,8 +31,7 @@ pub(crate) async fn delete_artifact(
         .map(|row| row.project)
         .ok_or_else(not_found)?;
     let lane = harbor.lane(project);
-    let inside = lane.inside.fetch_add(1, Ordering::Relaxed) + 1;
-    lane.most.fetch_max(inside, Ordering::Relaxed);
+    let _place = lane.enter();
     let gate = lane.gate.lock().await;
     let deleted = delete_now(call, repository, reference)
         .ok_or_else(not_found)
@@ -44,7 +42,6 @@ pub(crate) async fn delete_artifact(
             .await;
     }
     drop(gate);
-    lane.inside.fetch_sub(1, Ordering::Relaxed);
     deleted.map(|()| empty(status))
 }
 

@@ -36,8 +36,26 @@ pub(crate) struct State {
 #[derive(Default)]
 pub(super) struct Lane {
     pub(super) gate: tokio::sync::Mutex<()>,
-    pub(super) inside: AtomicUsize,
+    inside: AtomicUsize,
     pub(super) most: AtomicUsize,
+}
+
+impl Lane {
+    /// Counts a deletion in, until what is answered is dropped: also when its client goes away.
+    pub(super) fn enter(&self) -> Place<'_> {
+        let inside = self.inside.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(inside, Ordering::Relaxed);
+        Place(self)
+    }
+}
+
+/// A deletion at work, or waiting.
+pub(super) struct Place<'a>(&'a Lane);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.inside.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl State {

@@ -126,3 +126,30 @@ async fn untagged_artifacts_go_with_a_collection_that_takes_them() {
     let listed = get(&mut http, &artifact_path("team/app", "")).await;
     assert_eq!(digests(&listed), [index]);
 }
+
+#[tokio::test]
+async fn a_dry_run_takes_nothing_and_a_run_ends_once() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    sandbox.put_image("team/app", &["1.0"], DAY);
+    assert_eq!(
+        delete(&mut http, &artifact_path("team/app", "/1.0"))
+            .await
+            .status(),
+        200
+    );
+    let start = json!({ "schedule": {"type": "Manual"}, "parameters": {"dry_run": true} });
+    let answer = post(&mut http, &api("/system/gc/schedule"), start).await;
+    let location = header(&answer, "location").expect("a location").to_owned();
+    let run = get(&mut http, &location).await["id"].as_i64().expect("a number");
+    let steer = sandbox.harbor();
+    assert_eq!(steer.finish_collection(run, CollectionStatus::Success), 0);
+    let run = steer.start_collection(false);
+    assert_eq!(steer.finish_collection(run, CollectionStatus::Error), 0);
+    assert_eq!(
+        steer.finish_collection(run, CollectionStatus::Success),
+        0,
+        "it has ended"
+    );
+    let run = steer.start_collection(false);
+    assert_eq!(steer.finish_collection(run, CollectionStatus::Success), 2);
+}

@@ -181,3 +181,29 @@ async fn the_registry_deletes_by_digest_alone_and_as_the_api_does() {
     assert!(sandbox.manifest("team/app", &signature).is_none());
     assert_eq!(code(&delete(&mut http, &by_digest).await).0, 404);
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_the_lane() {
+    let options = HarborOptions {
+        quota_refresh: Duration::from_secs(3_600),
+        ..HarborOptions::default()
+    };
+    let (sandbox, mut http) = harbor(options).await;
+    // Each is dropped as soon as it was made; the next may come before the server has seen that.
+    for tag in ["1", "2", "3", "4"] {
+        sandbox.put_image("a/app", &[tag], DAY);
+        let path = artifact_path("a/app", &format!("/{tag}"));
+        let gone = async {
+            while sandbox.resolve("a/app", tag).is_some() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            () = gone => {}
+            _ = http.0.send(Method::DELETE, &path, &[], Bytes::new()) => panic!("answered"),
+        }
+        http = Http(crate::client::Client::new(&sandbox.url()).expect("an address"));
+        sign_in(&mut http, HarborOptions::ADMIN, HarborOptions::PASSWORD);
+    }
+    assert!(sandbox.harbor().most_deletions_at_once("a") <= 2);
+}
