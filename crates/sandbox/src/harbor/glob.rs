@@ -163,6 +163,8 @@ mod tests {
             ("v[0-9]", "v", false),
             ("a?", "a", false),
             ("ab", "a", false),
+            ("a/b", "a", false),
+            ("a/*", "a", false),
             ("a", "ab", false),
             ("{open", "open", false),
             ("[open", "open", false),

@@ -330,5 +330,7 @@ mod tests {
             read.link("/x", query, 4).as_deref(),
             Some("</x?page=1&page_size=2&q=id=[1~]>; rel=\"prev\"")
         );
+        let beyond = Query::read("page=3&page_size=2").unwrap_or_else(|_| panic!("a query"));
+        assert_eq!(beyond.link("/x", "", 4), None);
     }
 }

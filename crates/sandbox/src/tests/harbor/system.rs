@@ -168,3 +168,28 @@ async fn labels_are_made_by_who_may() {
     sign_out(&mut http);
     assert_eq!(http.status(Method::GET, &api("/labels/1")).await, 401);
 }
+
+#[tokio::test]
+async fn a_project_takes_what_is_its_own_along_and_nothing_else() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    let steer = sandbox.harbor();
+    let (global, other) = (steer.label(None, "global"), steer.label(Some("other"), "theirs"));
+    let own = steer.label(Some("team"), "own");
+    let rule = steer.retention("team", vec![RetentionRule::new("always", None)]);
+    steer.immutable("team", ImmutableRule::new("**", "**"));
+    steer.immutable("other", ImmutableRule::new("**", "**"));
+    assert_eq!(delete(&mut http, &api("/projects/team")).await.status(), 200);
+    for (label, status) in [(global, 200), (other, 200), (own, 404)] {
+        assert_eq!(
+            http.status(Method::GET, &api(&format!("/labels/{label}"))).await,
+            status
+        );
+    }
+    assert_eq!(
+        http.status(Method::GET, &api(&format!("/retentions/{rule}")))
+            .await,
+        404
+    );
+    let rules = get(&mut http, &api("/projects/other/immutabletagrules")).await;
+    assert_eq!(ids(&rules).len(), 1);
+}
