@@ -107,7 +107,7 @@ fn policy_keys() -> Vec<Property> {
         Property(
             "untag",
             "Whether a tag may be taken from an artifact that stays; `true` unless said.",
-            flag(),
+            truth(),
         ),
     ]
 }
@@ -143,7 +143,7 @@ fn of_registries() -> Vec<Part> {
                 Property(
                     "probe",
                     "Whether it is asked what it deletes, where a decision depends on that; `false` unless said.",
-                    flag(),
+                    truth(),
                 ),
                 Property(
                     "repositories_file",

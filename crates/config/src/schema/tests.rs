@@ -182,11 +182,20 @@ fn what_the_decoder_reads_validates() {
             "{select: {tags: a}, keep: all}",
             "channels: {rc: candidate, variant: [x, y]}",
         ),
+        ("{select: {tags: a}, keep: all}", "untag: false"),
+        (
+            "{select: {tags: a}, keep: all, allow_empty_repository: false}",
+            "",
+        ),
     ] {
         let text = policy(rule, more);
         PolicyFile::read("p", &text, "p").unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(invalid(Document::Policy, &text), None, "{text}");
     }
+    let config = "registries: {a: {url: 'http://localhost:5000', probe: false}}\npolicies: {p: {repositories: a, rules: \
+                  [{select: {tags: a}, keep: all}]}}\n";
+    Config::read("c", config).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(invalid(Document::Configuration, config), None);
     let cases = "policy: p\nrepository: a\ncases:\n  - name: 1\n    tags: {a: , b: {digest: 1, created: 3d}}\n    expect: \
                  {keep: {a: , b: [rank, {}]}}\n"
         .replace("[rank, {}]", "[rank, within]");
