@@ -30,7 +30,7 @@ async fn a_dry_run_only_reads_and_says_what_it_therefore_does_not_know() {
     let said = text.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(
         said.contains("3 tags stay only for sharing a digest with a kept tag")
-            && said.contains("`--probe` asks it"),
+            && said.contains("--probe asks it"),
         "{said}"
     );
     for entry in sandbox.log().entries() {

@@ -125,7 +125,7 @@ fn deletion(head: &PlanHead, seen: &Seen) -> Vec<String> {
         text.push_str(match (head.capabilities.delete_tag, head.probed) {
             (Capability::NotOffered, _) => "this registry does not delete single tags",
             (_, true) => "the registry was asked whether it deletes single tags, and did not say",
-            (_, false) => "whether this registry deletes single tags is not known; `--probe` asks it",
+            (_, false) => "whether this registry deletes single tags is not known; --probe asks it",
         });
         lines.push(text);
     }

@@ -16,7 +16,7 @@ fn the_comment_says_first_what_must_not_be_missed_and_then_what_would_be_deleted
 
     What would be deleted, and why; nothing is deleted by this plan.
 
-    - **Warning**: 1 tag stays only for sharing a digest with a kept tag: whether this registry deletes single tags is not known; \`--probe\` asks it
+    - **Warning**: 1 tag stays only for sharing a digest with a kept tag: whether this registry deletes single tags is not known; --probe asks it
     - **Warning**: 1 repository could not be read, nothing is decided there: team/broken
     - **Held back by a limit: nothing would be deleted in these repositories**
       - `max_percent_per_repository`: team/app would lose 61% of its tagged artifacts, 30% is allowed

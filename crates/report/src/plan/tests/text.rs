@@ -32,7 +32,7 @@ fn the_report_shows_what_would_be_deleted_and_why_and_counts_the_rest() {
                     does not tell
       no undo       1 manifest CANNOT be brought back: its manifest is not kept
       warning       1 tag stays only for sharing a digest with a kept tag: whether this registry deletes single
-                    tags is not known; `--probe` asks it
+                    tags is not known; --probe asks it
       warning       1 repository could not be read, nothing is decided there: team/broken
     ");
 }
@@ -263,7 +263,7 @@ fn what_the_registry_does_not_delete_is_said_with_what_could_be_done() {
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     let [unknown, not] = [Capability::Unknown, Capability::NotOffered];
-    assert!(said(unknown, unknown, false).contains("is not known; `--probe` asks it"));
+    assert!(said(unknown, unknown, false).contains("is not known; --probe asks it"));
     assert!(
         said(unknown, unknown, true).contains("was asked whether it deletes single tags, and did not say")
     );
