@@ -163,7 +163,7 @@ pub(crate) struct PlanArgs {
     pub out: Option<PathBuf>,
 
     /// Keep the whole plan in a file, besides the report: the tags that stay, the policies, and the facts that it was
-    /// decided from, with a checksum. `explain --from` replays it, --compare compares with it
+    /// decided from, with a checksum. Reads what --exact does. `explain --from` replays it, --compare compares with it
     #[arg(long, value_name = "PLAN.json")]
     pub save: Option<PathBuf>,
 
@@ -220,7 +220,8 @@ pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub source: SourceArgs,
 
-    /// Replay a saved plan instead of asking a registry: the same policies, facts and time
+    /// Replay a saved plan instead of asking a registry: its own policies, facts and time; nothing is contacted, and no
+    /// configuration read
     // What a variable may give is left out: it is there for every command.
     #[arg(long, value_name = "PLAN.json", conflicts_with_all = [
         "policy", "select", "probe", "token_realm", "now",
@@ -248,7 +249,7 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub strict: bool,
 
-    /// A plan (`lagan plan --all --format json`) that tells which repositories and tags there are
+    /// A plan (of `lagan plan --save`, or --all --format json) that tells which repositories and tags there are
     #[arg(long, value_name = "PLAN.json")]
     pub against: Option<PathBuf>,
 
