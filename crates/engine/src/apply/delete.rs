@@ -101,7 +101,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         let mut read_at = self.world.clock.now();
         for (position, intent) in recorded.iter().enumerate() {
             let sequence = intent.sequence();
-            if left.is_none() && self.world.stop.is_requested() {
+            // An artifact in hand is finished: what was untagged below it would be seen by nobody later.
+            let begins = position == 0 || members[position].action != members[position - 1].action;
+            if left.is_none() && begins && self.world.stop.is_requested() {
                 left = Some(Left::because(Skip::Stopped, "the run was asked to stop"));
             }
             if left.is_none() && self.world.clock.now() - read_at > MAX_READING_AGE {

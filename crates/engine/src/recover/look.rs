@@ -1,7 +1,7 @@
 //! One intent whose outcome is not on record: what became of it, as far as the registry shows.
 
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, Doubt, JournalError, JournalStore, Outcome as Settled, Record, RestoreIntent,
+    DeleteIntent, DeleteResult, Doubt, JournalError, JournalStore, Outcome as Settled, RestoreIntent,
     RestoreOutcome, RestoreResult, RunId, Sequence, Skip, UntagIntent,
 };
 use lagan_model::{
@@ -19,6 +19,8 @@ pub(crate) struct Look<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
     pub sequence: Sequence,
+    /// When it was first seen to be there by somebody who had stopped sending, as far as that is on record.
+    pub seen: Option<Time>,
 }
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
@@ -64,7 +66,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
     }
 
     pub(crate) async fn deletion(
-        &self,
+        &mut self,
         intent: DeleteIntent,
         recovery: &mut Recovery,
     ) -> Result<(), JournalError> {
@@ -90,7 +92,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
     }
 
     pub(crate) async fn untagging(
-        &self,
+        &mut self,
         intent: UntagIntent,
         recovery: &mut Recovery,
     ) -> Result<(), JournalError> {
@@ -105,7 +107,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
     }
 
     async fn resolve(
-        &self,
+        &mut self,
         (repository, digest, tags): (RepositoryName, Digest, Vec<Tag>),
         there: Result<bool, RegistryError>,
         gone: DeleteResult,
@@ -140,20 +142,15 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
     }
 
     /// Whether what was sent can no longer happen.
-    async fn is_over(&self) -> Result<bool, JournalError> {
+    async fn is_over(&mut self) -> Result<bool, JournalError> {
         let until = self.seen_since().await? + IN_DOUBT_WINDOW;
         Ok(self.world.clock.now() >= until || !on(Safeguard::InDoubtWindow))
     }
 
     /// When it was first seen to be there by somebody who had stopped sending. Now, if never before.
-    async fn seen_since(&self) -> Result<Time, JournalError> {
-        for sequence in self.world.journal.store().entries_of(self.run).await? {
-            if sequence > self.sequence
-                && let (_, Record::Doubt(doubt)) = self.world.journal.read(sequence).await?
-                && doubt.intent == self.sequence
-            {
-                return Ok(doubt.at);
-            }
+    async fn seen_since(&mut self) -> Result<Time, JournalError> {
+        if let Some(at) = self.seen {
+            return Ok(at);
         }
         let at = self.world.clock.now();
         let doubt = Doubt {
@@ -162,6 +159,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
             detail: "the run was interrupted".to_owned(),
         };
         self.world.journal.doubt(self.run, doubt).await?;
+        self.seen = Some(at);
         Ok(at)
     }
 

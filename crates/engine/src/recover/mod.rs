@@ -9,17 +9,18 @@ mod doubt;
 mod look;
 mod runs;
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::journal::{End, JournalError, JournalStore, Record, RunId, Sequence};
-use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName};
+use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName, Time};
 use serde::Serialize;
 
 pub use self::doubt::{IN_DOUBT_WINDOW, InDoubt, LeftOut};
 use self::look::Look;
 pub use self::runs::run_history;
 pub(crate) use self::runs::runs_here;
-use self::runs::{deletions_of, results_of};
+use self::runs::{deletions_of, doubts_of, results_of};
 use crate::mend::{MendError, mend};
 use crate::run::Mended;
 use crate::safeguard::{Safeguard, on};
@@ -73,11 +74,22 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
     let mut touched: BTreeSet<RunId> = BTreeSet::new();
     let mut doubtful: BTreeSet<RunId> = BTreeSet::new();
     let ours = runs_here(world).await?;
+    let mut doubts: BTreeMap<RunId, BTreeMap<Sequence, Time>> = BTreeMap::new();
     for (sequence, run, record) in world.journal.unsettled().await? {
         if !ours.contains_key(&run) {
             continue;
         }
-        let look = Look { world, run, sequence };
+        let doubts = match doubts.entry(run) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(doubts_of(world, run).await?),
+        };
+        let seen = doubts.get(&sequence).copied();
+        let mut look = Look {
+            world,
+            run,
+            sequence,
+            seen,
+        };
         let before = recovery.in_doubt.len();
         match record {
             Record::Delete(intent) => look.deletion(intent, &mut recovery).await?,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lagan_model::journal::{DeleteResult, End, JournalError, JournalStore, Purpose, Record, RunId, Sequence};
-use lagan_model::{Clock, RegistryWrite, RepositoryName};
+use lagan_model::{Clock, RegistryWrite, RepositoryName, Time};
 use lagan_policy::RunHistory;
 
 use crate::mend::{DeletedHere, DeletedManifest};
@@ -80,6 +80,20 @@ pub(crate) async fn runs_here<R: RegistryWrite, S: JournalStore, C: Clock>(
         runs.insert(run, RunHere { purpose, end });
     }
     Ok(runs)
+}
+
+/// When what is in doubt of a run was first seen to be there by somebody who had stopped sending.
+pub(crate) async fn doubts_of<R, S: JournalStore, C>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+) -> Result<BTreeMap<Sequence, Time>, JournalError> {
+    let mut doubts = BTreeMap::new();
+    for sequence in world.journal.store().entries_of(run).await? {
+        if let (_, Record::Doubt(doubt)) = world.journal.read(sequence).await? {
+            doubts.entry(doubt.intent).or_insert(doubt.at);
+        }
+    }
+    Ok(doubts)
 }
 
 /// What a run deleted, by repository. What may still be deleted is among it.

@@ -41,6 +41,10 @@ impl Simulated {
                 state.others_left -= 1;
                 state.act();
             }
+            if !state.calm && state.turns.per_mille(2) {
+                state.stop.request();
+                state.note(|| "the run is asked to stop".to_owned());
+            }
             if !state.calm && state.crashes_left > 0 && state.crashes.per_mille(12) {
                 state.crashes_left -= 1;
                 state.crashed = true;

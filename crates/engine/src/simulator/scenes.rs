@@ -22,7 +22,7 @@ use crate::{
 struct Scene {
     world: Simulated,
     journal: Journal<ModelStore>,
-    stop: Stop,
+    stop: Arc<Stop>,
     runs: u128,
 }
 
@@ -44,11 +44,12 @@ impl Scene {
         state.quirks.delete_tag = true;
         state.quirks.delete_tag_takes_all = false;
         state.repositories.insert(name(), Repository::default());
+        let stop = state.stop.clone();
         let world = Simulated(Arc::new(Mutex::new(state)));
         Self {
             journal: Journal::new(ModelStore::new(world.clone())),
             world,
-            stop: Stop::default(),
+            stop,
             runs: 0,
         }
     }
@@ -280,6 +281,25 @@ fn a_run_that_is_asked_to_stop_begins_nothing_and_counts_as_no_completed_one() {
     assert_eq!(skipped(&run), [Skip::Stopped]);
     assert_eq!(scene.tags(), ["d1"]);
     assert!(scene.drive(run_history(scene.world())).unwrap().0.is_empty());
+}
+
+#[test]
+fn an_artifact_in_hand_is_finished_when_the_run_is_asked_to_stop() {
+    let mut scene = Scene::new();
+    for text in ["d1", "d2"] {
+        let mut state = scene.world.state();
+        let children = [state.image(&name(), None), state.image(&name(), None)];
+        let index = state.index(&name(), &children);
+        state.put_tag(&name(), tag(text), &index);
+    }
+    scene.world.state().stop_at_deletion = true;
+    let run = scene.apply();
+    let deleted = outcomes(&run)
+        .into_iter()
+        .filter(|outcome| **outcome == ActionOutcome::Deleted);
+    assert_eq!(deleted.count(), 3);
+    assert_eq!(skipped(&run), [Skip::Stopped; 3]);
+    assert_eq!(scene.world.state().repositories[&name()].manifests.len(), 3);
 }
 
 #[test]

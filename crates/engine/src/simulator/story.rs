@@ -126,6 +126,12 @@ impl Story {
         ended
     }
 
+    fn new_stop(&self) -> Arc<Stop> {
+        let stop = Arc::new(Stop::default());
+        self.world.state().stop = stop.clone();
+        stop
+    }
+
     fn begin(&mut self, purpose: Purpose) -> Begin {
         self.runs += 1;
         Begin {
@@ -206,7 +212,7 @@ impl Story {
         let begin = self.begin(Purpose::Apply {
             plan: "plan".to_owned(),
         });
-        let stop = Stop::default();
+        let stop = self.new_stop();
         let world = World {
             registry: &self.world,
             journal: &self.journal,
@@ -267,7 +273,7 @@ impl Story {
 
     fn recover_once(&self) {
         self.note("-- recover");
-        let stop = Stop::default();
+        let stop = self.new_stop();
         let world = World {
             registry: &self.world,
             journal: &self.journal,
@@ -298,7 +304,7 @@ impl Story {
     fn undo(&mut self, target: UndoTarget) -> Option<Vec<RepositoryUndo>> {
         self.note(&format!("-- undo {target:?}"));
         let begin = self.begin(Purpose::Undo { of: String::new() });
-        let stop = Stop::default();
+        let stop = self.new_stop();
         let world = World {
             registry: &self.world,
             journal: &self.journal,

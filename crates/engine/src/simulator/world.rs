@@ -1,6 +1,7 @@
 //! The state of the simulated world, and the record of everything that happened in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use lagan_model::journal::Sequence;
@@ -8,6 +9,7 @@ use lagan_model::{Digest, Manifest, RepositoryName, Tag, Time};
 
 use super::case::Case;
 use super::chance::Chance;
+use crate::Stop;
 
 /// How the simulated registry behaves.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +86,10 @@ pub(crate) struct State {
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
     pub violations: Vec<String>,
     pub crashed: bool,
+    /// How the run under way is asked to stop.
+    pub stop: Arc<Stop>,
+    /// Whether that is done as soon as something is deleted.
+    pub stop_at_deletion: bool,
     /// Whether others act, requests fail and the program dies.
     pub calm: bool,
     pub others: Chance,
@@ -123,6 +129,8 @@ impl State {
             durable: BTreeMap::new(),
             violations: Vec::new(),
             crashed: false,
+            stop: Arc::default(),
+            stop_at_deletion: false,
             calm: true,
             others: Chance::new(case.seed, 2),
             faults: Chance::new(case.seed, 3),
@@ -291,6 +299,9 @@ impl State {
             }
         }
         effect.step = self.step;
+        if self.stop_at_deletion {
+            self.stop.request();
+        }
         self.effects.push(effect);
         true
     }

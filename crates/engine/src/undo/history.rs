@@ -78,7 +78,8 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
     target: &UndoTarget,
 ) -> Result<BTreeMap<RepositoryName, Chosen>, JournalError> {
     let mut chosen: BTreeMap<RepositoryName, Chosen> = BTreeMap::new();
-    for (repository, history) in histories(world).await? {
+    let named = repositories(world, target).await?;
+    for (repository, history) in histories(world, &named).await? {
         let digests: Vec<Digest> = history
             .deleted
             .values()
@@ -106,8 +107,34 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(chosen)
 }
 
+/// The repositories in which something may be chosen: the history of others is not kept in memory.
+async fn repositories<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    target: &UndoTarget,
+) -> Result<BTreeSet<RepositoryName>, JournalError> {
+    let runs: Vec<RunId> = match target {
+        UndoTarget::Artifact(repository, _) | UndoTarget::Repository(repository) => {
+            return Ok(BTreeSet::from([repository.clone()]));
+        }
+        UndoTarget::Run(run) => vec![*run],
+        UndoTarget::Since(_) => runs_here(world).await?.into_keys().collect(),
+    };
+    let mut named = BTreeSet::new();
+    for run in runs {
+        for sequence in world.journal.store().entries_of(run).await? {
+            match world.journal.read(sequence).await?.1 {
+                Record::Delete(intent) => named.insert(intent.repository),
+                Record::Untag(intent) => named.insert(intent.repository),
+                _ => false,
+            };
+        }
+    }
+    Ok(named)
+}
+
 async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
+    named: &BTreeSet<RepositoryName>,
 ) -> Result<BTreeMap<RepositoryName, History>, JournalError> {
     let mut histories: BTreeMap<RepositoryName, History> = BTreeMap::new();
     for run in runs_here(world).await?.into_keys() {
@@ -115,10 +142,10 @@ async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
         let mut untaggings = BTreeMap::new();
         for sequence in world.journal.store().entries_of(run).await? {
             match world.journal.read(sequence).await?.1 {
-                Record::Delete(intent) => {
+                Record::Delete(intent) if named.contains(&intent.repository) => {
                     deletions.insert(sequence, intent);
                 }
-                Record::Untag(intent) => {
+                Record::Untag(intent) if named.contains(&intent.repository) => {
                     untaggings.insert(sequence, intent);
                 }
                 Record::Outcome(outcome) => match outcome.result {
