@@ -5,6 +5,7 @@ mod collection;
 mod deleting;
 mod description;
 
+mod laws;
 mod lists;
 mod population;
 mod pulls;
