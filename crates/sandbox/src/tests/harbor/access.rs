@@ -226,7 +226,8 @@ async fn a_client_that_keeps_cookies_is_taken_for_a_browser() {
     sandbox.put_image("team/app", &["1.0"], DAY);
     let answer = http.get(&api("/projects/team")).await;
     let cookie = header(&answer, "set-cookie").expect("a cookie").to_owned();
-    let session = cookie.split(';').next().expect("a pair");
+    let session = format!("theme=dark; {}", cookie.split(';').next().expect("a pair"));
+    let session = session.as_str();
     let path = artifact_path("team/app", "/1.0");
     let refused = http.send(Method::DELETE, &path, &[(COOKIE, session)], "").await;
     assert_eq!(

@@ -153,3 +153,19 @@ async fn a_dry_run_takes_nothing_and_a_run_ends_once() {
     let run = steer.start_collection(false);
     assert_eq!(steer.finish_collection(run, CollectionStatus::Success), 2);
 }
+
+#[tokio::test]
+async fn a_run_that_waits_can_be_stopped_and_lets_nobody_in() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    let steer = sandbox.harbor();
+    let runs = [(); 3].map(|()| steer.start_collection(false));
+    let path = api(&format!("/system/gc/{}", runs[1]));
+    assert_eq!(http.status(Method::PUT, &path).await, 200);
+    let statuses = async |http: &mut Http| {
+        let rows = get(http, &api("/system/gc?sort=id")).await;
+        each(&rows, |row| row["job_status"].as_str().expect("text").to_owned())
+    };
+    assert_eq!(statuses(&mut http).await, ["Running", "Stopped", "Pending"]);
+    steer.finish_collection(runs[0], CollectionStatus::Success);
+    assert_eq!(statuses(&mut http).await, ["Success", "Stopped", "Running"]);
+}

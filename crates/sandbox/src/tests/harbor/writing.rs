@@ -72,6 +72,13 @@ async fn a_project_is_made_once() {
     let location = header(&answer, "location").expect("a location").to_owned();
     assert_eq!(get(&mut http, &location).await["name"], "fresh");
     assert_eq!(post(&mut http, &api("/projects"), body).await.status(), 409);
+    assert!(location.ends_with("/projects/1"), "{location}");
+    let by_name = http::HeaderName::from_static("x-resource-name-in-location");
+    let named = json!({ "project_name": "named" }).to_string();
+    let answer = http
+        .send(Method::POST, &api("/projects"), &[(by_name, "true")], named)
+        .await;
+    assert_eq!(header(&answer, "location"), Some("/api/v2.0/projects/named"));
     let wrong = json!({ "project_name": "No Such" });
     assert_eq!(post(&mut http, &api("/projects"), wrong).await.status(), 400);
     assert_eq!(post(&mut http, &api("/projects"), json!("{")).await.status(), 400);
