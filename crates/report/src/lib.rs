@@ -11,6 +11,7 @@ pub mod compare;
 pub mod explain;
 pub mod history;
 pub mod number;
+pub mod outcome;
 pub mod plan;
 pub mod sanitize;
 pub mod saved;
@@ -22,6 +23,10 @@ mod paint;
 
 pub use explain::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
 pub use history::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
+pub use outcome::{
+    InDoubtNote, MendedEntry, OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, OutcomeWriter,
+    RecoveryNote, RepositoryOutcome, outcome_writer,
+};
 pub use plan::{
     ClockNote, GroupBy, Part, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote,
 };

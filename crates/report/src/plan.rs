@@ -22,6 +22,8 @@ mod seen;
 mod summary;
 mod text;
 
+pub(crate) use self::csv::inert;
+pub use self::summary::{advice, refusal};
 pub use group::{GroupBy, Part};
 
 #[cfg(test)]

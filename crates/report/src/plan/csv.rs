@@ -270,7 +270,7 @@ impl Row<'_> {
 
 /// A cell that no spreadsheet takes for a formula: such a one has an apostrophe in front, which spreadsheets take
 /// for the mark of a text.
-fn inert(cell: &str) -> Cow<'_, str> {
+pub(crate) fn inert(cell: &str) -> Cow<'_, str> {
     // Before anything is escaped: where a tab stood, some programs read on behind it.
     let starts = |text: &str| {
         text.starts_with([

@@ -182,7 +182,8 @@ pub(super) fn refusals(guards: &[GuardReport]) -> Option<Refusals<'_>> {
 }
 
 /// A refusal with its numbers.
-pub(super) fn refusal(report: &GuardReport) -> String {
+#[must_use]
+pub fn refusal(report: &GuardReport) -> String {
     let (wanted, allowed) = (grouped(report.wanted), grouped(report.allowed));
     let place = report
         .repository
@@ -206,7 +207,9 @@ pub(super) fn refusal(report: &GuardReport) -> String {
     }
 }
 
-fn advice(limit: Guard) -> &'static str {
+/// What can be done about a limit.
+#[must_use]
+pub fn advice(limit: Guard) -> &'static str {
     match limit {
         Guard::MaxDeletions => {
             "if so much is meant to go, raise it under the policy's `limits`; if not, narrow what its \

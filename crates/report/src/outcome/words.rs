@@ -1,0 +1,279 @@
+//! What formats for people say alike. Everything here is harmless already.
+
+use lagan_model::journal::Role;
+use lagan_model::{RequestKind, Tag};
+
+use super::{OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, RecoveryNote};
+use crate::layout::listed;
+use crate::number::{count, grouped};
+use crate::plan::refusal;
+use crate::sanitize::{clipped, harmless};
+use crate::wording::{moment, registry_kind};
+
+/// How much of a text from outside is shown, in characters.
+const SAID: usize = 600;
+
+/// The outcomes that want a look, before those that do not.
+const ORDER: [&str; 10] = [
+    "failed",
+    "in_doubt",
+    "conflict",
+    "unrecoverable",
+    "skipped",
+    "deleted",
+    "untagged",
+    "restored",
+    "already_there",
+    "mended",
+];
+
+/// As a person would say it.
+pub(super) fn said(outcome: &'static str) -> &'static str {
+    match outcome {
+        "in_doubt" => "in doubt",
+        "already_there" => "already there",
+        other => other,
+    }
+}
+
+pub(super) fn title(head: &OutcomeHead) -> String {
+    let what = match &head.of {
+        OutcomeOf::Apply { .. } => "apply",
+        OutcomeOf::Undo { dry_run: false, .. } => "undo",
+        OutcomeOf::Undo { dry_run: true, .. } => "undo, looked at only",
+    };
+    match head.run {
+        Some(run) => format!("{what} {run}"),
+        None => what.to_owned(),
+    }
+}
+
+/// What the run was, a label and a value each.
+pub(super) fn facts(head: &OutcomeHead, foot: &OutcomeFoot) -> Vec<(&'static str, String)> {
+    let mut facts = match &head.of {
+        OutcomeOf::Apply { plan } => vec![("plan", clipped(plan, 60).into_owned())],
+        OutcomeOf::Undo { of, .. } => vec![("of", clipped(of, SAID).into_owned())],
+    };
+    let registry = &head.registry;
+    facts.push((
+        "registry",
+        format!(
+            "{} ({}, {})",
+            harmless(registry.name.as_str()),
+            clipped(&registry.url, 200),
+            registry_kind(registry.kind)
+        ),
+    ));
+    if !head.policies.is_empty() {
+        let policies = head.policies.iter().map(|policy| {
+            let hash: String = policy.sha256.chars().take(12).collect();
+            format!("{} (sha256:{})", harmless(&policy.name), harmless(&hash))
+        });
+        facts.push(("policies", listed(policies.collect::<Vec<_>>().iter())));
+    }
+    facts.push(("began", moment(head.began)));
+    facts.push(("ended", moment(foot.ended)));
+    facts
+}
+
+/// The sums, the worst first.
+pub(super) fn sums(head: &OutcomeHead, sums: &OutcomeSums) -> Vec<(&'static str, u64)> {
+    let known = ORDER.iter().filter_map(|word| {
+        let count = sums.of(word);
+        (count > 0).then_some((said(word), count))
+    });
+    let mut lines: Vec<_> = known.collect();
+    if sums.mended > 0 {
+        lines.push(("put back", sums.mended));
+    }
+    if lines.is_empty() {
+        let nothing = match head.of {
+            OutcomeOf::Apply { .. } => "deleted",
+            OutcomeOf::Undo { .. } => "restored",
+        };
+        lines.push((nothing, 0));
+    }
+    lines
+}
+
+/// What must not be missed.
+pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSums) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(failure) = &foot.failure {
+        lines.push(format!("the run ended early: {}", clipped(failure, SAID)));
+    }
+    if foot.stopped {
+        lines.push("the run was asked to stop before its end; what it had begun is finished".to_owned());
+    }
+    if sums.of("in_doubt") > 0 {
+        lines.push(
+            "what is in doubt was sent, and its answer was lost: it may still happen, for ten minutes at the most \
+             that registries are known for; the next run looks again"
+                .to_owned(),
+        );
+    }
+    if sums.mended > 0 && matches!(head.of, OutcomeOf::Apply { .. }) {
+        lines.push(format!(
+            "{} put back, because something that was pushed meanwhile needs them",
+            count(sums.mended, "manifest was", "manifests were")
+        ));
+    }
+    if foot.incomplete > 0 {
+        lines.push(format!(
+            "{} could not be read whole, and nothing was deleted there",
+            count(foot.incomplete, "repository", "repositories")
+        ));
+    }
+    let held = foot.guards.iter().filter(|guard| guard.refuses);
+    lines.extend(held.map(|guard| {
+        let what = match guard.repository {
+            None => "refused",
+            Some(_) => "held back",
+        };
+        format!("{what} by {}: {}", guard.limit.as_str(), refusal(guard))
+    }));
+    lines.extend(recovery(&foot.recovery));
+    lines
+}
+
+/// What earlier runs left open.
+fn recovery(note: &RecoveryNote) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !note.settled.is_empty() {
+        let words: Vec<_> = note
+            .settled
+            .iter()
+            .map(|(word, count)| format!("{} {}", grouped(*count), said(word)))
+            .collect();
+        lines.push(format!(
+            "an earlier run was interrupted; of what it left open, the registry shows: {}",
+            words.join(", ")
+        ));
+    }
+    if note.mended > 0 {
+        let what = count(note.mended, "manifest", "manifests");
+        lines.push(format!(
+            "{what} of an earlier run put back, because something new needs them"
+        ));
+    }
+    for doubt in &note.in_doubt {
+        let until = doubt
+            .until
+            .map_or_else(|| "the registry can be asked".to_owned(), moment);
+        lines.push(format!(
+            "a deletion of {}@{} by {} may still happen, and it was left out: look again when {until}",
+            doubt.repository,
+            doubt.digest.short(),
+            doubt.run
+        ));
+    }
+    lines.extend(
+        note.problems
+            .iter()
+            .map(|problem| clipped(problem, SAID).into_owned()),
+    );
+    lines
+}
+
+/// What can be done next.
+pub(super) fn next(head: &OutcomeHead, sums: &OutcomeSums) -> Option<String> {
+    let run = head.run?;
+    match &head.of {
+        OutcomeOf::Apply { .. } if sums.of("deleted") + sums.of("untagged") > 0 => {
+            Some(format!("lagan undo {run}"))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn requests(foot: &OutcomeFoot) -> String {
+    let requests: Vec<_> = RequestKind::ALL
+        .into_iter()
+        .filter(|kind| foot.requests.of(*kind) > 0)
+        .map(|kind| format!("{} {}", grouped(foot.requests.of(kind)), kind.as_str()))
+        .collect();
+    let total = grouped(foot.requests.total);
+    match requests.is_empty() {
+        true => total,
+        false => format!("{total}: {}", requests.join(", ")),
+    }
+}
+
+/// What a row says beside its outcome.
+pub(super) fn notes(entry: &OutcomeEntry) -> Vec<String> {
+    let mut notes = Vec::new();
+    notes.extend(
+        entry
+            .detail
+            .as_deref()
+            .map(|detail| clipped(detail, SAID).into_owned()),
+    );
+    notes.extend(
+        entry
+            .conflicts
+            .iter()
+            .map(|(tag, digest)| format!("{tag} is on {} by now, and was left there", digest.short())),
+    );
+    if !entry.lacks.is_empty() {
+        let digests: Vec<_> = entry
+            .lacks
+            .iter()
+            .map(|digest| digest.short().to_string())
+            .collect();
+        notes.push(format!(
+            "it lists {}, which the registry does not have and the journal does not know",
+            listed(digests.iter())
+        ));
+    }
+    notes
+}
+
+/// The tags, or what stands in their place.
+pub(super) fn tags(entry: &OutcomeEntry, name: impl Fn(&Tag) -> String) -> String {
+    if entry.tags.is_empty() {
+        return match entry.role {
+            Role::Artifact => "(untagged)",
+            Role::Child => "(child)",
+            Role::Attachment => "(attachment)",
+        }
+        .to_owned();
+    }
+    let names: Vec<_> = entry.tags.iter().map(name).collect();
+    listed(names.iter())
+}
+
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Artifact => "",
+        Role::Child => "child",
+        Role::Attachment => "attachment",
+    }
+}
+
+/// The entries that a reader wants one by one, and how many children and attachments go the way of the artifact before
+/// each: those are told with it.
+pub(super) fn folded(entries: &[OutcomeEntry]) -> Vec<(&OutcomeEntry, u64)> {
+    let mut rows: Vec<(&OutcomeEntry, u64)> = Vec::new();
+    for entry in entries {
+        let plain = entry.role != Role::Artifact && entry.detail.is_none() && notes(entry).is_empty();
+        match rows.last_mut() {
+            Some((artifact, more))
+                if plain && artifact.role == Role::Artifact && artifact.outcome == entry.outcome =>
+            {
+                *more += 1;
+            }
+            _ => rows.push((entry, 0)),
+        }
+    }
+    rows
+}
+
+/// `with 2 children and attachments`.
+pub(super) fn along(more: u64) -> Option<String> {
+    (more > 0).then(|| {
+        format!(
+            "with {}",
+            count(more, "child or attachment", "children and attachments")
+        )
+    })
+}
