@@ -32,7 +32,8 @@ struct Arguments {
     directory: PathBuf,
 }
 
-fn arguments() -> Result<Arguments> {
+/// What was asked for; `None` where that was help.
+fn arguments() -> Result<Option<Arguments>> {
     let mut arguments = Arguments {
         records: vec![100_000, 1_000_000],
         seconds: 5.0,
@@ -49,11 +50,11 @@ fn arguments() -> Result<Arguments> {
             }
             "--seconds" => arguments.seconds = value()?.parse()?,
             "--directory" => arguments.directory = value()?.into(),
-            "--help" => return Err(HELP.into()),
+            "--help" => return Ok(None),
             _ => return Err(format!("{option} is no option\n{HELP}").into()),
         }
     }
-    Ok(arguments)
+    Ok(Some(arguments))
 }
 
 /// A number that differs for each input, for digests that do not compress.
@@ -84,7 +85,7 @@ fn intent(number: u64, manifest: &Digest) -> Bytes {
         .map(|layer| format!(r#"{{"digest":"{}","size":1007919}}"#, digest(number, layer)))
         .collect();
     format!(
-        r#"{{"record":"delete","unit":{number},"role":"root","repository":"team/service-{}","digest":"{manifest}","media_type":"application/vnd.oci.image.manifest.v1+json","size":1900,"tags":["1.4.{number}","sha-{number:x}"],"parents":[],"children":[],"subject":null,"attachments":[],"blobs":[{}],"pushed":"2026-03-01T08:30:00Z","pulled":null,"labels":[],"reasons":[{{"policy":"nightly","line":"last=10,by=version","verdict":"delete"}}],"undo_until":null,"at":"2026-11-21T12:00:00Z"}}"#,
+        r#"{{"record":"delete","unit":{number},"role":"artifact","repository":"team/service-{}","digest":"{manifest}","media_type":"application/vnd.oci.image.manifest.v1+json","size":1900,"tags":["1.4.{number}","sha-{number:x}"],"parents":[],"children":[],"subject":null,"attachments":[],"blobs":[{}],"pushed":"2026-03-01T08:30:00Z","pulled":null,"labels":[],"reasons":[{{"policy":"nightly","line":"last=10,by=version","verdict":"delete"}}],"undo_until":null,"at":"2026-11-21T12:00:00Z"}}"#,
         number % 200,
         blobs.join(",")
     )
@@ -235,11 +236,15 @@ fn cell(text: &str) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let arguments = arguments()?;
+    let Some(arguments) = arguments()? else {
+        println!("{HELP}");
+        return Ok(());
+    };
     if let Ok(name) = env::var("LAGAN_BENCH_WORK") {
         return work(&name, &arguments.directory);
     }
-    let directory = &arguments.directory;
+    // One of our own in it: what is there is removed first.
+    let directory = &arguments.directory.join("lagan-bench");
     if directory.exists() {
         fs::remove_dir_all(directory)?;
     }
