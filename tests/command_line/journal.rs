@@ -455,6 +455,15 @@ async fn what_is_no_state_directory_of_ours_is_refused_with_a_hint() {
         2,
         "there is none",
     );
+    let empty = place.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    fs::set_permissions(&empty, fs::Permissions::from_mode(0o700)).unwrap();
+    hinted(
+        place.run("journal list --state-dir empty").await,
+        2,
+        "there is none",
+    );
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
     place.file("file", "x");
     hinted(
         place.run("journal list --state-dir file").await,

@@ -122,8 +122,11 @@ impl Directory {
         let journals = names.iter().any(|name| name.starts_with("journal."));
         let known = |name: &String| [HEAD, LEDGER, CACHE].contains(&name.as_str());
         let known = names.iter().any(known) || journals;
-        if !known && (creation == Creation::Never || !names.iter().all(ours)) {
+        if !known && !names.iter().all(ours) {
             return Err(foreign("it is not a state directory of lagan"));
+        }
+        if !known && creation == Creation::Never {
+            return Err(StateError::Absent { path: root.into() });
         }
         let lock = lock(root)?;
         let mut directory = Self {

@@ -62,7 +62,7 @@ fn a_foreign_directory_is_refused_and_left_as_it_is() {
     let (_room, root) = room();
     fs::create_dir(&root).unwrap();
     fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
-    assert!(matches!(open(&root), Err(StateError::Foreign { .. })));
+    assert!(matches!(open(&root), Err(StateError::Absent { .. })));
     fs::write(root.join("thesis.tex"), "precious").unwrap();
     for answer in [open(&root), DiskJournal::create(&root, &options())] {
         assert!(matches!(answer, Err(StateError::Foreign { .. })));
