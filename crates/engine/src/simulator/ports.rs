@@ -12,7 +12,7 @@ use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
     Capabilities, Capability, Clock, Deletion, Descriptor, Digest, Failure, Head, Manifest, Reference,
     Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
-    RepositoryName, RequestCounts, Tag, Time,
+    RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
 use super::world::{Effect, Late, Repository, State, blobs, children};
@@ -67,6 +67,12 @@ impl Simulated {
             })
             .await;
         }
+    }
+
+    /// A request is sent, and arrives.
+    async fn asked(&self, kind: RequestKind) {
+        *self.state().requests.entry(kind).or_default() += 1;
+        self.step().await;
     }
 
     fn fails(&self, what: &str) -> Result<(), RegistryError> {
@@ -157,17 +163,22 @@ impl RegistryRead for Simulated {
     }
 
     fn requests(&self) -> RequestCounts {
-        RequestCounts::default()
+        let state = self.state();
+        state
+            .requests
+            .iter()
+            .map(|(kind, count)| (*kind, *count))
+            .collect()
     }
 
     async fn list_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Catalog).await;
         self.fails("GET catalog")?;
         Ok(self.state().repositories.keys().cloned().collect())
     }
 
     async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Tags).await;
         self.fails_reading(repository, "GET tags")?;
         let mut state = self.state();
         state.note(|| format!("list {repository}"));
@@ -185,7 +196,7 @@ impl RegistryRead for Simulated {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Manifest, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Manifest).await;
         self.fails_reading(repository, "GET manifest")?;
         self.find(repository, reference)
             .ok_or_else(|| error(Failure::NotFound, "GET manifest"))
@@ -196,7 +207,7 @@ impl RegistryRead for Simulated {
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<Referrers, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Referrers).await;
         self.fails_reading(repository, "GET referrers")?;
         let state = self.state();
         if !state.quirks.referrers_api {
@@ -235,7 +246,7 @@ impl RegistryWrite for Simulated {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<Head>, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Head).await;
         self.fails("HEAD manifest")?;
         {
             let mut state = self.state();
@@ -251,7 +262,7 @@ impl RegistryWrite for Simulated {
     }
 
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Blob).await;
         self.fails("HEAD blob")?;
         let state = self.state();
         Ok(state
@@ -261,7 +272,7 @@ impl RegistryWrite for Simulated {
     }
 
     async fn delete(&self, recorded: &RecordedDelete) -> Result<Deletion, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Delete).await;
         let intent = recorded.intent();
         let effect = Effect {
             sequence: recorded.sequence(),
@@ -275,7 +286,7 @@ impl RegistryWrite for Simulated {
     }
 
     async fn untag(&self, recorded: &RecordedUntag) -> Result<Deletion, RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Delete).await;
         let intent = recorded.intent();
         let effect = Effect {
             sequence: recorded.sequence(),
@@ -288,7 +299,7 @@ impl RegistryWrite for Simulated {
     }
 
     async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
-        self.step().await;
+        self.asked(RequestKind::Put).await;
         self.fails("PUT manifest")?;
         let mut state = self.state();
         let intent = restore.intent();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
-use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, Tag};
+use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag};
 use lagan_policy::{Depth, Guard, LimitOverride, Limits, RepositoryPlan};
 
 use super::case::Case;
@@ -435,6 +435,48 @@ fn an_index_comes_back_although_somebody_else_deleted_a_child_and_the_report_nam
     let undone = scene.undo(|_| {});
     assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
     assert_eq!(undone[0].manifests[0].lacks, [shared]);
+}
+
+#[test]
+fn an_apply_asks_for_two_readings_and_a_few_requests_a_deletion() {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.referrers_api = true;
+    for text in ["k1", "k2", "k3", "k4", "k5"] {
+        scene.image(&[text]);
+    }
+    let subject = scene.image(&["d1", "d2"]);
+    let signature = format!("sha256-{}.sig", subject.encoded());
+    scene.image(&[signature.as_str()]);
+    {
+        let mut state = scene.world.state();
+        let children = [state.image(&name(), None), state.image(&name(), None)];
+        let index = state.index(&name(), &children);
+        state.put_tag(&name(), tag("d3"), &index);
+    }
+    let plans = scene.plan();
+    let approved = approved(&plans, &limits(0));
+    scene.world.state().requests.clear();
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(outcomes(&run), [&ActionOutcome::Deleted; 5]);
+    let requests = scene.world.requests();
+    for (kind, expected, why) in [
+        (RequestKind::Tags, 2, "one listing a reading"),
+        (
+            RequestKind::Manifest,
+            (9 + 2) + 5,
+            "every tag and the children; what stays",
+        ),
+        (RequestKind::Referrers, 5, "each manifest that goes"),
+        (
+            RequestKind::Head,
+            (4 + 2) + 5,
+            "every tag, or what has none, before; each after",
+        ),
+        (RequestKind::Delete, 5, "each manifest that goes"),
+    ] {
+        assert_eq!(requests.of(kind), expected, "{}: {why}", kind.as_str());
+    }
+    assert_eq!(requests.total, 2 + 16 + 5 + 11 + 5);
 }
 
 #[test]

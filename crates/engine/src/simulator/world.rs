@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use lagan_model::journal::Sequence;
-use lagan_model::{Digest, Manifest, RepositoryName, Tag, Time};
+use lagan_model::{Digest, Manifest, RepositoryName, RequestKind, Tag, Time};
 
 use super::case::Case;
 use super::chance::Chance;
@@ -85,6 +85,7 @@ pub(crate) struct State {
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
     pub violations: Vec<String>,
+    pub requests: BTreeMap<RequestKind, u64>,
     pub crashed: bool,
     /// How the run under way is asked to stop.
     pub stop: Arc<Stop>,
@@ -128,6 +129,7 @@ impl State {
             put_back: BTreeMap::new(),
             durable: BTreeMap::new(),
             violations: Vec::new(),
+            requests: BTreeMap::new(),
             crashed: false,
             stop: Arc::default(),
             stop_at_deletion: false,
