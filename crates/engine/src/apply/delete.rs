@@ -235,7 +235,11 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
 pub(crate) fn was_refused(error: &RegistryError) -> bool {
     matches!(
         error.failure(),
-        Failure::Unauthorized | Failure::Denied | Failure::Unsupported
+        Failure::Unauthorized
+            | Failure::Denied
+            | Failure::Unsupported
+            | Failure::Refused
+            | Failure::Overloaded
     )
 }
 
