@@ -63,6 +63,9 @@ async fn every_command_of_the_readme_runs() {
             sandbox.put_image(repository, &[tag], created);
         }
     }
+    for number in 1..=12 {
+        sandbox.put_image("team/app", &[&format!("1.2.0-rc.{number}")], created);
+    }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("lagan.yaml"), configuration()).unwrap();
     let commands: Vec<String> = code()

@@ -127,6 +127,7 @@ fn docker_registry() -> Result<Registry> {
         &config,
         format!(
             "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\nstorage:\n  inmemory: {{}}\n  \
+             delete:\n    enabled: true\n  \
              cache:\n    blobdescriptor: inmemory\nhttp:\n  addr: 127.0.0.1:{port}\n"
         ),
     )?;

@@ -9,11 +9,23 @@ fn tells_the_story(demo: &Run) {
         "A registry is up at http://127.0.0.1:",
         "last: 3, by: version",
         "In all",
-        "Nothing was deleted",
+        "lagan undo 0",
+        "What is gone is gone",
+        "the registry is as it was",
     ] {
         assert!(demo.stdout.contains(part), "{part}: {}", demo.stdout);
     }
-    let next = demo.stdout.split("Nothing was deleted").nth(1).unwrap();
+    let served: Vec<_> = demo
+        .stdout
+        .lines()
+        .filter(|line| line.contains(" manifests, sha256:"))
+        .collect();
+    let [before, after, restored] = served[..] else {
+        panic!("{served:?}")
+    };
+    assert_eq!(before, restored);
+    assert_ne!(before, after);
+    let next = demo.stdout.split("the registry is as it was").nth(1).unwrap();
     for command in ["lagan demo --keep-running", "lagan plan --registry"] {
         assert!(next.contains(command), "{command}: {next}");
     }

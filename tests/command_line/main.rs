@@ -21,12 +21,18 @@ mod support;
 use support::{Place, run};
 
 #[tokio::test]
-async fn help_says_what_it_is_and_that_nothing_is_deleted() {
+async fn help_says_what_it_is_and_what_deletes() {
     let help = run("--help").await.exits(0);
-    assert!(help.stdout.contains("deletes nothing"), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("Everything else only reads"),
+        "{}",
+        help.stdout
+    );
     assert!(help.stderr.is_empty());
     for command in [
         "plan",
+        "apply",
+        "undo",
         "explain",
         "check",
         "journal",

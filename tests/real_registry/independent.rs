@@ -14,7 +14,7 @@ use crate::support::{doomed, kept, repository, run};
 const LAST: usize = 3;
 
 /// The generator beside the repository; `None`, and a line that says so, where it is not there.
-fn generator() -> Option<PathBuf> {
+pub(crate) fn generator() -> Option<PathBuf> {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../../shared/tools/seed_registry.py"

@@ -11,9 +11,13 @@
     reason = "a helper of a test fails as the test does, and says what it skips"
 )]
 
+mod apply;
 mod independent;
 #[path = "../support/oracle.rs"]
 mod oracle;
+#[path = "../support/photograph.rs"]
+mod photograph;
+mod proxy;
 mod same_plan;
 mod server;
 #[path = "../support/mod.rs"]

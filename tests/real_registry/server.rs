@@ -110,6 +110,20 @@ http: {{addr: '127.0.0.1:0', secret: for-tests-only}}
         })
     }
 
+    /// Collects the garbage in its storage, and gives back what that said. The registry goes on running, as it does in
+    /// places where nobody stops it for that.
+    pub(crate) async fn collect_garbage(&self) -> String {
+        let mut command = Command::new(BINARY);
+        command.arg("garbage-collect").arg(self.path("config.yml"));
+        let output = command.kill_on_drop(true).output().await.unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// A path in its folder.
     pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)

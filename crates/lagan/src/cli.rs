@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lagan_policy::Age;
+use lagan_model::RepositoryName;
+use lagan_policy::{Age, LimitOverride};
 
-/// Registry retention that shows why.
+/// Registry retention that shows why, and can be undone.
 ///
 /// Lagan reads a container registry and a policy, and reports which tags the policy would delete, which it keeps,
-/// and why. This version deletes nothing: a registry gets GET and HEAD requests only, unless `--probe` asks what it
-/// can delete.
+/// and why. `apply` deletes what was approved, with every deletion on record before it happens; `undo` brings it back.
+/// Everything else only reads, unless `--probe` asks the registry what it can delete.
 #[derive(Debug, Parser)]
 #[command(name = "lagan", version, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -44,6 +45,10 @@ pub(crate) enum Colour {
 pub(crate) enum Command {
     /// Report what a policy would delete, what it keeps, and why. Deletes nothing
     Plan(PlanArgs),
+    /// Delete what a policy says, every deletion on record before it happens; `undo` brings it back
+    Apply(ApplyArgs),
+    /// Put back what was deleted, byte for byte
+    Undo(UndoArgs),
     /// Tell why one tag is kept or deleted: every rule, rank, clock and relation
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
@@ -69,12 +74,41 @@ pub(crate) enum Command {
     },
 }
 
-/// Which registry, and which policies.
-#[derive(Debug, Default, Args)]
-pub(crate) struct SourceArgs {
+/// Which registry, and how it is reached.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConnectArgs {
     /// A registry of the configuration by name, or any by URL (http://localhost:5000)
     #[arg(long, value_name = "NAME|URL", env = "LAGAN_REGISTRY")]
     pub registry: Option<String>,
+
+    /// Who asks the registry; goes before the credentials of the configuration
+    #[arg(long, value_name = "NAME", env = "LAGAN_USERNAME", requires = "password_file")]
+    pub username: Option<String>,
+
+    /// The file that holds the password
+    #[arg(long, value_name = "FILE", env = "LAGAN_PASSWORD_FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+
+    /// A PEM file of certificates to trust besides the system's; goes before that of the configuration
+    #[arg(long, value_name = "FILE", env = "LAGAN_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// A token service, as `https://auth.example.com`, that may have the password although it is neither at the
+    /// registry's own host nor at the domain that it is in. Repeatable; adds to those of the configuration
+    #[arg(long, value_name = "ORIGIN")]
+    pub token_realm: Vec<String>,
+
+    /// How long the run may take, such as 30min or 6h; what is not read by then is reported as incomplete. Goes
+    /// before that of the configuration [default: 24h]
+    #[arg(long, value_name = "TIME", env = "LAGAN_DEADLINE")]
+    pub deadline: Option<Age>,
+}
+
+/// Which registry, and which policies.
+#[derive(Debug, Default, Args)]
+pub(crate) struct SourceArgs {
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// Policies of the configuration that make candidates; the others only keep. Repeatable
     #[arg(long, value_name = "NAME")]
@@ -104,18 +138,6 @@ pub(crate) struct SourceArgs {
     #[arg(long, requires = "select")]
     pub allow_empty_repository: bool,
 
-    /// Who asks the registry; goes before the credentials of the configuration
-    #[arg(long, value_name = "NAME", env = "LAGAN_USERNAME", requires = "password_file")]
-    pub username: Option<String>,
-
-    /// The file that holds the password
-    #[arg(long, value_name = "FILE", env = "LAGAN_PASSWORD_FILE", requires = "username")]
-    pub password_file: Option<PathBuf>,
-
-    /// A PEM file of certificates to trust besides the system's; goes before that of the configuration
-    #[arg(long, value_name = "FILE", env = "LAGAN_CA_FILE")]
-    pub ca_file: Option<PathBuf>,
-
     /// A file that names the registry's repositories, one a line, in the place of its catalog; goes before
     /// `repositories_file` of the configuration
     #[arg(long, value_name = "FILE", env = "LAGAN_REPOSITORIES_FROM")]
@@ -125,16 +147,6 @@ pub(crate) struct SourceArgs {
     /// decision depends on it. Otherwise only GET and HEAD are sent
     #[arg(long)]
     pub probe: bool,
-
-    /// A token service, as `https://auth.example.com`, that may have the password although it is neither at the
-    /// registry's own host nor at the domain that it is in. Repeatable; adds to those of the configuration
-    #[arg(long, value_name = "ORIGIN")]
-    pub token_realm: Vec<String>,
-
-    /// How long the run may take, such as 30min or 6h; what is not read by then is reported as incomplete. Goes
-    /// before that of the configuration [default: 24h]
-    #[arg(long, value_name = "TIME", env = "LAGAN_DEADLINE")]
-    pub deadline: Option<Age>,
 
     /// So many requests at a time, whatever the registry does. For measurements
     #[arg(long, value_name = "REQUESTS", hide = true)]
@@ -192,6 +204,79 @@ pub(crate) struct PlanArgs {
     /// Exit with 5 where there is something to delete
     #[arg(long)]
     pub detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArgs {
+    /// A plan that `lagan plan --save` wrote, carried out as it stands; or globs over repositories for a plan that is made
+    /// now. What ends in `.json` is a file
+    #[arg(value_name = "PLAN.json|REPOSITORY_GLOB")]
+    pub repositories: Vec<String>,
+
+    #[command(flatten)]
+    pub source: SourceArgs,
+
+    /// Do not ask. Needed where nobody can be asked
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Lift one limit for this run: max_deletions=2000, keep_at_least=0, max_percent_per_repository=off ... Repeatable
+    #[arg(long, value_name = "LIMIT=VALUE")]
+    pub override_limit: Vec<LimitOverride>,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write the report there instead of to stdout, at once and whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// What to put back: a run, `last`, a repository, one artifact as REPOSITORY:TAG or REPOSITORY@DIGEST
+    #[arg(
+        value_name = "RUN|last|REPOSITORY[:TAG|@DIGEST]",
+        required_unless_present_any = ["since", "repository"],
+        conflicts_with_all = ["since", "repository"]
+    )]
+    pub target: Option<String>,
+
+    /// Everything that was deleted since then: a time (RFC 3339), or an age such as 2h
+    #[arg(long, value_name = "WHEN", value_parser = since, conflicts_with = "repository")]
+    pub since: Option<DateTime<Utc>>,
+
+    /// Everything that was deleted in a repository, whatever its name
+    #[arg(long, value_name = "REPOSITORY")]
+    pub repository: Option<RepositoryName>,
+
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+
+    /// Only look, and report what would be put back
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Take tags back that were put on something else since
+    #[arg(long)]
+    pub overwrite_moved_tags: bool,
+
+    /// Wait for deletions that may still happen, instead of leaving them out
+    #[arg(long, conflicts_with = "dry_run")]
+    pub wait: bool,
+
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
+
+    /// Write the report there instead of to stdout, at once and whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

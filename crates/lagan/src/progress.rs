@@ -40,6 +40,42 @@ impl Progress {
         }
     }
 
+    /// Counts deletions from now on, in so many repositories.
+    pub(crate) fn deleting(&self, repositories: u64) {
+        self.found.store(repositories, Ordering::Relaxed);
+        if let Some(bar) = &self.bar {
+            let style = ProgressStyle::with_template(
+                "{bar:30} {pos}/{len} repositories, {msg} manifests, {eta} left",
+            );
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_length(repositories);
+        }
+    }
+
+    /// One more repository is done, in which so many manifests were looked at.
+    pub(crate) fn deleted(&self, manifests: u64) {
+        let manifests = self.tags.fetch_add(manifests, Ordering::Relaxed) + manifests;
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(bar) = &self.bar {
+            bar.set_message(lagan_report::number::grouped(manifests));
+            bar.set_position(done);
+        } else if self.is_time_for_a_line() {
+            let found = self.found.load(Ordering::Relaxed);
+            tracing::info!("{done} of {found} repositories done, {manifests} manifests");
+        }
+    }
+
+    fn is_time_for_a_line(&self) -> bool {
+        let Ok(mut last_line) = self.last_line.lock() else {
+            return false;
+        };
+        let due = last_line.elapsed() >= BETWEEN_LINES;
+        if due {
+            *last_line = Instant::now();
+        }
+        due
+    }
+
     /// Takes the bar away, so that a report can follow.
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
@@ -78,11 +114,7 @@ impl Observer for Progress {
             bar.set_position(done);
             return;
         }
-        let Ok(mut last_line) = self.last_line.lock() else {
-            return;
-        };
-        if last_line.elapsed() >= BETWEEN_LINES {
-            *last_line = Instant::now();
+        if self.is_time_for_a_line() {
             let (found, tags) = (
                 self.found.load(Ordering::Relaxed),
                 self.tags.load(Ordering::Relaxed),

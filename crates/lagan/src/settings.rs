@@ -12,7 +12,7 @@ use lagan_registry::{
 };
 use secrecy::SecretString;
 
-use crate::cli::SourceArgs;
+use crate::cli::ConnectArgs;
 use crate::exit::{Exit, Failure};
 
 /// Where a configuration is looked for when nobody says.
@@ -62,7 +62,7 @@ pub(crate) fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
 
 /// What it takes to reach a registry of the configuration. What the arguments say of it goes before what the
 /// configuration says.
-pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &SourceArgs) -> Result<Settings, Failure> {
+pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &ConnectArgs) -> Result<Settings, Failure> {
     let mut settings = Settings::new(registry.url.parse::<RegistryUrl>()?);
     settings.name = registry.name.clone();
     if arguments.username.is_some() {
@@ -89,7 +89,7 @@ pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &SourceArgs) -
 }
 
 /// What it takes to reach a registry that was given by URL.
-pub(crate) fn of_url(url: &str, arguments: &SourceArgs) -> Result<Settings, Failure> {
+pub(crate) fn of_url(url: &str, arguments: &ConnectArgs) -> Result<Settings, Failure> {
     let mut settings = Settings::new(url.parse::<RegistryUrl>()?);
     settings.credentials = credentials(arguments)?;
     settings.ca = arguments.ca_file.as_deref().map(ca_file).transpose()?;
@@ -110,7 +110,7 @@ fn limit(settings: &mut Settings, deadline: Option<&Age>) {
     }
 }
 
-fn credentials(arguments: &SourceArgs) -> Result<Option<CredentialSource>, Failure> {
+fn credentials(arguments: &ConnectArgs) -> Result<Option<CredentialSource>, Failure> {
     match (&arguments.username, &arguments.password_file) {
         (Some(username), Some(file)) => with_password_file(username, file).map(Some),
         _ => Ok(None),

@@ -6,19 +6,25 @@ use std::path::PathBuf;
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
 use lagan_model::{RegistryName, RepositoryName, Time};
-use lagan_policy::{Policy, PolicyName, PolicySet, RepositoryPattern};
+use lagan_policy::{Mode, Policy, PolicyName, PolicySet, RepositoryPattern};
 use lagan_registry::{RegistryUrl, Settings};
+use lagan_report::saved::SavedHead;
 
-use crate::cli::SourceArgs;
+use crate::cli::{ConnectArgs, SourceArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::print_notices;
 use crate::settings;
+
+/// What the policy is called that stands on the command line.
+const ON_THE_COMMAND_LINE: &str = "command line";
 
 /// A registry, all policies that keep there, and those of them that make candidates.
 pub(crate) struct Source {
     pub registry: Settings,
     pub policies: PolicySet,
     asked: HashSet<PolicyName>,
+    /// Whether the policies that make candidates are those of the configuration, whose modes count.
+    configured: bool,
     pub now: Time,
     /// Whether that is another time than this one.
     pub replayed: bool,
@@ -41,7 +47,7 @@ impl Source {
     ) -> Result<Self, Failure> {
         let config = settings::find_config(config)?;
         let config = config.as_ref().map(|(_, config)| config);
-        let (mut registry, configured) = registry(config, arguments)?;
+        let (mut registry, configured) = registry(config, &arguments.connect)?;
         if let Some(requests) = arguments.fixed_concurrency {
             registry.max_concurrency = requests;
             registry.fixed_concurrency = true;
@@ -52,6 +58,7 @@ impl Source {
         {
             policies.versions = config.versions.clone();
         }
+        let mut from_configuration = false;
         let asked = if let Some(file) = policy_file(arguments, &registry.name)? {
             let asked = file.policies.iter().map(|policy| policy.name.clone()).collect();
             add(&mut policies, file)?;
@@ -76,12 +83,14 @@ impl Source {
             )?;
             asked
         } else {
+            from_configuration = true;
             of_config(&policies, arguments, configured)?
         };
         Ok(Self {
             registry,
             policies,
             asked,
+            configured: from_configuration,
             now: arguments
                 .now
                 .unwrap_or_else(|| chrono::Utc::now().trunc_subsecs(0)),
@@ -90,6 +99,89 @@ impl Source {
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
         })
+    }
+
+    /// A source for a plan that was saved, and the policies as they are now: those of the configuration for its
+    /// registry, those of a file that is given again, and what stood on the command line of the plan, which is nowhere
+    /// else.
+    pub(crate) fn of_saved(
+        config: Option<&std::path::Path>,
+        arguments: &SourceArgs,
+        head: &SavedHead,
+        policies: PolicySet,
+    ) -> Result<(Self, PolicySet), Failure> {
+        let config = settings::find_config(config)?;
+        let config = config.as_ref().map(|(_, config)| config);
+        let mut connect = arguments.connect.clone();
+        connect.registry.get_or_insert_with(|| head.registry.url.clone());
+        let (registry, configured) = registry(config, &connect)?;
+        let mut present = configured.map_or_else(PolicySet::default, |registry| registry.policies.clone());
+        if configured.is_none()
+            && let Some(config) = config
+        {
+            present.versions = config.versions.clone();
+        }
+        if let Some(file) = policy_file(arguments, &registry.name)? {
+            add(&mut present, file)?;
+        }
+        let asked: HashSet<PolicyName> = head
+            .policies
+            .iter()
+            .filter(|policy| policy.asked == Some(true))
+            .map(|policy| policy.name.clone())
+            .collect();
+        let in_configuration = |name: &PolicyName| {
+            let of_registry = configured.map_or(&[][..], |registry| &registry.policies.policies);
+            of_registry.iter().find(|policy| policy.name == *name)
+        };
+        let dry = asked.iter().filter_map(in_configuration);
+        if let Some(dry) = dry.into_iter().find(|policy| policy.mode != Mode::Enforce) {
+            return Err(Failure::usage(format!(
+                "the policy {} is in `mode: dry-run`: nothing deleted",
+                dry.name
+            ))
+            .with_hint("plan with --policy and the names of those that are enforced"));
+        }
+        let written = |policy: &&Policy| policy.name.0.as_ref() == ON_THE_COMMAND_LINE;
+        present
+            .policies
+            .extend(policies.policies.iter().filter(written).cloned());
+        let source = Self {
+            registry,
+            policies,
+            asked,
+            configured: false,
+            now: head.now,
+            replayed: false,
+            state_dir: config.and_then(|config| config.state_dir.clone()),
+            probe: false,
+            listed: None,
+        };
+        Ok((source, present))
+    }
+
+    /// Lets only those policies of a configuration make candidates that it has enforced. A policy that was given with
+    /// the command is meant, whatever its mode.
+    pub(crate) fn only_enforced(&mut self) -> Result<(), Failure> {
+        if !self.configured {
+            return Ok(());
+        }
+        let dry = self
+            .policies
+            .policies
+            .iter()
+            .filter(|policy| policy.mode != Mode::Enforce);
+        for policy in dry {
+            self.asked.remove(&policy.name);
+        }
+        if self.asked.is_empty() {
+            let failure =
+                Failure::usage("every policy that was asked for is in `mode: dry-run`: nothing deleted");
+            return Err(failure.with_hint(
+                "write `mode: enforce` in the policy when `lagan plan` shows what it is meant to delete",
+            ));
+        }
+        Ok(())
     }
 
     /// Whether a policy makes candidates; the others only keep.
@@ -107,9 +199,9 @@ pub(crate) fn globs(texts: &[String]) -> Result<Vec<RepositoryPattern>, Failure>
     texts.iter().map(parse).collect()
 }
 
-fn registry<'c>(
+pub(crate) fn registry<'c>(
     config: Option<&'c Config>,
-    arguments: &SourceArgs,
+    arguments: &ConnectArgs,
 ) -> Result<(Settings, Option<&'c RegistrySettings>), Failure> {
     let configured = config.map_or(&[][..], |config| &config.registries);
     let names = || {

@@ -1,14 +1,21 @@
 //! `lagan demo`: the whole story, on a registry that this process runs itself.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
+use std::{fmt, fs};
 
+use lagan_model::manifest::Content;
+use lagan_model::{Digest, Reference, RegistryRead as _};
+use lagan_registry::OciRegistry;
 use lagan_sandbox::{Profile, Sandbox, SandboxOptions};
 
-use crate::cli::{Colour, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs};
+use crate::cli::{
+    ApplyArgs, Colour, ConnectArgs, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs, UndoArgs,
+};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::settings;
 use crate::sources::Source;
 
 const REPOSITORIES: usize = 8;
@@ -19,6 +26,7 @@ const EXPLAINED: &str = "identity/internal/catalogue-3:5f6e7af";
 pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure> {
     let folder = tempfile::Builder::new().prefix("lagan-demo-").tempdir()?;
     let config = folder.path().join("lagan.yaml");
+    let state = folder.path().join("state");
     super::block_on(async {
         let options = SandboxOptions::default()
             .profile(Profile::Distribution28)
@@ -26,49 +34,61 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         let sandbox = Sandbox::start(options)
             .await
             .map_err(|error| Failure::new(Exit::Unexpected, error))?;
-        fs::write(&config, configuration(&sandbox.url()))?;
-        let mut out = Output::stdout();
-        writeln!(
-            out,
+        let text = configuration(&sandbox.url(), &state);
+        fs::write(&config, &text)?;
+        say(&format!(
             "A registry is up at {} (in this process, on loopback), with {REPOSITORIES} repositories of {TAGS} \
              tags.\nThis is the configuration that was written for it:\n",
             sandbox.url(),
-        )?;
-        for line in configuration(&sandbox.url()).lines() {
-            writeln!(out, "    {line}")?;
-        }
-        writeln!(
-            out,
-            "\nAnd this is what `lagan plan` reports, over HTTP, as it would for any registry:\n"
-        )?;
-        out.finish()?;
+        ))?;
+        say(&text
+            .lines()
+            .map(|line| format!("    {line}\n"))
+            .collect::<String>())?;
 
+        say("1. And this is what `lagan plan` reports, over HTTP, as it would for any registry:\n")?;
         // Not parsed: what the environment says of another registry is no part of the story.
-        let plan = PlanArgs {
-            repositories: Vec::new(),
-            source: SourceArgs::default(),
-            format: Format::Text,
-            out: None,
-            save: None,
-            compare: None,
-            group_by: Grouping::Repository,
-            all: false,
-            exact: false,
-            bytes: false,
-            detailed_exitcode: false,
-        };
-        let source = Source::read(Some(&config), &plan.source, &[])?;
-        let exit = super::plan::run_source(source, None, Vec::new(), colour, &plan).await?;
+        let source = || Source::read(Some(&config), &SourceArgs::default(), &[]);
+        super::plan::run_source(source()?, None, Vec::new(), colour, &plan()).await?;
 
-        let mut out = Output::stdout();
-        writeln!(
-            out,
-            "\nWhy does a commit stay that its rule would delete? `lagan explain {EXPLAINED}`:\n"
-        )?;
-        out.finish()?;
-        let source = Source::read(Some(&config), &plan.source, &[])?;
+        say(&format!(
+            "\n2. Why does a commit stay that its rule would delete? `lagan explain {EXPLAINED}`:\n"
+        ))?;
         let (repository, tag) = super::explain::parse(EXPLAINED)?;
-        super::explain::run_source(source, None, repository, tag, colour, ExplainFormat::Text).await?;
+        super::explain::run_source(source()?, None, repository, tag, colour, ExplainFormat::Text).await?;
+
+        let before = Fingerprint::of(&source()?).await?;
+        say(&format!(
+            "\nEverything that the registry serves now, every manifest byte for byte:\n\n    {before}\n\n\
+             3. `lagan apply` deletes what the plan says, with every deletion on record before it happens:\n"
+        ))?;
+        super::apply::run_source(
+            source()?,
+            super::apply::Plan::Fresh(Vec::new()),
+            &state,
+            colour,
+            &apply(),
+        )
+        .await?;
+
+        let after = Fingerprint::of(&source()?).await?;
+        say(&format!(
+            "\n4. What is gone is gone: {} tags and {} manifests fewer are served.\n\n    {after}\n\n\
+             5. `lagan undo last` brings it back:\n",
+            before.tags - after.tags,
+            before.manifests - after.manifests
+        ))?;
+        let parsed = settings::find_config(Some(&config))?.map(|(_, config)| config);
+        let exit = super::undo::run_target(parsed.as_ref(), &state, colour, &undo()).await?;
+
+        let restored = Fingerprint::of(&source()?).await?;
+        if restored != before {
+            let message = format!("the registry is not as it was: {restored}");
+            return Err(Failure::new(Exit::Unexpected, anyhow::Error::msg(message)));
+        }
+        say(&format!(
+            "\n6. And the registry is as it was: every tag, digest, media type and manifest byte.\n\n    {restored}"
+        ))?;
 
         let mut out = Output::stdout();
         next_steps(&mut out, arguments.keep_running, &config)?;
@@ -81,14 +101,121 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
     })
 }
 
-fn configuration(url: &str) -> String {
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = Output::stdout();
+    writeln!(out, "{text}")?;
+    Ok(out.finish()?)
+}
+
+fn plan() -> PlanArgs {
+    PlanArgs {
+        repositories: Vec::new(),
+        source: SourceArgs::default(),
+        format: Format::Text,
+        out: None,
+        save: None,
+        compare: None,
+        group_by: Grouping::Repository,
+        all: false,
+        exact: false,
+        bytes: false,
+        detailed_exitcode: false,
+    }
+}
+
+fn apply() -> ApplyArgs {
+    ApplyArgs {
+        repositories: Vec::new(),
+        source: SourceArgs::default(),
+        yes: true,
+        override_limit: Vec::new(),
+        format: Format::Text,
+        out: None,
+    }
+}
+
+fn undo() -> UndoArgs {
+    UndoArgs {
+        target: Some("last".to_owned()),
+        since: None,
+        repository: None,
+        connect: ConnectArgs::default(),
+        dry_run: false,
+        overwrite_moved_tags: false,
+        wait: false,
+        yes: true,
+        format: Format::Text,
+        out: None,
+    }
+}
+
+/// Everything that a registry serves, in one digest. Bytes are in it by their digests, which the client verifies.
+#[derive(Debug, PartialEq, Eq)]
+struct Fingerprint {
+    tags: usize,
+    manifests: usize,
+    digest: Digest,
+}
+
+impl Fingerprint {
+    async fn of(source: &Source) -> Result<Self, Failure> {
+        let registry = OciRegistry::connect(source.registry.clone()).await?;
+        let mut tagged = BTreeSet::new();
+        let mut manifests = BTreeSet::new();
+        for repository in registry.list_repositories().await? {
+            let mut work: Vec<Reference> = registry
+                .list_tags(&repository)
+                .await?
+                .into_iter()
+                .map(Reference::Tag)
+                .collect();
+            while let Some(reference) = work.pop() {
+                let manifest = registry.manifest(&repository, &reference).await?;
+                let (digest, media_type) = (manifest.digest(), manifest.media_type());
+                if let Reference::Tag(tag) = &reference {
+                    tagged.insert(format!("{repository}:{tag} {digest}\n"));
+                }
+                if manifests.insert(format!("{repository}@{digest} {media_type}\n"))
+                    && let Content::Index { manifests: children } = manifest.content()
+                {
+                    work.extend(
+                        children
+                            .iter()
+                            .map(|child| Reference::Digest(child.digest.clone())),
+                    );
+                }
+            }
+        }
+        let text: String = tagged.iter().chain(&manifests).map(String::as_str).collect();
+        Ok(Self {
+            tags: tagged.len(),
+            manifests: manifests.len(),
+            digest: Digest::of(text.as_bytes()),
+        })
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} tags, {} manifests, {}",
+            self.tags, self.manifests, self.digest
+        )
+    }
+}
+
+fn configuration(url: &str, state: &Path) -> String {
+    let state = state.display();
     format!(
-        "registries:
+        "state_dir: {state}
+registries:
   demo:
     url: {url}
 policies:
   cleanup:
     repositories: [\"**\"]
+    mode: enforce
     rules:
       - name: three prereleases
         select: {{channel: [prerelease]}}
@@ -110,12 +237,15 @@ fn next_steps(out: &mut Output, running: bool, config: &Path) -> Result<(), Fail
     lagan --config {config} plan --all --format json
     lagan --config {config} plan 'payments/*' --bytes
     lagan --config {config} plan --select 'tags=*' --keep last=5,by=created
+    lagan --config {config} apply --yes 'payments/*' --select channel=stable --keep last=3,by=version
+    lagan --config {config} undo last
+    lagan --config {config} journal list
     lagan --config {config} check"
         )?;
     } else {
         writeln!(
             out,
-            "\nNothing was deleted. To try other commands on this registry, leave it up:\n
+            "\nTo try other commands on this registry, leave it up:\n
     lagan demo --keep-running\n
 On a registry of your own, this needs no configuration:\n
     lagan plan --registry http://localhost:5000 --select channel=prerelease --keep last=10,by=version"

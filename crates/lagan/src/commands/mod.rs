@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod apply;
 mod check;
 mod completions;
 mod demo;
@@ -8,6 +9,7 @@ mod journal;
 mod man;
 mod plan;
 mod policy;
+mod undo;
 
 use std::future::Future;
 
@@ -21,6 +23,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
     let state = cli.state_dir.as_deref();
     match cli.command {
         Command::Plan(arguments) => plan::run(config, state, colour, &arguments),
+        Command::Apply(arguments) => apply::run(config, state, colour, &arguments),
+        Command::Undo(arguments) => undo::run(config, state, colour, &arguments),
         Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Journal(command) => journal::run(config, state, colour, &command),

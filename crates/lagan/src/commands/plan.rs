@@ -4,8 +4,8 @@ use std::path::Path;
 
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
-use lagan_model::{RegistryRead as _, RequestCounts};
-use lagan_policy::{Clock, Depth, PolicySet, RepositoryPattern};
+use lagan_model::RegistryRead as _;
+use lagan_policy::{Clock, Depth, GuardReport, PolicySet, RepositoryPattern, Totals};
 use lagan_registry::OciRegistry;
 use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
@@ -23,7 +23,7 @@ use crate::state;
 
 /// How many repositories are read at the same time. Each holds its tags in memory; the client's own bound, not
 /// this one, is what the registry feels.
-const REPOSITORIES_AT_ONCE: usize = 16;
+pub(super) const REPOSITORIES_AT_ONCE: usize = 16;
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -109,23 +109,16 @@ pub(super) async fn run_source(
     }
     let outcome = outcome?;
 
-    let head = PlanHead {
-        id: ulid::Ulid::new().to_string(),
-        created: chrono::Utc::now().trunc_subsecs(0),
-        now: source.now,
-        registry: registry.identity().clone(),
-        policies: policy_notes(&source.policies),
-        clocks: clock_notes(&source.policies, ledger.is_some()),
-        guards: outcome.guards.clone(),
-        capabilities: registry.capabilities(),
-        probed: source.probe,
-    };
-    let requests: RequestCounts = registry.requests();
+    let id = ulid::Ulid::new().to_string();
+    let (head, foot) = ends(
+        &source,
+        &registry,
+        ledger.is_some(),
+        &id,
+        &outcome.guards,
+        &outcome.totals,
+    );
     let exit = exit_code(&outcome, arguments.detailed_exitcode);
-    let foot = PlanFoot {
-        totals: outcome.totals,
-        requests,
-    };
     if let Some(saving) = saving {
         saving.finish(&head, &foot)?;
     }
@@ -141,7 +134,34 @@ pub(super) async fn run_source(
     Ok(exit)
 }
 
-fn format(format: Format) -> PlanFormat {
+/// What stands in front of a plan's repositories, and behind them.
+pub(super) fn ends(
+    source: &Source,
+    registry: &OciRegistry,
+    has_ledger: bool,
+    id: &str,
+    guards: &[GuardReport],
+    totals: &Totals,
+) -> (PlanHead, PlanFoot) {
+    let head = PlanHead {
+        id: id.to_owned(),
+        created: chrono::Utc::now().trunc_subsecs(0),
+        now: source.now,
+        registry: registry.identity().clone(),
+        policies: policy_notes(&source.policies),
+        clocks: clock_notes(&source.policies, has_ledger),
+        guards: guards.to_vec(),
+        capabilities: registry.capabilities(),
+        probed: source.probe,
+    };
+    let foot = PlanFoot {
+        totals: totals.clone(),
+        requests: registry.requests(),
+    };
+    (head, foot)
+}
+
+pub(super) fn format(format: Format) -> PlanFormat {
     match format {
         Format::Text => PlanFormat::Text,
         Format::Json => PlanFormat::Json,

@@ -1,0 +1,247 @@
+//! `lagan apply`: deletes what a plan says, with every deletion on record before it happens.
+//!
+//! What earlier runs left open is looked at first. Then the plan is made, held against the limits, shown, and asked
+//! about; and what is carried out is that very plan.
+
+use std::path::Path;
+
+use chrono::SubsecRound as _;
+use lagan_engine::{ApplyError, ApplyRequest, Holds, Stop, World, apply, recover};
+use lagan_model::journal::{Begin, Journal, Purpose, RunId};
+use lagan_model::{Clock as _, RegistryRead as _};
+use lagan_policy::RepositoryPattern;
+use lagan_registry::OciRegistry;
+use lagan_report::number::count;
+use lagan_report::sanitize::harmless;
+use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_writer};
+
+use self::approve::{Approved, SavedPlan, identities};
+use super::plan::format;
+use crate::cli::{ApplyArgs, Colour};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, Spool, is_coloured};
+use crate::progress::Progress;
+use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note};
+use crate::sources::{Source, globs};
+use crate::{outcome, state};
+
+mod approve;
+
+/// How many repositories are deleted from at the same time: each holds what was read of it.
+const REPOSITORIES: usize = 8;
+
+/// How many units of one repository are deleted at the same time. The client's own bound is what the registry feels.
+const UNITS: usize = 32;
+
+pub(crate) fn run(
+    config: Option<&Path>,
+    state_dir: Option<&Path>,
+    colour: Colour,
+    arguments: &ApplyArgs,
+) -> Result<Exit, Failure> {
+    if !arguments.yes && !can_ask() {
+        return Err(
+            Failure::usage("nobody is there to be asked whether to delete: nothing deleted")
+                .with_hint("give --yes when `lagan plan` shows what is meant to go"),
+        );
+    }
+    if arguments.source.now.is_some() {
+        return Err(Failure::usage(
+            "a plan as of another time is for looking at, and is not carried out: nothing deleted",
+        )
+        .with_hint("leave --now out"));
+    }
+    let (source, plan) = match file(arguments)? {
+        Some(path) => {
+            let (source, saved) = SavedPlan::open(path, config, arguments)?;
+            (source, Plan::Saved(Box::new(saved)))
+        }
+        None => {
+            let only = globs(&arguments.repositories)?;
+            let mut source = Source::read(config, &arguments.source, &arguments.repositories)?;
+            source.only_enforced()?;
+            (source, Plan::Fresh(only))
+        }
+    };
+    let directory = state::directory(state_dir, source.state_dir.as_deref())?;
+    super::block_on(run_source(source, plan, &directory, colour, arguments))
+}
+
+/// The file of a saved plan, where one is named and not repositories.
+fn file(arguments: &ApplyArgs) -> Result<Option<&Path>, Failure> {
+    let is_file = |text: &String| text.ends_with(".json");
+    match &arguments.repositories[..] {
+        [path] if is_file(path) => Ok(Some(Path::new(path))),
+        texts if texts.iter().any(is_file) => Err(Failure::usage(
+            "a saved plan is carried out whole: give its file alone, and no repositories",
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// Where the plan comes from.
+pub(super) enum Plan {
+    /// It is made now, of the repositories that one of these matches.
+    Fresh(Vec<RepositoryPattern>),
+    /// It was saved.
+    Saved(Box<SavedPlan>),
+}
+
+pub(super) async fn run_source(
+    source: Source,
+    plan: Plan,
+    directory: &Path,
+    colour: Colour,
+    arguments: &ApplyArgs,
+) -> Result<Exit, Failure> {
+    // Before anything is read: a report that cannot be written is not worth the registry's time.
+    let out = Output::open(arguments.out.as_deref())?;
+    let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let journal = Journal::new(state::create(directory)?);
+    let began = SystemClock.now().trunc_subsecs(0);
+    let stop = Stop::default();
+    let world = World {
+        registry: &registry,
+        journal: &journal,
+        clock: &SystemClock,
+        stop: &stop,
+    };
+    let recovery = recover(world).await?;
+    let holds = Holds::read(world).await?;
+    let shown = (!arguments.yes).then(|| is_coloured(colour, None));
+    let approved = match plan {
+        Plan::Fresh(only) => approve::fresh(&source, only, world, arguments, shown).await?,
+        Plan::Saved(saved) => approve::saved(&source, *saved, world, arguments, shown).await?,
+    };
+    approved.find_out_about_tags(&registry).await;
+
+    let run = RunId::from_bits(ulid::Ulid::new().0);
+    let begin = Begin {
+        run,
+        purpose: Purpose::Apply {
+            plan: approved.plan.id().to_owned(),
+        },
+        registry: registry.identity().clone(),
+        policies: identities(&source.policies),
+        at: began,
+        program: PROGRAM.to_owned(),
+    };
+    let mut report = Report {
+        writer: outcome_writer(
+            format(arguments.format),
+            is_coloured(colour, arguments.out.as_deref()),
+        ),
+        body: Spool::new(),
+        head: OutcomeHead {
+            run: None,
+            of: OutcomeOf::Apply {
+                plan: approved.plan.id().to_owned(),
+            },
+            registry: begin.registry.clone(),
+            policies: begin.policies.clone(),
+            began,
+        },
+        foot: OutcomeFoot {
+            guards: approved.plan.guards().to_vec(),
+            incomplete: approved.totals.incomplete_repositories,
+            recovery: note(&recovery),
+            ..OutcomeFoot::default()
+        },
+    };
+    for repository in &approved.incomplete {
+        report.writer.repository(&mut report.body, repository)?;
+    }
+    let mut whole = true;
+    let mut failure = None;
+    if approved.spool.repositories() > 0 {
+        if !arguments.yes && !confirmed(&approved)? {
+            return Err(Failure::usage("declined: nothing deleted"));
+        }
+        report.head.run = Some(run);
+        let stop = StopOnSignals::listen()?;
+        let world = World { stop: &stop, ..world };
+        let request = ApplyRequest {
+            begin,
+            approved: &approved.plan,
+            veto: &holds,
+            in_doubt: &recovery.left_out(),
+            repositories_at_once: REPOSITORIES,
+            units_at_once: UNITS,
+        };
+        let progress = Progress::new();
+        progress.deleting(approved.spool.repositories());
+        let applied = apply(world, &request, approved.spool.read()?, |run| {
+            whole &= outcome::is_whole(run);
+            progress.deleted(
+                run.actions
+                    .iter()
+                    .map(|action| action.manifests.len() as u64)
+                    .sum(),
+            );
+            report.writer.repository(&mut report.body, &outcome::of_run(run))
+        })
+        .await;
+        progress.finish();
+        report.foot.stopped = stop.is_requested();
+        failure = applied.err();
+    }
+    report.foot.ended = SystemClock.now().trunc_subsecs(0);
+    report.foot.requests = registry.requests();
+    report.foot.failure = failure.as_ref().map(told);
+    let partial = !whole
+        || report.foot.stopped
+        || report.foot.incomplete > 0
+        || is_partial(&report.foot.recovery)
+        || report.foot.guards.iter().any(|guard| guard.refuses);
+    report.finish(out)?;
+    match failure {
+        Some(error) => Err(failed(error, run)),
+        None if partial => Ok(Exit::Partial),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// A report that waits for its head.
+struct Report {
+    writer: Box<dyn OutcomeWriter>,
+    body: Spool,
+    head: OutcomeHead,
+    foot: OutcomeFoot,
+}
+
+impl Report {
+    fn finish(self, mut out: Output) -> Result<(), Failure> {
+        self.writer.head(&mut out, &self.head, &self.foot)?;
+        self.body.copy_to(&mut out)?;
+        self.writer.foot(&mut out, &self.head, &self.foot)?;
+        Ok(out.finish()?)
+    }
+}
+
+fn confirmed(approved: &Approved) -> Result<bool, Failure> {
+    let totals = &approved.totals;
+    let mut what = vec![count(totals.delete_artifacts, "manifest", "manifests")];
+    if totals.untag > 0 {
+        what.push(count(totals.untag, "single tag", "single tags"));
+    }
+    let repositories = count(approved.spool.repositories(), "repository", "repositories");
+    Ok(ask(&format!(
+        "\nDelete {} in {repositories}?",
+        what.join(" and ")
+    ))?)
+}
+
+fn told(error: &ApplyError<std::io::Error>) -> String {
+    harmless(&error.to_string()).into_owned()
+}
+
+/// A run that ended early: what it did is on record.
+fn failed(error: ApplyError<std::io::Error>, run: RunId) -> Failure {
+    let hint = format!(
+        "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
+    );
+    match error {
+        ApplyError::Journal(error) => Failure::from(error).with_hint(hint),
+        error => Failure::new(Exit::Unexpected, error).with_hint(hint),
+    }
+}

@@ -1,0 +1,314 @@
+//! From a plan to an approved one: made now, or saved before, held against the limits, and shown where somebody will
+//! be asked.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan, run_history};
+use lagan_model::journal::PolicyIdentity;
+use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
+use lagan_policy::{Depth, Guard, GuardReport, Limits, PolicySet, RepositoryPattern, RepositoryPlan, Totals};
+use lagan_registry::OciRegistry;
+use lagan_report::plan::{advice, refusal};
+use lagan_report::{PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote, RepositoryOutcome};
+use lagan_state::{DiskJournal, Memory, Options};
+
+use crate::cli::ApplyArgs;
+use crate::commands::plan::{REPOSITORIES_AT_ONCE, ends};
+use crate::commands::{remembered, tell_of};
+use crate::exit::{Exit, Failure};
+use crate::output::Spool;
+use crate::plans::PlanSpool;
+use crate::progress::Progress;
+use crate::running::SystemClock;
+use crate::saved::{self, Reader};
+use crate::sources::Source;
+
+pub(super) type Here<'a> = World<'a, OciRegistry, DiskJournal, SystemClock>;
+
+/// A plan that is approved, and what it says.
+pub(super) struct Approved {
+    pub(super) plan: ApprovedPlan,
+    pub(super) spool: PlanSpool,
+    pub(super) totals: Totals,
+    /// Repositories that could not be read whole.
+    pub(super) incomplete: Vec<RepositoryOutcome>,
+}
+
+impl Approved {
+    /// Asks the registry whether it deletes single tags, where the plan has some to take off and this process has not
+    /// seen that yet. Whoever planned that had asked.
+    pub(super) async fn find_out_about_tags(&self, registry: &OciRegistry) {
+        let Some(repository) = self.spool.untags() else {
+            return;
+        };
+        if registry.capabilities().delete_tag != Capability::Unknown {
+            return;
+        }
+        // Where this fails, taking off fails as well, and says so.
+        if let Ok(tags) = registry.list_tags(repository).await {
+            registry.probe_deletion(repository, &tags).await;
+        }
+    }
+}
+
+/// Repositories on their way through the limits.
+struct Gathering<'a> {
+    source: &'a Source,
+    approval: Approval,
+    spool: PlanSpool,
+    incomplete: Vec<RepositoryOutcome>,
+    shown: Option<(Box<dyn PlanWriter>, Spool)>,
+}
+
+impl<'a> Gathering<'a> {
+    async fn new(
+        source: &'a Source,
+        world: Here<'_>,
+        arguments: &ApplyArgs,
+        shown: Option<bool>,
+    ) -> Result<Self, Failure> {
+        let asked = source
+            .policies
+            .policies
+            .iter()
+            .filter(|policy| source.asks(policy));
+        let limits = asked
+            .map(|policy| policy.limits.clone())
+            .reduce(Limits::strictest);
+        let approval = Approval::new(&limits.unwrap_or_default())
+            .overridden(&arguments.override_limit)
+            .after(run_history(world).await?);
+        let shown = shown.map(|colour| {
+            let options = PlanOptions { all: false, colour };
+            (PlanFormat::Text.writer(options), Spool::new())
+        });
+        Ok(Self {
+            source,
+            approval,
+            spool: PlanSpool::new(),
+            incomplete: Vec::new(),
+            shown,
+        })
+    }
+
+    fn add(&mut self, plan: &RepositoryPlan) -> io::Result<()> {
+        let source = self.source;
+        let policies = source
+            .policies
+            .of_repository(&plan.name, &|policy| source.asks(policy));
+        let limits = policies.map(|policies| policies.limits()).unwrap_or_default();
+        self.approval.add(plan, &limits);
+        if let Some((writer, body)) = &mut self.shown {
+            writer.repository(body, plan)?;
+        }
+        let problem = plan.incomplete.as_ref().map(|incomplete| incomplete.why.clone());
+        self.incomplete.extend(problem.map(|why| RepositoryOutcome {
+            name: plan.name.clone(),
+            entries: Vec::new(),
+            mended: Vec::new(),
+            problem: Some(why),
+        }));
+        self.spool.add(plan)
+    }
+
+    /// Holds the whole against the limits, and shows it on stderr where somebody will be asked.
+    fn approve(
+        self,
+        id: String,
+        totals: Totals,
+        ends: impl FnOnce(&ApprovedPlan) -> (PlanHead, PlanFoot),
+    ) -> Result<Approved, Failure> {
+        let plan = self
+            .approval
+            .finish(id)
+            .map_err(|refused| refusing(&refused.guards))?;
+        if let Some((writer, body)) = self.shown {
+            let (head, foot) = ends(&plan);
+            let mut stderr = io::stderr();
+            writer.head(&mut stderr, &head, &foot)?;
+            body.copy_to(&mut stderr)?;
+            writer.foot(&mut stderr, &head, &foot)?;
+        }
+        Ok(Approved {
+            plan,
+            spool: self.spool,
+            totals,
+            incomplete: self.incomplete,
+        })
+    }
+}
+
+/// Plans now.
+pub(super) async fn fresh(
+    source: &Source,
+    only: Vec<RepositoryPattern>,
+    world: Here<'_>,
+    arguments: &ApplyArgs,
+    shown: Option<bool>,
+) -> Result<Approved, Failure> {
+    let registry = world.registry;
+    let memory = Memory::beside(world.journal.store(), &Options::default())?;
+    let ledger = memory.ledger(registry.identity());
+    let scope = Scope {
+        only,
+        listed: source.listed.clone(),
+    };
+    let request = PlanRequest {
+        policies: &source.policies,
+        asked: &|policy| source.asks(policy),
+        scope: &scope,
+        now: source.now,
+        depth: Depth::Exact,
+        probe: source.probe,
+        facts: false,
+        memory: remembered(Some(&memory), Some(&ledger), true),
+        repositories_at_once: REPOSITORIES_AT_ONCE,
+    };
+    let mut gathering = Gathering::new(source, world, arguments, shown).await?;
+    let progress = Progress::new();
+    let planned = plan(registry, &progress, &request, |plan, _| gathering.add(plan)).await;
+    progress.finish();
+    tell_of(Some(&memory));
+    let totals = planned?.totals;
+    let id = ulid::Ulid::new().to_string();
+    gathering.approve(id, totals.clone(), |plan| {
+        ends(source, registry, true, plan.id(), plan.guards(), &totals)
+    })
+}
+
+/// A plan from a file, which is what it was when it was written.
+pub(crate) struct SavedPlan {
+    reader: Reader,
+    path: PathBuf,
+}
+
+impl SavedPlan {
+    /// Opens it, and refuses one that is for another registry, other policies or another day. Nothing is contacted.
+    pub(super) fn open(
+        path: &Path,
+        config: Option<&Path>,
+        arguments: &ApplyArgs,
+    ) -> Result<(Source, Self), Failure> {
+        let given = &arguments.source;
+        if !given.select.is_empty() || !given.policy.is_empty() {
+            return Err(
+                Failure::usage("a saved plan has its policies with it: nothing deleted")
+                    .with_hint("leave --select and --policy out; a --policy-file of the plan is given again"),
+            );
+        }
+        let reader = saved::open(path)?;
+        let head = reader.head();
+        let policies = saved::policies(path, head)?;
+        let (source, present) = Source::of_saved(config, given, head, policies)?;
+        let here = RegistryIdentity {
+            name: source.registry.name.clone(),
+            url: source.registry.url.as_str().to_owned(),
+            kind: head.registry.kind,
+        };
+        let plan = lagan_engine::SavedPlan {
+            registry: &head.registry,
+            policies: &identities(&source.policies),
+            now: head.now,
+            created: head.created,
+        };
+        let stale = plan.stale(&Present {
+            registry: &here,
+            policies: &identities(&present),
+            now: SystemClock.now(),
+        });
+        if !stale.is_empty() {
+            let said: Vec<_> = stale.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "this plan is not carried out: nothing deleted; {}",
+                said.join("; ")
+            );
+            let failure = Failure::new(Exit::Refused, anyhow::Error::msg(message));
+            return Err(
+                failure.with_hint("plan again with `lagan plan --save`, and give the same --policy-file")
+            );
+        }
+        let path = path.to_owned();
+        Ok((source, Self { reader, path }))
+    }
+}
+
+/// Takes the plan from its file.
+pub(super) async fn saved(
+    source: &Source,
+    plan: SavedPlan,
+    world: Here<'_>,
+    arguments: &ApplyArgs,
+    shown: Option<bool>,
+) -> Result<Approved, Failure> {
+    let SavedPlan { mut reader, path } = plan;
+    let head = reader.head().clone();
+    let unread = |error| saved::refused(&path, error);
+    let mut gathering = Gathering::new(source, world, arguments, shown).await?;
+    while let Some(repository) = reader.next_repository().map_err(unread)? {
+        gathering.add(&repository.plan)?;
+    }
+    let foot = reader.finish().map_err(unread)?;
+    let totals = foot.totals.clone();
+    gathering.approve(head.id.clone(), totals, |plan| {
+        let policies = head.policies.iter().map(|policy| PolicyNote {
+            name: policy.name.clone(),
+            sha256: policy.sha256.clone(),
+            mode: policy.mode,
+        });
+        let head = PlanHead {
+            id: head.id.clone(),
+            created: head.created,
+            now: head.now,
+            registry: head.registry.clone(),
+            policies: policies.collect(),
+            clocks: head.clocks.clone(),
+            guards: plan.guards().to_vec(),
+            capabilities: world.registry.capabilities(),
+            probed: true,
+        };
+        let foot = PlanFoot {
+            totals: foot.totals,
+            requests: foot.requests,
+        };
+        (head, foot)
+    })
+}
+
+/// The limits refuse the whole run.
+fn refusing(guards: &[GuardReport]) -> Failure {
+    let refusing: Vec<_> = guards.iter().filter(|guard| guard.refuses).collect();
+    let lines: Vec<_> = refusing
+        .iter()
+        .map(|guard| format!("{}: {}", guard.limit.as_str(), refusal(guard)))
+        .collect();
+    let message = format!(
+        "the limits refuse this plan: nothing deleted; {}",
+        lines.join("; ")
+    );
+    let failure = Failure::new(Exit::Refused, anyhow::Error::msg(message));
+    match refusing.iter().find(|guard| guard.repository.is_none()) {
+        Some(guard) => {
+            let value = match guard.limit {
+                Guard::MaxDeletions => guard.wanted.to_string(),
+                _ => "off".to_owned(),
+            };
+            failure.with_hint(format!(
+                "{}; `--override-limit {}={value}` lifts it for one run",
+                advice(guard.limit),
+                guard.limit.as_str(),
+            ))
+        }
+        None => failure,
+    }
+}
+
+/// Policies as the journal names them.
+pub(super) fn identities(policies: &PolicySet) -> Vec<PolicyIdentity> {
+    let all = policies.policies.iter();
+    all.map(|policy| PolicyIdentity {
+        name: policy.name.to_string(),
+        sha256: policy.sha256(&policies.versions),
+    })
+    .collect()
+}

@@ -1,0 +1,294 @@
+//! `lagan undo`: puts back what was deleted, byte for byte, or says why not.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::SubsecRound as _;
+use lagan_config::Config;
+use lagan_engine::{
+    DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo,
+};
+use lagan_model::journal::{Begin, Journal, Purpose, RunId};
+use lagan_model::{Clock as _, Reference, RegistryRead as _, RepositoryName};
+use lagan_registry::{OciRegistry, RegistryUrl, Settings};
+use lagan_report::number::count;
+use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
+use lagan_state::{DiskJournal, RunSummary};
+
+use super::plan::format;
+use crate::cli::{Colour, ConnectArgs, UndoArgs};
+use crate::exit::{Exit, Failure};
+use crate::output::{Output, is_coloured};
+use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note, tell};
+use crate::{outcome, settings, sources, state};
+
+/// How many repositories are restored at the same time.
+const REPOSITORIES: usize = 8;
+
+pub(crate) fn run(
+    config: Option<&Path>,
+    state_dir: Option<&Path>,
+    colour: Colour,
+    arguments: &UndoArgs,
+) -> Result<Exit, Failure> {
+    let config = settings::find_config(config)?.map(|(_, config)| config);
+    let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
+    let directory = state::directory(state_dir, configured)?;
+    super::block_on(run_target(config.as_ref(), &directory, colour, arguments))
+}
+
+pub(super) async fn run_target(
+    config: Option<&Config>,
+    directory: &Path,
+    colour: Colour,
+    arguments: &UndoArgs,
+) -> Result<Exit, Failure> {
+    let out = Output::open(arguments.out.as_deref())?;
+    let journal = Journal::new(state::open(directory)?);
+    let (target, of) = target(journal.store(), arguments)?;
+    let settings = registry(config, journal.store(), &target, &arguments.connect)?;
+    let registry = OciRegistry::connect(settings).await?;
+    let began = SystemClock.now().trunc_subsecs(0);
+    let stop = Stop::default();
+    let world = World {
+        registry: &registry,
+        journal: &journal,
+        clock: &SystemClock,
+        stop: &stop,
+    };
+    let recovery = recovered(world, arguments.wait).await?;
+    let in_doubt = recovery.left_out();
+    let run = RunId::from_bits(ulid::Ulid::new().0);
+    let mut request = UndoRequest {
+        begin: Begin {
+            run,
+            purpose: Purpose::Undo { of: of.clone() },
+            registry: registry.identity().clone(),
+            policies: Vec::new(),
+            at: began,
+            program: PROGRAM.to_owned(),
+        },
+        target,
+        overwrite_moved_tags: arguments.overwrite_moved_tags,
+        hold: DEFAULT_HOLD,
+        dry_run: true,
+        in_doubt: &in_doubt,
+        repositories_at_once: REPOSITORIES,
+    };
+    let stop = StopOnSignals::listen()?;
+    let world = World { stop: &stop, ..world };
+    let undone = if arguments.dry_run {
+        undo(world, &request).await?
+    } else {
+        if !arguments.yes && can_ask() {
+            let looked = undo(world, &request).await?;
+            if !looked.is_empty() && !confirmed(&looked)? {
+                return Err(Failure::usage("declined: nothing was put back"));
+            }
+        }
+        request.dry_run = false;
+        undo(world, &request).await?
+    };
+    if undone.is_empty() {
+        nothing(&request.target, &of)?;
+    }
+
+    let mut writer = outcome_writer(
+        format(arguments.format),
+        is_coloured(colour, arguments.out.as_deref()),
+    );
+    let head = OutcomeHead {
+        run: (!arguments.dry_run && !undone.is_empty()).then_some(run),
+        of: OutcomeOf::Undo {
+            of,
+            dry_run: arguments.dry_run,
+        },
+        registry: registry.identity().clone(),
+        policies: Vec::new(),
+        began,
+    };
+    let foot = OutcomeFoot {
+        ended: SystemClock.now().trunc_subsecs(0),
+        stopped: stop.is_requested(),
+        recovery: note(&recovery),
+        requests: registry.requests(),
+        ..OutcomeFoot::default()
+    };
+    let mut body = crate::output::Spool::new();
+    for repository in &undone {
+        writer.repository(&mut body, &outcome::of_undo(repository))?;
+    }
+    let mut out = out;
+    writer.head(&mut out, &head, &foot)?;
+    body.copy_to(&mut out)?;
+    writer.foot(&mut out, &head, &foot)?;
+    out.finish()?;
+    let back = undone.iter().all(outcome::is_back);
+    Ok(if back && !foot.stopped && !is_partial(&foot.recovery) {
+        Exit::Done
+    } else {
+        Exit::Partial
+    })
+}
+
+/// Looks at what earlier runs left open; with `wait`, until nothing of it can happen any more.
+async fn recovered(
+    world: World<'_, OciRegistry, DiskJournal, SystemClock>,
+    wait: bool,
+) -> Result<Recovery, Failure> {
+    loop {
+        let recovery = recover(world).await?;
+        let last = recovery.in_doubt.iter().filter_map(|doubt| doubt.until).max();
+        let Some(until) = last.filter(|_| wait) else {
+            return Ok(recovery);
+        };
+        let left = (until - world.clock.now()).to_std().unwrap_or_default() + Duration::from_secs(1);
+        tell(&format!(
+            "waiting until {} for deletions that may still happen",
+            until.format("%Y-%m-%d %H:%M:%S UTC")
+        ));
+        world.clock.sleep(left).await;
+    }
+}
+
+/// What is to be undone, and how that is called.
+fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, String), Failure> {
+    if let Some(since) = arguments.since {
+        return Ok((
+            UndoTarget::Since(since),
+            format!("everything since {}", since.to_rfc3339()),
+        ));
+    }
+    if let Some(repository) = &arguments.repository {
+        return Ok((UndoTarget::Repository(repository.clone()), repository.to_string()));
+    }
+    let text = arguments.target.as_deref().unwrap_or_default();
+    let of_run = |run: RunId| (UndoTarget::Run(run), run.to_string());
+    if text == "last" {
+        let applies = journal.list()?.into_iter().filter(deletes);
+        let last = applies
+            .last()
+            .ok_or_else(|| Failure::usage("the journal has no run that deleted anything"))?;
+        return Ok(of_run(last.run));
+    }
+    // Names of repositories have no capitals, names of runs nothing else.
+    if let Ok(run) = text.parse::<RunId>()
+        && !text.bytes().any(|byte| byte.is_ascii_lowercase())
+    {
+        journal.summary(run)?;
+        return Ok(of_run(run));
+    }
+    let wrong = |what: &str, error: String| {
+        Failure::usage(format!("{text:?} is no {what}: {error}")).with_hint(
+            "give a run (`lagan journal list`), `last`, REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST",
+        )
+    };
+    let (repository, reference) = match text.split_once('@').or_else(|| text.split_once(':')) {
+        Some((repository, reference)) => (repository, Some(reference)),
+        None => (text, None),
+    };
+    let repository: RepositoryName = repository
+        .parse()
+        .map_err(|error| wrong("run and no repository", format!("{error}")))?;
+    match reference {
+        None => Ok((UndoTarget::Repository(repository), text.to_owned())),
+        Some(reference) => {
+            let reference: Reference = reference
+                .parse()
+                .map_err(|error| wrong("artifact", format!("{error}")))?;
+            Ok((UndoTarget::Artifact(repository, reference), text.to_owned()))
+        }
+    }
+}
+
+fn deletes(summary: &RunSummary) -> bool {
+    let purpose = summary.begin.as_ref().map(|begin| &begin.purpose);
+    matches!(purpose, Some(Purpose::Apply { .. } | Purpose::Purge))
+}
+
+/// The registry that it is about: that of the run, or the one that is given, or the only one there is.
+fn registry(
+    config: Option<&Config>,
+    journal: &DiskJournal,
+    target: &UndoTarget,
+    arguments: &ConnectArgs,
+) -> Result<Settings, Failure> {
+    let of_run = match target {
+        UndoTarget::Run(run) => journal.summary(*run)?.begin.map(|begin| begin.registry.url),
+        _ => None,
+    };
+    let configured = config.is_some_and(|config| config.registries.len() == 1);
+    let mut arguments = arguments.clone();
+    if arguments.registry.is_none() {
+        arguments.registry = match &of_run {
+            Some(url) => Some(url.clone()),
+            None if configured => None,
+            None => Some(only_registry(journal)?),
+        };
+    }
+    let (settings, _) = sources::registry(config, &arguments)?;
+    if let Some(url) = of_run
+        && url.parse::<RegistryUrl>()?.as_str() != settings.url.as_str()
+    {
+        return Err(Failure::usage(format!(
+            "that run was on {url}, and not on {}: nothing was put back",
+            settings.url.as_str()
+        ))
+        .with_hint("leave --registry out: the journal knows the registry of a run"));
+    }
+    Ok(settings)
+}
+
+fn only_registry(journal: &DiskJournal) -> Result<String, Failure> {
+    let runs = journal.list()?.into_iter();
+    let mut urls: Vec<_> = runs
+        .filter_map(|summary| Some(summary.begin?.registry.url))
+        .collect();
+    urls.sort_unstable();
+    urls.dedup();
+    match &urls[..] {
+        [url] => Ok(url.clone()),
+        [] => Err(Failure::usage(
+            "the journal has no runs: nothing was ever deleted",
+        )),
+        several => Err(Failure::usage("the journal is of several registries")
+            .with_hint(format!("give --registry with one of {}", several.join(", ")))),
+    }
+}
+
+/// Nothing on record is what was asked for. Of a run that deleted nothing, that is all there is to say.
+fn nothing(target: &UndoTarget, of: &str) -> Result<(), Failure> {
+    match target {
+        UndoTarget::Run(_) | UndoTarget::Since(_) => Ok(()),
+        UndoTarget::Repository(_) | UndoTarget::Artifact(..) => Err(Failure::usage(format!(
+            "the journal has no deletion of {of} on this registry: nothing was put back"
+        ))
+        .with_hint("`lagan journal list` and `lagan journal show RUN` tell what was deleted")),
+    }
+}
+
+fn confirmed(looked: &[RepositoryUndo]) -> Result<bool, Failure> {
+    let of = |name: &str| {
+        let manifests = looked.iter().flat_map(|repository| &repository.manifests);
+        manifests
+            .filter(|manifest| manifest.outcome.as_str() == name)
+            .count() as u64
+    };
+    let mut what = vec![format!(
+        "{} would be put back",
+        count(of("restored"), "manifest", "manifests")
+    )];
+    for (name, words) in [
+        ("already_there", "there already"),
+        ("conflict", "with tags that are on something else by now"),
+        ("unrecoverable", "that cannot be put back"),
+        ("failed", "that could not be looked at"),
+        ("in_doubt", "whose deletion may still happen"),
+    ] {
+        if of(name) > 0 {
+            what.push(format!("{} {words}", of(name)));
+        }
+    }
+    let repositories = count(looked.len() as u64, "repository", "repositories");
+    Ok(ask(&format!("{} in {repositories}. Go on?", what.join(", ")))?)
+}

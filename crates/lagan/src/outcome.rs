@@ -1,0 +1,131 @@
+//! From what the engine did to what reports show.
+
+use std::collections::BTreeMap;
+
+use lagan_engine::{ActionOutcome, Mended, RepositoryRun, RepositoryUndo, UndoOutcome};
+use lagan_model::journal::Skip;
+use lagan_report::{MendedEntry, OutcomeEntry, RepositoryOutcome};
+
+/// A repository of an apply.
+pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
+    let entries = run.actions.iter().flat_map(|action| {
+        action.manifests.iter().map(|manifest| {
+            let (why, detail) = match &manifest.outcome {
+                ActionOutcome::Deleted | ActionOutcome::Untagged => (None, None),
+                ActionOutcome::Skipped { why, detail } => (Some(name(*why)), Some(detail.clone())),
+                ActionOutcome::Failed { detail } | ActionOutcome::InDoubt { detail } => {
+                    (None, Some(detail.clone()))
+                }
+            };
+            let tags = if manifest.digest == action.digest {
+                action.tags.clone()
+            } else {
+                Vec::new()
+            };
+            OutcomeEntry {
+                action: action.action,
+                digest: manifest.digest.clone(),
+                role: manifest.role,
+                tags,
+                record: manifest.sequence,
+                deleted_by: None,
+                outcome: manifest.outcome.as_str(),
+                why,
+                detail,
+                conflicts: BTreeMap::new(),
+                lacks: Vec::new(),
+            }
+        })
+    });
+    RepositoryOutcome {
+        name: run.name.clone(),
+        entries: entries.collect(),
+        mended: run.mended.iter().map(mended).collect(),
+        problem: run.problem.clone(),
+    }
+}
+
+/// A repository of an undo.
+pub(crate) fn of_undo(undo: &RepositoryUndo) -> RepositoryOutcome {
+    let entries = undo.manifests.iter().map(|manifest| {
+        let mut conflicts = BTreeMap::new();
+        let detail = match &manifest.outcome {
+            UndoOutcome::Restored | UndoOutcome::AlreadyThere => None,
+            UndoOutcome::Conflict { tags } => {
+                conflicts.extend(tags.iter().cloned());
+                None
+            }
+            UndoOutcome::Unrecoverable { why } => Some(why.clone()),
+            UndoOutcome::Failed { detail } => Some(detail.clone()),
+            UndoOutcome::InDoubt => {
+                Some("a deletion of it may still happen, so it would not last".to_owned())
+            }
+        };
+        OutcomeEntry {
+            action: "restore",
+            digest: manifest.digest.clone(),
+            role: manifest.role,
+            tags: manifest.tags.clone(),
+            record: Some(manifest.deletion),
+            deleted_by: Some(manifest.deleted_by),
+            outcome: manifest.outcome.as_str(),
+            why: None,
+            detail,
+            conflicts,
+            lacks: manifest.lacks.clone(),
+        }
+    });
+    RepositoryOutcome {
+        name: undo.name.clone(),
+        entries: entries.collect(),
+        mended: Vec::new(),
+        problem: None,
+    }
+}
+
+fn mended(mended: &Mended) -> MendedEntry {
+    MendedEntry {
+        digest: mended.digest.clone(),
+        needed_by: mended.needed_by.clone(),
+        failure: mended.failure.clone(),
+    }
+}
+
+/// The name that records and reports use.
+fn name(why: Skip) -> String {
+    match serde_json::to_value(why) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+/// Whether an apply did all that it was to do, but for what others changed meanwhile.
+pub(crate) fn is_whole(run: &RepositoryRun) -> bool {
+    let outcomes = run.actions.iter().flat_map(|action| &action.manifests);
+    let as_planned = |outcome: &ActionOutcome| match outcome {
+        ActionOutcome::Deleted | ActionOutcome::Untagged => true,
+        ActionOutcome::Failed { .. } | ActionOutcome::InDoubt { .. } => false,
+        ActionOutcome::Skipped { why, .. } => match why {
+            Skip::Changed | Skip::Gone | Skip::Referenced | Skip::Held => true,
+            // What came before it in its unit tells.
+            Skip::Unit => true,
+            Skip::Interrupted
+            | Skip::Stopped
+            | Skip::KeepAtLeast
+            | Skip::InDoubt
+            | Skip::NotApproved
+            | Skip::Incomplete => false,
+        },
+    };
+    run.problem.is_none()
+        && run.mended.iter().all(|mended| mended.failure.is_none())
+        && outcomes.map(|manifest| &manifest.outcome).all(as_planned)
+}
+
+/// Whether an undo put everything back.
+pub(crate) fn is_back(undo: &RepositoryUndo) -> bool {
+    let outcomes = undo.manifests.iter().map(|manifest| &manifest.outcome);
+    outcomes
+        .into_iter()
+        .all(|outcome| matches!(outcome, UndoOutcome::Restored | UndoOutcome::AlreadyThere))
+}

@@ -1,0 +1,263 @@
+//! Deleting from docker-registry and putting back: everything is as it was, also when the program is killed half way.
+
+use std::process::Stdio;
+
+use axum::http::Method;
+use lagan_sandbox::{Profile, Sandbox, SandboxOptions, push};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::independent::generator;
+use crate::photograph::{Photograph, photograph};
+use crate::proxy::{Proxy, When};
+use crate::server::Server;
+use crate::support::Place;
+
+/// Deletes most of everything: indexes with their children, what is signed and what is attached.
+const MOST: &str = "--select tags=* --keep last=4,by=created --override-limit max_deletions=off";
+
+/// A registry with so many repositories and tags.
+async fn filled(repositories: usize, tags: usize) -> Option<Server> {
+    let server = Server::start().await?;
+    let options = SandboxOptions::default()
+        .profile(Profile::Distribution28)
+        .corpus(repositories, tags);
+    let sandbox = Sandbox::start(options).await.unwrap();
+    push(sandbox.corpus(), &server.url, None).await.unwrap();
+    Some(server)
+}
+
+async fn apply(place: &Place, url: &str, code: i32) -> Value {
+    let line = format!("apply --registry {url} {MOST} --yes --format json");
+    place.run(&line).await.exits(code).json()
+}
+
+fn count(report: &Value, outcome: &str) -> u64 {
+    report["totals"]["outcomes"][outcome].as_u64().unwrap_or_default()
+}
+
+fn entries<'r>(report: &'r Value, outcome: &str) -> Vec<&'r Value> {
+    let repositories = report["repositories"].as_array().unwrap().iter();
+    let entries = repositories.flat_map(|repository| repository["entries"].as_array().unwrap());
+    entries.filter(|entry| entry["outcome"] == outcome).collect()
+}
+
+/// Whether a difference is about a manifest of a report, or about a tag of it.
+fn is_about(difference: &str, entry: &Value) -> bool {
+    let (what, _) = difference.split_once(' ').unwrap();
+    let (_, reference) = what.split_once('@').or_else(|| what.split_once(':')).unwrap();
+    let tags = entry["tags"].as_array().unwrap();
+    entry["digest"] == reference || tags.iter().any(|tag| tag == reference)
+}
+
+/// Puts back what is missing, without lagan: images before indexes.
+async fn restore(url: &str, before: &Photograph, now: &Photograph) {
+    let mut missing: Vec<_> = before
+        .manifests
+        .iter()
+        .filter(|(key, _)| !now.manifests.contains_key(*key))
+        .collect();
+    missing.sort_by_key(|(_, shot)| shot.media_type.contains("index") || shot.media_type.contains("list"));
+    let client = reqwest::Client::new();
+    for (key, shot) in missing {
+        let (repository, reference) = key.split_once('@').or_else(|| key.split_once(':')).unwrap();
+        let put = client.put(format!("{url}/v2/{repository}/manifests/{reference}"));
+        let put = put
+            .header("content-type", &shot.media_type)
+            .body(shot.bytes.clone());
+        assert_eq!(put.send().await.unwrap().status(), 201, "{key}");
+    }
+    assert_same(before, &photograph(url, Some(before)).await, "restored by hand");
+}
+
+#[track_caller]
+fn assert_same(before: &Photograph, after: &Photograph, when: &str) {
+    assert_eq!(before.differences(after), Vec::<String>::new(), "{when}");
+    assert_eq!(before, after, "{when}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte() {
+    let Some(generator) = generator() else { return };
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let mut command = Command::new("python3");
+    command
+        .arg(generator)
+        .args(["--repos", "20", "--tags", "40", "--push", &server.url])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    assert!(command.kill_on_drop(true).status().await.unwrap().success());
+    let before = photograph(&server.url, None).await;
+    let place = Place::new();
+    let report = apply(&place, &server.url, 0).await;
+    let deleted = count(&report, "deleted");
+    assert!(deleted > 300, "{deleted}");
+    let after = photograph(&server.url, Some(&before)).await;
+    assert!(before.differences(&after).len() as u64 >= deleted);
+    let undone = place.run("undo last --format json").await.exits(0).json();
+    assert_eq!(count(&undone, "restored"), deleted);
+    assert_same(
+        &before,
+        &photograph(&server.url, Some(&before)).await,
+        "after the undo",
+    );
+    place.run("journal verify").await.exits(0);
+}
+
+/// Runs the binary until the proxy holds the chosen request, and kills it there. `false` where the run ended before.
+async fn kill_at(place: &Place, proxy: &Proxy, line: &str, method: Method, number: u64, when: When) -> bool {
+    proxy.trap(method, number, when);
+    let mut child = place.command(line).spawn().unwrap();
+    let killed = tokio::select! {
+        () = proxy.reached() => {
+            child.start_kill().unwrap();
+            true
+        }
+        _ = child.wait() => false,
+    };
+    child.wait().await.unwrap();
+    proxy.open();
+    killed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_apply_that_is_killed_is_found_out_gone_on_with_and_undone() {
+    let Some(server) = filled(2, 24).await else { return };
+    let proxy = Proxy::start(&server.url).await;
+    let before = photograph(&server.url, None).await;
+    let line = format!("apply --registry {} {MOST} --yes", proxy.url);
+    // Reading, looking at a tag, sending, sent and not answered, confirming.
+    for (method, number, when) in [
+        (Method::GET, 40, When::Before),
+        (Method::HEAD, 1, When::Before),
+        (Method::DELETE, 1, When::Before),
+        (Method::DELETE, 1, When::After),
+        (Method::DELETE, 7, When::Before),
+        (Method::DELETE, 12, When::After),
+    ] {
+        let point = format!("{method} {number} {when:?}");
+        let place = Place::new();
+        assert!(
+            kill_at(&place, &proxy, &line, method, number, when).await,
+            "{point}"
+        );
+        place.run("journal verify").await.exits(0);
+        // What was under way may still happen, so nobody calls it done.
+        let code = place.run(&line).await.code;
+        assert!([0, 4].contains(&code), "{point}: {code}");
+        let undone = place.run("undo --since 1d --format json").await;
+        let report = undone.json();
+        let in_doubt =
+            count(&report, "in_doubt") + report["recovery"]["in_doubt"].as_array().unwrap().len() as u64;
+        assert_eq!(
+            undone.code,
+            if in_doubt > 0 { 4 } else { 0 },
+            "{point}: {}",
+            undone.stderr
+        );
+        for bad in ["failed", "conflict", "unrecoverable"] {
+            assert_eq!(count(&report, bad), 0, "{point}: {report}");
+        }
+        let now = photograph(&server.url, Some(&before)).await;
+        // An index whose children may still go waits for them: it says so, and nothing else is missing.
+        let waiting = entries(&report, "in_doubt");
+        let missing = before.differences(&now);
+        let waits = |line: &&String| !waiting.iter().any(|entry| is_about(line, entry));
+        let unexplained: Vec<_> = missing.iter().filter(waits).collect();
+        assert_eq!(unexplained, Vec::<&String>::new(), "{point}");
+        place.run("journal verify").await.exits(0);
+        // For the next point, as it was.
+        restore(&server.url, &before, &now).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_undo_that_is_killed_is_run_again() {
+    let Some(server) = filled(1, 24).await else { return };
+    let proxy = Proxy::start(&server.url).await;
+    let before = photograph(&server.url, None).await;
+    for (method, number, when) in [
+        (Method::PUT, 1, When::Before),
+        (Method::PUT, 1, When::After),
+        (Method::PUT, 6, When::Before),
+        (Method::PUT, 9, When::After),
+    ] {
+        let point = format!("{method} {number} {when:?}");
+        let place = Place::new();
+        let report = apply(&place, &proxy.url, 0).await;
+        let run = report["run"].as_str().unwrap().to_owned();
+        assert!(
+            kill_at(&place, &proxy, &format!("undo {run}"), method, number, when).await,
+            "{point}"
+        );
+        place.run("journal verify").await.exits(0);
+        place.run(&format!("undo {run}")).await.exits(0);
+        assert_same(&before, &photograph(&server.url, Some(&before)).await, &point);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
+    let Some(server) = filled(1, 120).await else {
+        return;
+    };
+    let proxy = Proxy::start(&server.url).await;
+    let place = Place::new();
+    let line = format!("apply --registry {} {MOST} --yes --format json", proxy.url);
+    proxy.trap(Method::DELETE, 3, When::After);
+    let mut child = place.command(&line).spawn().unwrap();
+    tokio::select! {
+        () = proxy.reached() => {}
+        ended = child.wait() => panic!("it ended before: {ended:?}"),
+    }
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+    assert!(sent.success());
+    // Whether the signal is there before the answer or not: what is in hand is finished.
+    proxy.release();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(4),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["stopped"], true);
+    let (deleted, skipped) = (count(&report, "deleted"), count(&report, "skipped"));
+    assert!(deleted >= 3 && skipped >= 1, "{report}");
+    // Nothing is left half done: what was begun is gone with its children, what was not begun is whole.
+    for entry in entries(&report, "skipped") {
+        assert_eq!(entry["why"], "stopped", "{entry}");
+    }
+    let mut artifact = &Value::Null;
+    for entry in report["repositories"][0]["entries"].as_array().unwrap() {
+        if entry["role"] == "artifact" {
+            artifact = &entry["outcome"];
+        }
+        assert_eq!(&entry["outcome"], artifact, "{report}");
+    }
+    proxy.open();
+    let rest = apply(&place, &proxy.url, 0).await;
+    assert_eq!(count(&rest, "deleted"), skipped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_collected_as_garbage_is_told_and_never_half_restored() {
+    let Some(server) = filled(1, 24).await else { return };
+    let place = Place::new();
+    let report = apply(&place, &server.url, 0).await;
+    let collected = server.collect_garbage().await;
+    assert!(collected.contains("eligible for deletion"), "{collected}");
+    let undone = place.run("undo last --format json").await.exits(4).json();
+    assert!(count(&undone, "unrecoverable") > 0, "{undone}");
+    assert_eq!(
+        count(&undone, "unrecoverable") + count(&undone, "restored"),
+        count(&report, "deleted"),
+        "{undone}"
+    );
+    // Whatever is served is whole: children and all.
+    photograph(&server.url, None).await;
+}
