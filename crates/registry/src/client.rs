@@ -88,6 +88,12 @@ impl RegistryClient {
         // A token is taken when the request is about to be sent: one that waits behind thousands of others would
         // outlive it. The semaphore is never closed.
         let _turn = self.turns.acquire().await.ok();
+        // What a request holds while it is under way is several kilobytes, which those that wait need not have: there
+        // may be hundreds of them.
+        Box::pin(self.ask_now(request, scope)).await
+    }
+
+    async fn ask_now(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {
         let grant = self.auth.grant(&self.transport, request, scope).await?;
         let answer = self.send(request, &grant).await?;
         if answer.status != StatusCode::UNAUTHORIZED || answer.foreign {
