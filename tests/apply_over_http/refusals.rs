@@ -2,9 +2,12 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
 
 use lagan_sandbox::SandboxOptions;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 use crate::support::Place;
 use crate::{TWO, apply, candidates, outcomes, start, undo};
@@ -158,4 +161,53 @@ async fn a_state_directory_that_cannot_be_used_deletes_nothing() {
         assert!(run.stderr.contains(said), "{}", run.stderr);
     }
     assert_eq!(sandbox.tags("team/app").len(), 5);
+}
+
+/// Runs the binary on a terminal that somebody types `answer` into.
+async fn on_a_terminal(place: &Place, line: &str, answer: &str) -> (i32, String) {
+    let lagan = env!("CARGO_BIN_EXE_lagan");
+    let mut command = Command::new("script");
+    command
+        .args(["-qec", &format!("{lagan} {line}"), "/dev/null"])
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place.path())
+        .current_dir(place.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    let mut child = command.spawn().expect("script of util-linux runs");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(answer.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    drop(stdin);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code().unwrap(), text)
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_plan_is_shown_and_only_a_yes_is_one() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 5);
+    let place = Place::new();
+    let line = format!("apply --registry {} {TWO}", sandbox.url());
+    for answer in ["n\n", "\n", "Y es\n", "\u{4}"] {
+        let (code, text) = on_a_terminal(&place, &line, answer).await;
+        assert_eq!(code, 2, "{answer:?}: {text}");
+        assert!(text.contains("beyond the last 2"), "{text}");
+        assert!(
+            text.contains("Delete 3 manifests in 1 repository? [y/N]"),
+            "{text}"
+        );
+        assert!(text.contains("declined: nothing deleted"), "{text}");
+        assert_eq!(sandbox.tags("team/app").len(), 5);
+    }
+    let (code, text) = on_a_terminal(&place, &line, "yes\n").await;
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(sandbox.tags("team/app").len(), 2);
+    let (code, text) = on_a_terminal(&place, "undo last", "n\n").await;
+    assert_eq!((code, sandbox.tags("team/app").len()), (2, 2), "{text}");
+    let (code, text) = on_a_terminal(&place, "undo last", "y\n").await;
+    assert!(text.contains("3 manifests would be put back"), "{text}");
+    assert_eq!((code, sandbox.tags("team/app").len()), (0, 5), "{text}");
 }

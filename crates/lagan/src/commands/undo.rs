@@ -18,7 +18,7 @@ use lagan_state::{DiskJournal, RunSummary};
 use super::plan::format;
 use crate::cli::{Colour, ConnectArgs, UndoArgs};
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, is_coloured};
+use crate::output::{Output, Spool, is_coloured};
 use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note, tell};
 use crate::{outcome, settings, sources, state};
 
@@ -43,7 +43,7 @@ pub(super) async fn run_target(
     colour: Colour,
     arguments: &UndoArgs,
 ) -> Result<Exit, Failure> {
-    let out = Output::open(arguments.out.as_deref())?;
+    let mut out = Output::open(arguments.out.as_deref())?;
     let journal = Journal::new(state::open(directory)?);
     let (target, of) = target(journal.store(), arguments)?;
     let settings = registry(config, journal.store(), &target, &arguments.connect)?;
@@ -75,20 +75,16 @@ pub(super) async fn run_target(
         in_doubt: &in_doubt,
         repositories_at_once: REPOSITORIES,
     };
-    let stop = StopOnSignals::listen()?;
-    let world = World { stop: &stop, ..world };
-    let undone = if arguments.dry_run {
-        undo(world, &request).await?
-    } else {
-        if !arguments.yes && can_ask() {
-            let looked = undo(world, &request).await?;
-            if !looked.is_empty() && !confirmed(&looked)? {
-                return Err(Failure::usage("declined: nothing was put back"));
-            }
+    if !arguments.dry_run && !arguments.yes && can_ask() {
+        let looked = undo(world, &request).await?;
+        if !looked.is_empty() && !confirmed(&looked)? {
+            return Err(Failure::usage("declined: nothing was put back"));
         }
-        request.dry_run = false;
-        undo(world, &request).await?
-    };
+    }
+    request.dry_run = arguments.dry_run;
+    // Whoever is asked can still leave at once.
+    let stop = StopOnSignals::listen()?;
+    let undone = undo(World { stop: &stop, ..world }, &request).await?;
     if undone.is_empty() {
         nothing(&request.target, &of)?;
     }
@@ -114,11 +110,10 @@ pub(super) async fn run_target(
         requests: registry.requests(),
         ..OutcomeFoot::default()
     };
-    let mut body = crate::output::Spool::new();
+    let mut body = Spool::new();
     for repository in &undone {
         writer.repository(&mut body, &outcome::of_undo(repository))?;
     }
-    let mut out = out;
     writer.head(&mut out, &head, &foot)?;
     body.copy_to(&mut out)?;
     writer.foot(&mut out, &head, &foot)?;
