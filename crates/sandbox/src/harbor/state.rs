@@ -2,7 +2,7 @@
 //! are deleted one after another.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -27,6 +27,8 @@ pub(crate) struct State {
     tables: Mutex<Tables>,
     lanes: Mutex<HashMap<i64, Arc<Lane>>>,
     pub(super) tokens: Mutex<HashMap<String, super::token::Token>>,
+    /// How many tokens were given: none is given twice, revoked ones neither.
+    pub(super) issued: AtomicU64,
     pub(super) pulls: Mutex<Vec<super::pull::Pull>>,
     /// Blobs that were pushed or asked for, and when: a collection spares them for two hours.
     touched: Mutex<HashMap<Digest, Moment>>,
@@ -73,6 +75,7 @@ impl State {
             tables: Mutex::new(tables),
             lanes: Mutex::default(),
             tokens: Mutex::default(),
+            issued: AtomicU64::new(1),
             pulls: Mutex::default(),
             touched: Mutex::default(),
             options,

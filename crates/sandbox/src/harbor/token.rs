@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
 
 use super::account::Who;
 use super::state::{State, credentials, lock, who};
@@ -79,7 +80,7 @@ impl State {
             .flat_map(|scope| granted(&tables, who, scope))
             .collect();
         let mut tokens: MutexGuard<'_, HashMap<String, Token>> = lock(&self.tokens);
-        let text = format!("harbor-token-{}", tokens.len() + 1);
+        let text = format!("harbor-token-{}", self.issued.fetch_add(1, Ordering::Relaxed));
         let token = Token {
             authenticated: who.is_known(),
             granted,

@@ -277,6 +277,9 @@ async fn v2_takes_basic_credentials_and_tokens_alike() {
     let answer = http.send(Method::GET, &api("/projects/team"), &with, "").await;
     assert_eq!(answer.status(), 401);
     sandbox.revoke_tokens();
+    sign_in(&mut http, "robot$pull", "Secret1");
+    get(&mut http, scope).await;
+    sign_out(&mut http);
     assert_eq!(http.send(Method::GET, path, &with, "").await.status(), 401);
 }
 
