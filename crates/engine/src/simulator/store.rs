@@ -106,7 +106,22 @@ impl JournalStore for ModelStore {
     async fn append(&self, group: Group) -> Result<Sequence, JournalError> {
         // The program may die before the group is durable, or after it is and before anybody hears of it.
         self.world.step().await;
-        let step = self.world.state().step;
+        let (step, lost) = {
+            let mut state = self.world.state();
+            if state.journal_failed {
+                return Err(JournalError::Stopped);
+            }
+            state.journal_failed = state.fault(3);
+            if state.journal_failed {
+                state.note(|| "the journal fails".to_owned());
+            }
+            // Whether the group is there nobody knows.
+            let lost = state.journal_failed && state.faults.per_mille(500);
+            (state.step, lost)
+        };
+        if lost {
+            return Err(JournalError::Stopped);
+        }
         let opens = group.entries.iter().any(|entry| entry.effect == Effect::Opens);
         let sequence = {
             let mut memory = self.memory();
@@ -119,6 +134,9 @@ impl JournalStore for ModelStore {
             sequence
         };
         self.world.step().await;
+        if self.world.state().journal_failed {
+            return Err(JournalError::Stopped);
+        }
         Ok(sequence)
     }
 

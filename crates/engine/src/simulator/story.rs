@@ -120,7 +120,8 @@ impl Story {
     /// Runs something of the program; `None` if it died, after which it has started again.
     fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let ended = drive(&self.world, future);
-        if ended.is_none() {
+        let failed = std::mem::take(&mut self.world.state().journal_failed);
+        if ended.is_none() || failed {
             self.store.restart();
         }
         ended
@@ -324,7 +325,8 @@ impl Story {
             };
             undo(world, &request).await
         })?;
-        let undone = undone.unwrap();
+        // Only the journal can fail an undo.
+        let undone = undone.ok()?;
         self.note(&format!("{undone:?}"));
         self.check_undone(&undone);
         Some(undone)

@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub violations: Vec<String>,
     pub requests: BTreeMap<RequestKind, u64>,
     pub crashed: bool,
+    /// Whether the journal failed, and takes nothing more until the program starts again.
+    pub journal_failed: bool,
     /// How the run under way is asked to stop.
     pub stop: Arc<Stop>,
     /// Whether that is done as soon as something is deleted.
@@ -131,6 +133,7 @@ impl State {
             violations: Vec::new(),
             requests: BTreeMap::new(),
             crashed: false,
+            journal_failed: false,
             stop: Arc::default(),
             stop_at_deletion: false,
             calm: true,
@@ -198,6 +201,13 @@ impl State {
                 0
             }
         };
+        // What else is in hand may come to its end; nothing does where one thing is done at a time.
+        if self.journal_failed && !self.case.concurrency {
+            bad.push(format!(
+                "I3: {name}@{} is deleted after the journal failed",
+                effect.digest
+            ));
+        }
         if let Some(repository) = self.repositories.get(name) {
             if repository.unread {
                 bad.push(format!("I7: {name} is deleted from, and was not read whole"));
