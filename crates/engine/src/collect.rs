@@ -68,6 +68,8 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             self.observer.ledger_failed(repository, &error);
             Recalled::Nothing
         });
+        // Some registries tell what tags are on when they list them.
+        self.memory.observe(&mut snapshot, &recalled, self.now);
         let mut may_probe = self.probe;
         for _ in 0..MAX_ROUNDS {
             let context = Context {
@@ -130,7 +132,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
     ) -> Result<(), RegistryError> {
         if needs.tags {
             self.resolve_tags(snapshot, needs.labels, recalled).await?;
-            self.memory.observe_tags(snapshot, recalled, self.now);
+            self.memory.observe(snapshot, recalled, self.now);
         }
         self.fetch_manifests(snapshot, needs.manifests, needs.labels)
             .await?;

@@ -80,26 +80,40 @@ impl Memory<'_> {
         Ok(Recalled::Seen(sightings))
     }
 
-    /// Records since when each tag is where it is, once all of them were looked up.
-    pub(crate) fn observe_tags(&self, snapshot: &mut RepositorySnapshot, recalled: &Recalled, now: Time) {
-        let observed: Vec<(Tag, Times)> = match snapshot.complete() {
-            Ok(complete) => {
-                let tags = complete.tags().iter();
-                tags.filter_map(|listed| {
-                    let mut times = complete.tag_times(&listed.tag).unwrap_or_default();
-                    let digest = listed.digest.as_ref()?;
-                    times.observed = since_when(recalled, now, |seen| {
-                        let known = seen.tags.get(&listed.tag).filter(|known| known.digest == *digest);
-                        known.map(|known| known.since)
-                    });
-                    Some((listed.tag.clone(), times))
-                })
-                .collect()
-            }
-            Err(_) => return,
+    /// Adds since when tags are where they are, and artifacts are here, to the times that are known of them. Tags that
+    /// were not looked up have none.
+    pub(crate) fn observe(&self, snapshot: &mut RepositorySnapshot, recalled: &Recalled, now: Time) {
+        let (false, Ok(complete)) = (matches!(recalled, Recalled::Nothing), snapshot.complete()) else {
+            return;
         };
-        for (tag, times) in observed {
+        let since = |digest: &Digest, tag: &Tag| {
+            since_when(recalled, now, |seen| {
+                let known = seen.tags.get(tag).filter(|known| known.digest == *digest);
+                known.map(|known| known.since)
+            })
+        };
+        let of_tags: Vec<(Tag, Times)> = complete
+            .tags()
+            .iter()
+            .filter_map(|listed| {
+                let mut times = complete.tag_times(&listed.tag).unwrap_or_default();
+                times.observed = since(listed.digest.as_ref()?, &listed.tag);
+                Some((listed.tag.clone(), times))
+            })
+            .collect();
+        let of_artifacts: Vec<(Digest, Times)> = complete
+            .artifacts()
+            .filter_map(|artifact| {
+                let mut times = complete.artifact_times(&artifact.digest)?;
+                times.observed = self.observed(&artifact.digest, recalled, now);
+                Some((artifact.digest.clone(), times))
+            })
+            .collect();
+        for (tag, times) in of_tags {
             snapshot.insert_tag_times(tag, times);
+        }
+        for (digest, times) in of_artifacts {
+            snapshot.insert_artifact_times(digest, times);
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Mutex;
 
 use lagan_model::memory::{ConfigFacts, FactCache, LedgerError, ObservationLedger, Sightings};
 use lagan_model::{
-    Digest, Failure, Manifest, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Time,
+    Digest, Fact, Failure, Manifest, MediaType, Observer, RegistryRead, RepositoryName, RepositorySnapshot,
+    RequestKind, Tag, Time, Times, Unknown,
 };
 use lagan_policy::{Clock, KeepLine, Order, PolicySet};
 
@@ -230,6 +231,72 @@ async fn what_could_not_be_read_whole_is_not_recorded() {
     fake.fail.insert("team/app:v3".to_owned(), Failure::Server);
     place.run(&fake, &within_ten_days(), 1, true).await;
     assert!(place.ledger.seen.lock().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_listing_tells_beside_tags_gets_its_time_too() {
+    let now = on(5);
+    let ledger = Ledger::default();
+    let memory = Memory {
+        ledger: Some(&ledger),
+        ..Memory::default()
+    };
+    let artifact = lagan_model::Artifact {
+        digest: Digest::of(b"1"),
+        media_type: MediaType::OCI_MANIFEST,
+        artifact_type: None,
+        size: 1,
+        children: Vec::new(),
+        subject: None,
+        image_config: None,
+        blobs: Vec::new(),
+        config_type: None,
+        annotations: None,
+        created_annotation: None,
+    };
+    let pushed = Times {
+        pushed: Fact::Known(on(1)),
+        ..Times::default()
+    };
+    let listed = || {
+        let tags = ["a", "b"].map(|tag| tag.parse::<Tag>().unwrap());
+        let mut snapshot = RepositorySnapshot::listed("team/app".parse().unwrap(), tags.clone());
+        snapshot.resolve(0, artifact.clone());
+        snapshot.insert_tag_times(tags[0].clone(), pushed);
+        snapshot.insert_artifact_times(artifact.digest.clone(), pushed);
+        snapshot
+    };
+    let times = |snapshot: &RepositorySnapshot| {
+        let complete = snapshot.complete().unwrap();
+        let of = |tag: &str| complete.tag_times(&tag.parse().unwrap());
+        (of("a"), of("b"), complete.artifact_times(&artifact.digest))
+    };
+    let observed = |observed| {
+        let times = Times { observed, ..pushed };
+        (Some(times), None, Some(times))
+    };
+
+    let mut first = listed();
+    let recalled = memory.recall(&mut first).unwrap();
+    memory.observe(&mut first, &recalled, now);
+    let unknown = Fact::Unknown(Unknown::FirstListing);
+    assert_eq!(
+        times(&first),
+        observed(unknown),
+        "what was known stays, what was not looked up has no time"
+    );
+
+    ledger.keep(first.repository(), &Sightings::default()).unwrap();
+    let mut second = listed();
+    let recalled = memory.recall(&mut second).unwrap();
+    memory.observe(&mut second, &recalled, now);
+    assert_eq!(times(&second), observed(Fact::Known(now)));
+
+    // Without a ledger nothing is added: a saved plan would carry it along.
+    let mut without = listed();
+    let recalled = Memory::default().recall(&mut without).unwrap();
+    Memory::default().observe(&mut without, &recalled, now);
+    assert_eq!(without, listed());
 }
 
 #[tokio::test]
