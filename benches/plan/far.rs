@@ -4,9 +4,11 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
+use crate::bars::Bars;
 use crate::jobs::{self, by_version};
+use crate::machine;
 use crate::registry::{Registry, Served};
-use crate::table::{Line, figures, median, verdict};
+use crate::table::{Line, figures, median, paired};
 
 pub(crate) const TITLE: &str = "20 ms away";
 
@@ -18,7 +20,16 @@ const BAR: f64 = 1.2;
 /// The number of requests at a time that the client admits unless it is told otherwise, and one that it is told.
 const BOUNDS: [usize; 2] = [64, 128];
 
-pub(crate) fn print(repositories: u16, tags: u16, runs: u8, windows: &[usize]) -> Result<()> {
+/// Fewer at a time than this are slow in every run: one is enough.
+const REPEATED_FROM: usize = 32;
+
+pub(crate) fn print(
+    repositories: u16,
+    tags: u16,
+    runs: u8,
+    windows: &[usize],
+    bars: &mut Bars,
+) -> Result<()> {
     let job = by_version()?;
     let served = Served {
         latency_ms: LATENCY_MS,
@@ -27,22 +38,20 @@ pub(crate) fn print(repositories: u16, tags: u16, runs: u8, windows: &[usize]) -
     let registry = Registry::sandbox(repositories, tags, served)?;
     println!("## {TITLE}: `{}`\n", job.policy());
     println!(
-        "{repositories} repositories x {tags} tags on the sandbox in another process, {LATENCY_MS} ms before each answer\n"
+        "{repositories} repositories x {tags} tags on the sandbox in another process, {LATENCY_MS} ms before each answer"
     );
-    println!("| requests at a time | wall s | CPU s | MB |\n|---|---|---|---|");
-    let wall = |lines: &[Line]| median(lines.iter().map(|line| line.wall));
-    let mut fixed: Vec<(usize, f64)> = Vec::new();
-    for window in windows {
-        // The slow ones are slow in every run.
-        let runs = if *window < 16 { 1 } else { runs };
-        let lines = several(runs, || {
-            jobs::run_with(job, &registry, &["--fixed-concurrency", &window.to_string()])
-        })?;
-        println!("| fixed at {window} | {} |", figures(&lines));
-        fixed.push((*window, wall(&lines)));
-    }
+    machine::print_load()?;
     let folder = tempfile::tempdir()?;
-    let mut verdicts = Vec::new();
+    let mut settings = Vec::new();
+    for window in windows {
+        settings.push(Setting {
+            title: format!("fixed at {window}"),
+            fixed: Some(*window),
+            bound: *window,
+            arguments: vec!["--fixed-concurrency".to_owned(), window.to_string()],
+            lines: Vec::new(),
+        });
+    }
     for bound in BOUNDS {
         let config = folder.path().join(format!("{bound}.yaml"));
         let text = format!(
@@ -53,21 +62,58 @@ pub(crate) fn print(repositories: u16, tags: u16, runs: u8, windows: &[usize]) -
         let config = config
             .to_str()
             .context("a temporary folder without a readable name")?;
-        let lines = several(runs, || jobs::run_with(job, &registry, &["--config", config]))?;
-        println!("| measured, at most {bound} | {} |", figures(&lines));
-        let best = fixed.iter().filter(|(window, _)| *window <= bound);
-        if let Some((window, seconds)) = best.min_by(|a, b| a.1.total_cmp(&b.1)) {
-            let ratio = wall(&lines) / seconds;
-            verdicts.push(format!(
-                "at most {bound}: **{ratio:.2}** of the best fixed one, {window} (bar {BAR}): {}",
-                verdict(ratio, BAR)
-            ));
+        settings.push(Setting {
+            title: format!("measured, at most {bound}"),
+            fixed: None,
+            bound,
+            arguments: vec!["--config".to_owned(), config.to_owned()],
+            lines: Vec::new(),
+        });
+    }
+    for run in 0..runs {
+        for setting in &mut settings {
+            if run == 0 || setting.bound >= REPEATED_FROM {
+                let arguments: Vec<&str> = setting.arguments.iter().map(String::as_str).collect();
+                let (_, line) = jobs::run_with(job, &registry, &arguments)?;
+                setting.lines.push(line);
+            }
         }
     }
-    println!("\n{}\n", verdicts.join("\n"));
+    println!("| requests at a time | wall s | CPU s | MB |\n|---|---|---|---|");
+    for setting in &settings {
+        println!("| {} | {} |", setting.title, figures(&setting.lines));
+    }
+    println!();
+    for measured in settings.iter().filter(|setting| setting.fixed.is_none()) {
+        let fixed = settings
+            .iter()
+            .filter(|setting| setting.fixed.is_some_and(|window| window <= measured.bound));
+        let best = fixed.min_by(|a, b| a.wall().total_cmp(&b.wall()));
+        let Some(best) = best else { continue };
+        let ratio = paired(&measured.lines, &best.lines);
+        let what = format!("{TITLE}: {} of the best fixed one", measured.title);
+        let said = bars.at_most(what, ratio, BAR, "");
+        println!(
+            "{}: **{ratio:.2}** of \"{}\" (bar {BAR}): {said}",
+            measured.title, best.title
+        );
+    }
+    println!();
     Ok(())
 }
 
-pub(crate) fn several(runs: u8, run: impl Fn() -> Result<(jobs::Report, Line)>) -> Result<Vec<Line>> {
-    (0..runs).map(|_| run().map(|(_, line)| line)).collect()
+/// A way to run the binary, and what came of it.
+struct Setting {
+    title: String,
+    /// `None` where the number is measured.
+    fixed: Option<usize>,
+    bound: usize,
+    arguments: Vec<String>,
+    lines: Vec<Line>,
+}
+
+impl Setting {
+    fn wall(&self) -> f64 {
+        median(self.lines.iter().map(|line| line.wall))
+    }
 }

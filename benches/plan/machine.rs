@@ -49,6 +49,12 @@ fn memory_gib() -> Result<f64> {
     Ok(kib / 1024.0 / 1024.0)
 }
 
+/// How busy the machine was when a part began, which includes what was measured before it.
+pub(crate) fn print_load() -> Result<()> {
+    println!("load {} when this part began\n", load()?);
+    Ok(())
+}
+
 /// The average number of busy tasks of the last minute.
 fn load() -> Result<String> {
     let text = fs::read_to_string("/proc/loadavg")?;

@@ -5,6 +5,7 @@
 //! what.
 #![expect(clippy::print_stdout, reason = "a table is what a benchmark is for")]
 
+mod bars;
 mod far;
 mod growth;
 mod jobs;
@@ -16,14 +17,18 @@ mod registry;
 mod replay;
 mod table;
 
+use std::process::ExitCode;
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use clap::Parser;
 use lagan_sandbox::{Corpus, CorpusOptions};
 
+use crate::bars::Bars;
 use crate::jobs::{BY_VERSION, JOBS, Job};
 use crate::registry::{Kind, Registry};
 use crate::replay::{Replay, Request};
-use crate::table::{Line, median};
+use crate::table::{Line, paired};
 
 #[derive(Debug, Parser)]
 #[command(name = "plan")]
@@ -49,16 +54,20 @@ struct Arguments {
     only: String,
 
     /// How many repositories are read over added latency, and of a registry that refuses
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     far_repositories: u16,
 
     /// The numbers of requests at a time that the measured number is compared with
-    #[arg(long, value_delimiter = ',', default_value = "2,4,8,16,32,64,128")]
+    #[arg(long, value_delimiter = ',', default_value = "8,16,32,64,128")]
     windows: Vec<usize>,
 
     /// How many repositories of 100 tags are read to see how memory and processor time grow
     #[arg(long, value_delimiter = ',', default_value = "100,1000,10000")]
     growth: Vec<u16>,
+
+    /// End with 1 where a bar is missed
+    #[arg(long)]
+    check: bool,
 
     #[command(flatten)]
     served: registry::Served,
@@ -72,7 +81,7 @@ struct Arguments {
     serve: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     let corpus = CorpusOptions {
         repositories: arguments.repositories.into(),
@@ -81,7 +90,8 @@ fn main() -> Result<()> {
     };
     lagan_registry::install_crypto_provider();
     if arguments.serve {
-        return registry::serve(corpus, arguments.served);
+        registry::serve(corpus, arguments.served)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let wanted = |title: &str| title.contains(&arguments.only);
     let parts = [far::TITLE, refusing::TITLE, growth::TITLE, peers::TITLE];
@@ -95,11 +105,13 @@ fn main() -> Result<()> {
             .collect::<Vec<_>>()
             .join(", ")
     );
+    let start = Instant::now();
     machine::print(arguments.registry)?;
     println!(
-        "runs      {} of each command; medians, spread in brackets\n",
+        "runs      {} of each command, taking turns; medians, spread in brackets\n",
         arguments.runs
     );
+    let mut bars = Bars::default();
     let mut to_bare = None;
     // Those of equal size share a registry.
     let mut sizes: Vec<u16> = JOBS
@@ -116,13 +128,14 @@ fn main() -> Result<()> {
         });
         let (registry, filled) = Registry::start(arguments.registry, &corpus)?;
         println!(
-            "corpus    {repositories} repositories x {} tags, mixed Docker and OCI: {filled}\n",
+            "corpus    {repositories} repositories x {} tags, mixed Docker and OCI: {filled}",
             arguments.tags
         );
+        machine::print_load()?;
         for job in JOBS.iter().filter(|job| wanted(job.title)) {
             if job.repositories.min(arguments.repositories) == repositories {
                 let lines = measure(job, &registry, arguments.runs)?;
-                table::print(job, &lines);
+                table::print(job, &lines, &mut bars);
                 if job.title == BY_VERSION {
                     to_bare = Some(lines.ratio);
                 }
@@ -135,18 +148,27 @@ fn main() -> Result<()> {
             arguments.tags,
             arguments.runs,
             &arguments.windows,
+            &mut bars,
         )?;
     }
     if wanted(refusing::TITLE) {
-        refusing::print(arguments.far_repositories, arguments.tags, arguments.runs)?;
+        refusing::print(
+            arguments.far_repositories,
+            arguments.tags,
+            arguments.runs,
+            &mut bars,
+        )?;
     }
     if wanted(growth::TITLE) {
-        growth::print(&arguments.growth)?;
+        growth::print(&arguments.growth, &mut bars)?;
     }
     if wanted(peers::TITLE) {
-        peers::print(arguments.registry, to_bare)?;
+        peers::print(arguments.registry, to_bare, &mut bars)?;
     }
-    Ok(())
+    bars.print();
+    println!("the whole took {:.0} s", start.elapsed().as_secs_f64());
+    let missed = arguments.check && bars.missed() > 0;
+    Ok(ExitCode::from(u8::from(missed)))
 }
 
 /// One job: its requests are recorded once, then the binary and the bare client take turns, so that whatever else
@@ -161,17 +183,23 @@ fn measure(job: &Job, registry: &Registry, runs: u8) -> Result<table::Lines> {
     );
 
     let replay = Replay::new(registry.url(), requests)?;
-    let mut sweep = Vec::new();
-    for connections in replay::CONNECTIONS {
-        sweep.push(replay.run(connections, registry.pid())?);
+    let mut sweep: Vec<(usize, f64)> = replay::CONNECTIONS.map(|count| (count, f64::MAX)).into();
+    // There and back, so that no number of connections has the quieter time.
+    for place in (0..sweep.len()).chain((0..sweep.len()).rev()) {
+        let (connections, seconds) = &mut sweep[place];
+        *seconds = seconds.min(replay.run(*connections, registry.pid())?.wall);
     }
     let best = sweep
         .iter()
-        .min_by(|a, b| a.wall.total_cmp(&b.wall))
-        .map_or(1, |line| line.connections);
+        .min_by(|a, b| a.1.total_cmp(&b.1))
+        .map_or(1, |(connections, _)| *connections);
 
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..runs {
+    let (mut ours, mut bare): (Vec<Line>, Vec<Line>) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        // Who goes first alternates.
+        if run % 2 == 1 {
+            bare.push(replay.run(best, registry.pid())?);
+        }
         let (report, line) = jobs::run(job, registry)?;
         ensure!(
             report.by_kind == recorded.report.by_kind,
@@ -180,11 +208,12 @@ fn measure(job: &Job, registry: &Registry, runs: u8) -> Result<table::Lines> {
             recorded.report.by_kind
         );
         ours.push(line);
-        bare.push(replay.run(best, registry.pid())?);
+        if run % 2 == 0 {
+            bare.push(replay.run(best, registry.pid())?);
+        }
     }
-    let wall = |lines: &[Line]| median(lines.iter().map(|line| line.wall));
     Ok(table::Lines {
-        ratio: wall(&ours) / wall(&bare),
+        ratio: paired(&ours, &bare),
         report: recorded.report,
         ours,
         bare,

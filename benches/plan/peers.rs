@@ -8,10 +8,12 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use lagan_sandbox::{Corpus, CorpusOptions};
 
+use crate::bars::Bars;
 use crate::jobs::{self, by_version};
+use crate::machine;
 use crate::process;
 use crate::registry::{Kind, Registry};
-use crate::table::{Line, figures};
+use crate::table::{Line, figures, paired};
 
 pub(crate) const TITLE: &str = "peers";
 
@@ -40,9 +42,10 @@ const SURVEYED: [(&str, f64, &str); 4] = [
 ];
 const SURVEYED_BARE: f64 = 8.4;
 
-pub(crate) fn print(kind: Kind, to_bare: Option<f64>) -> Result<()> {
+pub(crate) fn print(kind: Kind, to_bare: Option<f64>, bars: &mut Bars) -> Result<()> {
     println!("## {TITLE}: keep the last 10 tags of every repository\n");
-    rerun(kind)?;
+    machine::print_load()?;
+    rerun(kind, bars)?;
     println!("Not run here, but quoted from a survey on 200 x 100, as time over that of a");
     println!("bare client sending one request a tag to the same registry:\n");
     println!("| tool that reads digests | time / bare | what it would really have done |\n|---|---|---|");
@@ -50,9 +53,16 @@ pub(crate) fn print(kind: Kind, to_bare: Option<f64>) -> Result<()> {
         println!("| {tool} | {:.1} | {did} |", seconds / SURVEYED_BARE);
     }
     match to_bare {
-        Some(ratio) => println!(
-            "| lagan, in this run | {ratio:.2} | shared digests, children, attachments protected |\n"
-        ),
+        Some(ratio) => {
+            println!(
+                "| lagan, in this run | {ratio:.2} | shared digests, children, attachments protected |\n"
+            );
+            let fastest = SURVEYED.iter().min_by(|a, b| a.1.total_cmp(&b.1));
+            if let Some((tool, seconds, _)) = fastest {
+                let what = format!("{TITLE}: time over the bare client's, against {tool}'s");
+                bars.at_most(what, ratio, seconds / SURVEYED_BARE, "");
+            }
+        }
         None => println!(
             "\nlagan's own ratio is that of \"{}\", which this run left out\n",
             jobs::BY_VERSION
@@ -61,7 +71,7 @@ pub(crate) fn print(kind: Kind, to_bare: Option<f64>) -> Result<()> {
     Ok(())
 }
 
-fn rerun(kind: Kind) -> Result<()> {
+fn rerun(kind: Kind, bars: &mut Bars) -> Result<()> {
     let installed = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if !installed("skopeo") || !installed("curl") {
         println!("skopeo or curl is not installed (apt-get install skopeo curl): not run beside it\n");
@@ -98,7 +108,10 @@ fn rerun(kind: Kind) -> Result<()> {
         "{REPOSITORIES} repositories x {TAGS} tags, one run each, the registry of this run (MB of a shell are its own)\n"
     );
     println!("| client | wall s | CPU s | MB |\n|---|---|---|---|");
-    println!("| lagan | {} |", figures(&[ours]));
-    println!("| shell and skopeo, manifests only | {} |\n", figures(&[theirs]));
+    let (ours, theirs) = ([ours], [theirs]);
+    println!("| lagan | {} |", figures(&ours));
+    println!("| shell and skopeo, manifests only | {} |\n", figures(&theirs));
+    let what = format!("{TITLE}: time over that of a shell loop over skopeo");
+    bars.at_most(what, paired(&ours, &theirs), 1.0, "");
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Figures in rows that can be pasted into a document.
 
-use crate::jobs::{Job, Report};
+use crate::bars::Bars;
+use crate::jobs::{self, Job, Report};
 
 /// One run of one client.
 pub(crate) struct Line {
@@ -22,9 +23,9 @@ pub(crate) struct Lines {
     pub(crate) ours: Vec<Line>,
     /// At the best number of connections of the sweep.
     pub(crate) bare: Vec<Line>,
-    /// Once at each number of connections.
-    pub(crate) sweep: Vec<Line>,
-    /// The binary's time over the bare client's, of medians.
+    /// Seconds of the bare client at each number of connections: the faster of two tries.
+    pub(crate) sweep: Vec<(usize, f64)>,
+    /// The binary's time over the bare client's, run by run; the median.
     pub(crate) ratio: f64,
 }
 
@@ -35,7 +36,17 @@ pub(crate) fn median(figures: impl Iterator<Item = f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-pub(crate) fn print(job: &Job, lines: &Lines) {
+/// What one client took over what another did, each pair measured one after the other; the median. What slows the machine
+/// for a while slows both of a pair.
+pub(crate) fn paired(ours: &[Line], theirs: &[Line]) -> f64 {
+    median(
+        ours.iter()
+            .zip(theirs)
+            .map(|(ours, theirs)| ours.wall / theirs.wall),
+    )
+}
+
+pub(crate) fn print(job: &Job, lines: &Lines, bars: &mut Bars) {
     let requests: u64 = lines.report.by_kind.values().sum();
     let by_kind: Vec<String> = lines
         .report
@@ -45,14 +56,12 @@ pub(crate) fn print(job: &Job, lines: &Lines) {
         .collect();
     println!("## {}: `{}`\n", job.title, job.policy());
     let bound = job.bound(lines.report.repositories, lines.report.tags);
-    let bound = bound.map_or_else(String::new, |bound| {
-        format!(
-            "; at least {bound} are needed: {:.3} of that (bar 1.02)",
-            to_float(requests) / to_float(bound)
-        )
+    let bound = bound.map(|bound| (bound, to_float(requests) / to_float(bound)));
+    let needed = bound.map_or_else(String::new, |(bound, ratio)| {
+        format!("; at least {bound} are needed: {ratio:.3} of that")
     });
     println!(
-        "{requests} requests ({}) for {} repositories, {} tags{bound}\n",
+        "{requests} requests ({}) for {} repositories, {} tags{needed}\n",
         by_kind.join(", "),
         lines.report.repositories,
         lines.report.tags
@@ -70,13 +79,39 @@ pub(crate) fn print(job: &Job, lines: &Lines) {
     let sweep: Vec<String> = lines
         .sweep
         .iter()
-        .map(|line| format!("{} {:.2}", line.connections, line.wall))
+        .map(|(connections, seconds)| format!("{connections} {seconds:.2}"))
         .collect();
     println!(
         "\nlagan / bare: **{:.2}** (bare, s at connections: {})\n",
         lines.ratio,
         sweep.join(", ")
     );
+    let title = job.title;
+    if job.held_to_bare() {
+        let bar = jobs::TO_BARE;
+        bars.at_most(
+            format!("{title}: time over the bare client's"),
+            lines.ratio,
+            bar,
+            "",
+        );
+    }
+    if let Some((_, ratio)) = bound {
+        bars.at_most(
+            format!("{title}: requests over the least"),
+            ratio,
+            jobs::TO_LEAST,
+            "",
+        );
+    }
+    if let Some(seconds) = job.seconds {
+        let wall = median(lines.ours.iter().map(|line| line.wall));
+        bars.at_most(format!("{title}: time"), wall, seconds, " s");
+    }
+    let cpu = median(lines.ours.iter().map(|line| line.cpu));
+    bars.at_most(format!("{title}: processor time"), cpu, jobs::CPU_SECONDS, " s");
+    let resident = median(lines.ours.iter().filter_map(|line| line.resident_mb));
+    bars.at_most(format!("{title}: memory"), resident, jobs::MEGABYTES, " MB");
 }
 
 fn row(client: &str, lines: &[Line], requests: u64, tags: u64) {
