@@ -212,6 +212,15 @@ async fn a_signal_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
         () = proxy.reached() => {}
         ended = child.wait() => panic!("it ended before: {ended:?}"),
     }
+    // Meanwhile nobody else gets at the journal.
+    for other in ["journal list", "undo last", &line] {
+        let refused = place.run(other).await.exits(2);
+        assert!(
+            refused.stderr.contains("is using it"),
+            "{other}: {}",
+            refused.stderr
+        );
+    }
     let pid = child.id().unwrap().to_string();
     let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
     assert!(sent.success());
