@@ -102,12 +102,13 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
         }
         touched.insert(run);
     }
+    let runs: Vec<RunId> = ours.keys().copied().collect();
     for (run, here) in ours {
         let ended = here.end.is_some();
         if ended && !touched.contains(&run) {
             continue;
         }
-        let looked_after = !on(Safeguard::Mend) || mend_run(world, run, &mut recovery).await?;
+        let looked_after = !on(Safeguard::Mend) || mend_run(world, run, &runs, &mut recovery).await?;
         if !ended && looked_after && !doubtful.contains(&run) {
             let end = End {
                 at: world.clock.now(),
@@ -124,10 +125,23 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
 async fn mend_run<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
+    runs: &[RunId],
     recovery: &mut Recovery,
 ) -> Result<bool, JournalError> {
     let mut well = true;
-    for (repository, deleted) in deletions_of(world, run).await? {
+    let mut of_run = deletions_of(world, run).await?;
+    // What is put back may list what another run deleted since.
+    let others = if of_run.is_empty() { &[] } else { runs };
+    for other in others.iter().filter(|other| **other != run) {
+        for (repository, deleted) in deletions_of(world, *other).await? {
+            if let Some(here) = of_run.get_mut(&repository) {
+                for (digest, found) in deleted.into_iter().filter(|(_, found)| !found.open) {
+                    here.entry(digest).or_insert(found);
+                }
+            }
+        }
+    }
+    for (repository, deleted) in of_run {
         match mend(world, run, &repository, &deleted).await {
             Ok(mended) => {
                 well &= mended.iter().all(|mended| mended.failure.is_none());
