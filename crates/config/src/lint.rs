@@ -15,7 +15,7 @@ mod selection;
 use std::fmt;
 use std::sync::OnceLock;
 
-use lagan_model::Time;
+use lagan_model::{RegistryKind, Time};
 use lagan_policy::{Policy, PolicySet, VersionTable};
 
 pub use self::against::{SeenPlan, SeenPlanError};
@@ -173,6 +173,8 @@ pub struct Checked<T> {
 
 /// The policies that are evaluated together, and the words by which they read tags.
 struct Group<'a> {
+    /// What the registry is configured as; `None` where that is found out, or nobody says which registry it is.
+    kind: Option<RegistryKind>,
     versions: &'a VersionTable,
     policies: Vec<Placed<'a>>,
 }
@@ -268,6 +270,7 @@ impl Config {
                 let set: &PolicySet = &registry.policies;
                 let path = |policy: &Policy| Path::default().then("policies").then(&*policy.name.0);
                 let group = Group {
+                    kind: registry.kind,
                     versions: &set.versions,
                     policies: set
                         .policies
@@ -336,6 +339,7 @@ impl PolicyFile {
                     .iter()
                     .filter(|entry| entry.registry.is_none() || entry.registry.as_ref() == registry);
                 let group = Group {
+                    kind: None,
                     versions: &file.versions,
                     policies: ours
                         .map(|entry| Placed::new(&entry.policy, path(&entry.policy)))

@@ -1,5 +1,7 @@
 //! Collecting the facts about one repository: as many as the decision asks for, no more.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::memory::ConfigFacts;
 use lagan_model::{
@@ -54,15 +56,14 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             let why = "not looked at: the registry had stopped answering".to_owned();
             return Collected::Incomplete(Incomplete { why }, 0);
         }
-        let tags = match self.registry.list_tags(repository).await {
-            Ok(tags) => tags,
+        let mut snapshot = match self.registry.survey(repository).await {
+            Ok(snapshot) => snapshot,
             Err(error) if error.failure() == Failure::NotFound => {
                 self.health.answered();
                 return Collected::NotFound;
             }
             Err(error) => return self.incomplete(&error, 0),
         };
-        let mut snapshot = RepositorySnapshot::listed(repository.clone(), tags);
         self.observer.tags_listed(repository, snapshot.tags().len());
         let recalled = self.memory.recall(&mut snapshot).unwrap_or_else(|error| {
             self.observer.ledger_failed(repository, &error);
@@ -134,21 +135,15 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             self.resolve_tags(snapshot, needs.labels, recalled).await?;
             self.memory.observe(snapshot, recalled, self.now);
         }
-        self.fetch_manifests(snapshot, needs.manifests, needs.labels)
-            .await?;
+        if needs.untagged {
+            self.confirm_untagged(snapshot).await?;
+        }
+        let referrers = self.fetch_artifacts(snapshot, &needs, recalled).await?;
+        self.fetch_contents(snapshot, needs.contents).await?;
         let configs = needs.config_created.union(&needs.config_labels);
         self.fetch_configs(snapshot, configs.cloned(), needs.labels)
             .await?;
-        for digest in needs.times {
-            // No registry that is supported records times beside manifests.
-            let observed = self.memory.observed(&digest, recalled, self.now);
-            let times = Times {
-                observed,
-                ..Times::default()
-            };
-            snapshot.insert_artifact_times(digest, times);
-        }
-        self.fetch_referrers(snapshot, needs.referrers).await
+        self.fetch_referrers(snapshot, referrers).await
     }
 
     /// One request a tag: the manifest tells digest, children, subject and sizes at once. What is known already is only
@@ -198,6 +193,84 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
                 return Err(error);
             }
             snapshot.forget(&tag);
+        }
+        Ok(())
+    }
+
+    /// What a listing without tags may have hidden is asked for again.
+    async fn confirm_untagged(&self, snapshot: &mut RepositorySnapshot) -> Result<(), RegistryError> {
+        let Ok(known) = snapshot.complete() else {
+            return Ok(());
+        };
+        let suspected: BTreeSet<Digest> = known.untagged().into_iter().flatten().cloned().collect();
+        let repository = snapshot.repository().clone();
+        let confirmed = self.registry.confirm_untagged(&repository, suspected).await?;
+        snapshot.list_untagged(confirmed);
+        Ok(())
+    }
+
+    /// Manifests and times: what the registry records of them, or the manifests themselves. Returns of what the
+    /// referrers still have to be asked for.
+    async fn fetch_artifacts(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        needs: &Needs,
+        recalled: &Recalled,
+    ) -> Result<BTreeSet<Digest>, RegistryError> {
+        let all = [&needs.manifests, &needs.times, &needs.referrers];
+        let wanted: BTreeSet<Digest> = all.into_iter().flatten().cloned().collect();
+        if wanted.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let repository = snapshot.repository().clone();
+        let Some(records) = self.registry.records(&repository, &wanted).await? else {
+            // Where only manifests are recorded, there are no times but those of the ledger.
+            for digest in &needs.times {
+                let observed = self.memory.observed(digest, recalled, self.now);
+                let times = Times {
+                    observed,
+                    ..Times::default()
+                };
+                snapshot.insert_artifact_times(digest.clone(), times);
+            }
+            self.fetch_manifests(snapshot, needs.manifests.iter().cloned(), needs.labels)
+                .await?;
+            return Ok(needs.referrers.clone());
+        };
+        for (digest, record) in records {
+            if let Some(record) = record {
+                snapshot.insert_record(record);
+            } else {
+                snapshot.insert_accessories(digest.clone(), Vec::new());
+                snapshot.insert_absent(digest);
+            }
+        }
+        self.memory.observe(snapshot, recalled, self.now);
+        Ok(BTreeSet::new())
+    }
+
+    /// The manifests of artifacts of which a registry told all but these.
+    async fn fetch_contents(
+        &self,
+        snapshot: &mut RepositorySnapshot,
+        wanted: BTreeSet<Digest>,
+    ) -> Result<(), RegistryError> {
+        let repository = snapshot.repository().clone();
+        let repository = &repository;
+        let answers: Vec<Manifest> = stream::iter(wanted)
+            .map(|digest| async move {
+                let reference = Reference::Digest(digest.clone());
+                let read = self
+                    .memory
+                    .manifest(self.registry, repository, &reference, Some(&digest));
+                read.await
+            })
+            .buffer_unordered(ANSWERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for manifest in answers {
+            let Artifact { digest, blobs, .. } = Artifact::from(&manifest);
+            snapshot.insert_content(&digest, manifest.bytes().len() as u64, blobs);
         }
         Ok(())
     }

@@ -67,6 +67,7 @@ pub async fn inspect<R: RegistryProbe, O: Observer>(
     let Some(of_repository) = request.policies.of_repository(repository, &asked) else {
         return Err(InspectError::NotNamed(repository.clone()));
     };
+    registry.will_survey(std::slice::from_ref(repository));
     let health = Health::default();
     let collector = Collector {
         registry,

@@ -1,5 +1,7 @@
 //! A dry run: every repository in scope, decided and handed on in the order of names.
 
+use std::collections::BTreeMap;
+
 use futures_util::{StreamExt, stream};
 use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
 use lagan_policy::{Depth, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
@@ -87,8 +89,9 @@ where
         probe: request.probe,
     };
     let said_by = repositories.said_by;
+    let unread = &repositories.unread;
     let mut plans = stream::iter(repositories.names)
-        .map(|name| plan_repository(&collector, request, name, said_by))
+        .map(|name| plan_repository(&collector, request, unread, name, said_by))
         .buffered(request.repositories_at_once.max(1));
 
     let asked = request
@@ -124,9 +127,18 @@ struct Planned {
 async fn plan_repository<R: RegistryProbe, O: Observer>(
     collector: &Collector<'_, R, O>,
     request: &PlanRequest<'_>,
+    unread: &BTreeMap<RepositoryName, Incomplete>,
     name: RepositoryName,
     said_by: SaidBy,
 ) -> Result<Planned, ScopeError> {
+    if let Some(why) = unread.get(&name) {
+        let plan = RepositoryPlan::incomplete(name, Vec::new(), 0, why.clone());
+        return Ok(Planned {
+            plan,
+            limits: Limits::default(),
+            seen: None,
+        });
+    }
     let asked = |policy: &Policy| (request.asked)(policy);
     let Some(policies) = request.policies.of_repository(&name, &asked) else {
         return Err(ScopeError::NothingNamed);

@@ -1,6 +1,8 @@
 //! Which repositories a run looks at.
 
-use lagan_model::{RegistryError, RegistryRead, RepositoryName};
+use std::collections::BTreeMap;
+
+use lagan_model::{Incomplete, RegistryError, RegistryRead, RepositoryName};
 use lagan_policy::{Policy, PolicySet, RepositoryPattern};
 use thiserror::Error;
 
@@ -30,6 +32,8 @@ pub enum ScopeError {
 /// Repositories to look at, sorted by the bytes of their names.
 pub(crate) struct Repositories {
     pub names: Vec<RepositoryName>,
+    /// Parts of the catalog that could not be listed, among the names by the names of their projects, and why.
+    pub unread: BTreeMap<RepositoryName, Incomplete>,
     /// Who says that they exist.
     pub said_by: SaidBy,
 }
@@ -69,10 +73,31 @@ impl Scope {
         } else {
             self.only.iter().map(plain_name).collect()
         };
+        let mut unread = BTreeMap::new();
         let (mut names, said_by) = match (named, &self.listed) {
             (Some(names), _) => (names, SaidBy::Name),
             (None, Some(listed)) => (listed.clone(), SaidBy::List),
-            (None, None) => (registry.list_repositories().await?, SaidBy::Catalog),
+            (None, None) => {
+                let of_policies = || policies.policies.iter().filter(|policy| asked(policy));
+                let is_wanted = |segment: &str| {
+                    let may_match = |patterns: &[RepositoryPattern]| {
+                        patterns.iter().any(|pattern| pattern.may_match_below(segment))
+                    };
+                    (self.only.is_empty() || may_match(&self.only))
+                        && of_policies().any(|policy| may_match(&policy.repositories))
+                };
+                let catalog = registry.catalog(&is_wanted).await?;
+                let why = |error: RegistryError| Incomplete {
+                    why: error.to_string(),
+                };
+                unread.extend(
+                    catalog
+                        .unread
+                        .into_iter()
+                        .map(|(project, error)| (project, why(error))),
+                );
+                (catalog.repositories, SaidBy::Catalog)
+            }
         };
         names.retain(|name| {
             self.admits(name) && policies.of_repository(name, &|policy| asked(policy)).is_some()
@@ -83,13 +108,24 @@ impl Scope {
             .only
             .iter()
             .find(|pattern| !names.iter().any(|name| pattern.matches(name)));
-        if let Some(pattern) = unmatched {
+        // What could not be listed may hold a match.
+        if let Some(pattern) = unmatched
+            && unread.is_empty()
+        {
             return Err(ScopeError::NoMatch(pattern.as_str().to_owned()));
         }
-        if names.is_empty() {
+        if names.is_empty() && unread.is_empty() {
             return Err(ScopeError::NothingNamed);
         }
-        Ok(Repositories { names, said_by })
+        registry.will_survey(&names);
+        names.extend(unread.keys().cloned());
+        names.sort_unstable();
+        names.dedup();
+        Ok(Repositories {
+            names,
+            unread,
+            said_by,
+        })
     }
 }
 

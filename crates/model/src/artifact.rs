@@ -28,10 +28,12 @@ pub struct Blob {
 pub struct Child {
     /// Its digest.
     pub digest: Digest,
-    /// What the index says that it is.
-    pub media_type: MediaType,
+    /// What the index says that it is; `None` where the registry tells of the index without its manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<MediaType>,
     /// Its size in bytes, as the index says.
-    pub size: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// One manifest of a repository, as facts. The unit of deletion is an artifact: a digest with all its tags.
@@ -44,8 +46,9 @@ pub struct Artifact {
     /// `artifactType`, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// The size of the manifest itself, in bytes.
-    pub size: u64,
+    /// The size of the manifest itself, in bytes; `None` where the manifest was not read, and with it no blob.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
     /// The manifests that it lists, where it is an index.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Child>,
@@ -104,8 +107,8 @@ impl From<&Manifest> for Artifact {
             Content::Index { manifests } => {
                 let child = |descriptor: &Descriptor| Child {
                     digest: descriptor.digest.clone(),
-                    media_type: descriptor.media_type.clone(),
-                    size: descriptor.size,
+                    media_type: Some(descriptor.media_type.clone()),
+                    size: Some(descriptor.size),
                 };
                 (manifests.iter().map(child).collect(), None, Vec::new())
             }
@@ -115,7 +118,7 @@ impl From<&Manifest> for Artifact {
             digest: manifest.digest().clone(),
             media_type: manifest.media_type().clone(),
             artifact_type: manifest.artifact_type().map(str::to_owned),
-            size: manifest.bytes().len() as u64,
+            size: Some(manifest.bytes().len() as u64),
             children,
             subject: manifest.subject().map(|subject| subject.digest.clone()),
             image_config: config

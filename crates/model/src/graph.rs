@@ -53,11 +53,20 @@ impl NodeId {
     }
 }
 
+/// What is known of a node without its manifest, or with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// What kind of manifest it is.
+    pub media_type: Option<MediaType>,
+    /// Its size, in bytes.
+    pub size: Option<u64>,
+}
+
 /// Every digest that is known in a repository, whether a tag is on it or not, and the relations between them.
 #[derive(Debug)]
 pub struct ArtifactGraph {
     digests: Vec<Digest>,
-    described: Vec<Option<(MediaType, u64)>>,
+    described: Vec<Described>,
     read: Vec<Read>,
     node_of_tag: Vec<Option<NodeId>>,
     tags: Adjacency,
@@ -120,7 +129,7 @@ impl ArtifactGraph {
             found += 1;
             for child in &artifact.children {
                 let child_id = nodes.id(&child.digest);
-                nodes.describe(child_id, &child.media_type, child.size);
+                nodes.describe(child_id, child.media_type.as_ref(), child.size);
                 child_edges.push((id, child_id));
             }
             if let Some(subject) = &artifact.subject {
@@ -133,9 +142,18 @@ impl ArtifactGraph {
             let subject = nodes.id(subject);
             for referrer in referrers {
                 let id = nodes.id(&referrer.digest);
-                nodes.describe(id, &referrer.media_type, referrer.size);
+                nodes.describe(id, Some(&referrer.media_type), Some(referrer.size));
                 subject_edges.push((id, subject));
             }
+        }
+        for (subject, accessories) in snapshot.accessories() {
+            let subject = nodes.id(subject);
+            let attached = accessories.iter().map(|accessory| nodes.id(&accessory.digest));
+            subject_edges.extend(
+                attached
+                    .filter(|node| *node != subject)
+                    .map(|node| (node, subject)),
+            );
         }
         for (tag, form, subject) in &named {
             let (Some(node), listed) = (&node_of_tag[*tag], &snapshot.tags()[*tag]) else {
@@ -213,10 +231,10 @@ impl ArtifactGraph {
         self.read[node.index()] == Read::Attached
     }
 
-    /// A node's media type and size in bytes, as its manifest or a descriptor of it says.
+    /// What a node's manifest, the registry, or a descriptor of it says that it is.
     #[must_use]
-    pub fn described(&self, node: NodeId) -> Option<&(MediaType, u64)> {
-        self.described[node.index()].as_ref()
+    pub fn described(&self, node: NodeId) -> &Described {
+        &self.described[node.index()]
     }
 
     /// The node that the tag at a position of the snapshot is on.
@@ -268,7 +286,7 @@ fn unread<'a>(snapshot: CompleteSnapshot<'a>, nodes: &Nodes<'a>) -> Vec<&'a Arti
 struct Nodes<'a> {
     ids: HashMap<&'a Digest, NodeId>,
     digests: Vec<&'a Digest>,
-    described: Vec<Option<(MediaType, u64)>>,
+    described: Vec<Described>,
     read: Vec<Read>,
 }
 
@@ -288,20 +306,27 @@ impl<'a> Nodes<'a> {
         let id = *self.ids.entry(digest).or_insert(next);
         if id == next {
             self.digests.push(digest);
-            self.described.push(None);
+            self.described.push(Described::default());
             self.read.push(Read::No);
         }
         id
     }
 
-    fn describe(&mut self, id: NodeId, media_type: &MediaType, size: u64) {
-        self.described[id.index()].get_or_insert_with(|| (media_type.clone(), size));
+    /// What was said first stands.
+    fn describe(&mut self, id: NodeId, media_type: Option<&MediaType>, size: Option<u64>) {
+        let described = &mut self.described[id.index()];
+        if described.media_type.is_none() {
+            described.media_type = media_type.cloned();
+        }
+        described.size = described.size.or(size);
     }
 
     fn read(&mut self, artifact: &'a Artifact) -> NodeId {
         let id = self.id(&artifact.digest);
         // It knows better than what names it.
-        self.described[id.index()] = Some((artifact.media_type.clone(), artifact.size));
+        let described = &mut self.described[id.index()];
+        described.media_type = Some(artifact.media_type.clone());
+        described.size = artifact.size.or(described.size);
         self.read[id.index()] = match artifact.subject {
             Some(_) => Read::Attached,
             None => Read::Alone,

@@ -24,16 +24,17 @@ pub use artifact::{Artifact, Blob, Child};
 pub use clock::{Fact, Time, Unknown};
 pub use digest::Digest;
 pub use error::{Failure, RegistryError};
-pub use graph::{ArtifactGraph, AttachmentForm, NodeId};
+pub use graph::{ArtifactGraph, AttachmentForm, Described, NodeId};
 pub use manifest::{Descriptor, Manifest};
 pub use media_type::MediaType;
 pub use name::{RegistryName, RepositoryName};
 pub use port::{
-    Capabilities, Capability, Clock, Deletion, Head, Observer, Referrers, RegistryIdentity, RegistryKind,
-    RegistryProbe, RegistryRead, RegistryWrite,
+    ArtifactRecord, Capabilities, Capability, Catalog, Clock, Deletion, Head, Observer, Records, Referrers,
+    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
 };
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{
-    CompleteSnapshot, Incomplete, Labels, ListedTag, Recorded, RepositorySnapshot, Seen, SnapshotError, Times,
+    Accessory, CompleteSnapshot, ImageRecord, Immutable, Incomplete, Labels, ListedTag, NoUndo, Recorded,
+    RepositorySnapshot, Seen, SnapshotError, Times,
 };
 pub use tag::{Reference, Tag};

@@ -1,10 +1,12 @@
 //! The ports: what the engine asks of the world, in terms of this crate alone.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::artifact::Artifact;
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::error::{Failure, RegistryError};
@@ -14,6 +16,7 @@ use crate::media_type::MediaType;
 use crate::memory::LedgerError;
 use crate::name::{RegistryName, RepositoryName};
 use crate::request::RequestCounts;
+use crate::snapshot::{Accessory, ImageRecord, Labels, RepositorySnapshot, Times};
 use crate::tag::{Reference, Tag};
 
 /// What kind of registry it is.
@@ -22,6 +25,22 @@ use crate::tag::{Reference, Tag};
 pub enum RegistryKind {
     /// Any registry that follows the OCI distribution specification.
     Oci,
+    /// Harbor, by its own API.
+    Harbor,
+}
+
+impl RegistryKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Oci, Self::Harbor];
+
+    /// Its name, as configurations and plans write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oci => "oci",
+            Self::Harbor => "harbor",
+        }
+    }
 }
 
 /// Which registry it is, as plans name it.
@@ -72,6 +91,33 @@ pub enum Referrers {
     NoApi,
 }
 
+/// The repositories of a registry, as far as they could be listed.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// Every repository of which the listing could be read, in no order.
+    pub repositories: Vec<RepositoryName>,
+    /// Projects, by their names, of which the repositories could not be listed, and why.
+    pub unread: Vec<(RepositoryName, RegistryError)>,
+}
+
+/// What a registry with an API of its own records of an artifact.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ArtifactRecord {
+    /// What would otherwise be read of its manifest, without sizes and blobs.
+    pub artifact: Artifact,
+    /// When it was pushed and pulled.
+    pub times: Times,
+    /// The labels that it has in the registry.
+    pub labels: Labels,
+    /// What its configuration says, where it is an image.
+    pub image: Option<ImageRecord>,
+    /// All that is attached to it.
+    pub accessories: Vec<Accessory>,
+}
+
+/// What is recorded of each of several artifacts; `None` where there is no such artifact.
+pub type Records = Vec<(Digest, Option<ArtifactRecord>)>;
+
 /// Reading a registry. Every method retries what may be retried; an error is final.
 pub trait RegistryRead: Send + Sync {
     /// Which registry it is.
@@ -87,6 +133,62 @@ pub trait RegistryRead: Send + Sync {
     ///
     /// Fails with [`Failure::Unsupported`] where there is no catalog.
     fn list_repositories(&self) -> impl Future<Output = Result<Vec<RepositoryName>, RegistryError>> + Send;
+
+    /// The same, without those below names of which `is_wanted` says that nobody asks: it is given the first segment of a
+    /// name. Where a part cannot be listed that stands for itself, as a project does, the others still are.
+    fn catalog(
+        &self,
+        is_wanted: &(dyn Fn(&str) -> bool + Sync),
+    ) -> impl Future<Output = Result<Catalog, RegistryError>> + Send {
+        let _ = is_wanted;
+        async {
+            Ok(Catalog {
+                repositories: self.list_repositories().await?,
+                unread: Vec::new(),
+            })
+        }
+    }
+
+    /// Says which repositories will be surveyed, before the first is: a registry that lists several of them in one
+    /// request can do so.
+    fn will_survey(&self, repositories: &[RepositoryName]) {
+        let _ = repositories;
+    }
+
+    /// All that a listing of one repository tells: its tags, and whatever this registry tells along with them.
+    ///
+    /// Fails with [`Failure::NotFound`](crate::Failure::NotFound) where there is no such repository.
+    fn survey(
+        &self,
+        repository: &RepositoryName,
+    ) -> impl Future<Output = Result<RepositorySnapshot, RegistryError>> + Send {
+        async {
+            let tags = self.list_tags(repository).await?;
+            Ok(RepositorySnapshot::listed(repository.clone(), tags))
+        }
+    }
+
+    /// What the registry records of these artifacts.
+    ///
+    /// `None` where it records nothing beside manifests, which are to be read then.
+    fn records(
+        &self,
+        repository: &RepositoryName,
+        digests: &BTreeSet<Digest>,
+    ) -> impl Future<Output = Result<Option<Records>, RegistryError>> + Send {
+        let _ = (repository, digests);
+        async { Ok(None) }
+    }
+
+    /// Which of these artifacts have no tag, where a listing that may be wrong showed none.
+    fn confirm_untagged(
+        &self,
+        repository: &RepositoryName,
+        suspected: BTreeSet<Digest>,
+    ) -> impl Future<Output = Result<BTreeSet<Digest>, RegistryError>> + Send {
+        let _ = (repository, suspected);
+        async { Ok(BTreeSet::new()) }
+    }
 
     /// Every tag of a repository, in no order. A listing that cannot be read to its end is an error.
     fn list_tags(

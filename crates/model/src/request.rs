@@ -32,11 +32,21 @@ pub enum RequestKind {
     Delete,
     /// A PUT of a manifest, by digest or under a tag.
     Put,
+    /// What kind of registry it is, and which version (Harbor).
+    SystemInfo,
+    /// A page of projects, or one of them (Harbor).
+    Projects,
+    /// A page of a project's repositories, or one of them (Harbor).
+    Repositories,
+    /// A page of artifacts, or one of them (Harbor).
+    Artifacts,
+    /// A page of a project's rules for immutable tags (Harbor).
+    ImmutableRules,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 17] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -49,6 +59,11 @@ impl RequestKind {
         Self::Blob,
         Self::Delete,
         Self::Put,
+        Self::SystemInfo,
+        Self::Projects,
+        Self::Repositories,
+        Self::Artifacts,
+        Self::ImmutableRules,
     ];
 
     /// The name that reports and metrics use.
@@ -67,6 +82,11 @@ impl RequestKind {
             Self::Blob => "blob",
             Self::Delete => "delete",
             Self::Put => "put",
+            Self::SystemInfo => "system_info",
+            Self::Projects => "projects",
+            Self::Repositories => "repositories",
+            Self::Artifacts => "artifacts",
+            Self::ImmutableRules => "immutable_rules",
         }
     }
 }

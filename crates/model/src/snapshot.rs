@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Blob};
 use crate::clock::{Fact, Time};
 use crate::digest::Digest;
 use crate::manifest::Descriptor;
@@ -18,7 +18,7 @@ use crate::tag::Tag;
 mod beside;
 mod stored;
 
-pub use beside::{Labels, Recorded, Times};
+pub use beside::{Accessory, ImageRecord, Immutable, Labels, NoUndo, Recorded, Times};
 pub use stored::SnapshotError;
 
 /// A tag of the listing, and the digest it is on, once that is known.
@@ -145,6 +145,14 @@ impl RepositorySnapshot {
         self.artifacts.insert(artifact.digest.clone(), artifact);
     }
 
+    /// Records what only the manifest itself tells of a digest that is known otherwise: its size and its blobs.
+    pub fn insert_content(&mut self, digest: &Digest, size: u64, blobs: Vec<Blob>) {
+        if let Some(artifact) = self.artifacts.get_mut(digest) {
+            artifact.size = Some(size);
+            artifact.blobs = blobs;
+        }
+    }
+
     /// Records that the registry has no manifest of this digest here.
     pub fn insert_absent(&mut self, digest: Digest) {
         self.absent.insert(digest);
@@ -266,7 +274,7 @@ mod tests {
             digest: Digest::of(content),
             media_type: MediaType::OCI_MANIFEST,
             artifact_type: None,
-            size: 1,
+            size: Some(1),
             children: Vec::new(),
             subject: None,
             image_config: None,

@@ -155,12 +155,17 @@ impl<'a> Clocks<'a> {
             }
             return (!missing).then_some(newest);
         }
-        let Some(config) = &artifact.image_config else {
-            return Some(annotation);
-        };
-        let Some(created) = self.snapshot.config_created(&config.digest) else {
-            needs.config_created.insert(config.digest.clone());
-            return None;
+        let told = self.snapshot.image(digest).map(|image| image.created);
+        let created = match (told, &artifact.image_config) {
+            (Some(created), _) => created,
+            (None, None) => return Some(annotation),
+            (None, Some(config)) => match self.snapshot.config_created(&config.digest) {
+                Some(created) => created,
+                None => {
+                    needs.config_created.insert(config.digest.clone());
+                    return None;
+                }
+            },
         };
         match (created.plausible(self.now), annotation) {
             (Fact::Known(time), _) | (Fact::Unknown(_), Fact::Known(time)) => Some(Fact::Known(time)),

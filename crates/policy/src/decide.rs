@@ -200,21 +200,22 @@ impl<'a> Judge<'a> {
         let snapshot = self.ballot.snapshot;
         let graph = ArtifactGraph::of(snapshot);
         let mut needs = Needs::default();
-        let unread = |wanted: &dyn Fn(NodeId, &MediaType) -> bool| -> BTreeSet<Digest> {
+        if reaches_untagged && !snapshot.is_untagged_confirmed() {
+            needs.untagged = true;
+            return Step::Missing(needs);
+        }
+        let unread = |wanted: &dyn Fn(NodeId, Option<&MediaType>) -> bool| -> BTreeSet<Digest> {
             graph
                 .nodes()
                 .filter(|node| !graph.is_read(*node))
-                .filter(|node| {
-                    let described = graph.described(*node);
-                    described.is_some_and(|(media_type, _)| wanted(*node, media_type))
-                })
+                .filter(|node| wanted(*node, graph.described(*node).media_type.as_ref()))
                 .map(|node| graph.digest(node))
                 .filter(|digest| !snapshot.is_absent(digest))
                 .cloned()
                 .collect()
         };
         // An index in an index has children of its own, which it keeps, or takes along.
-        needs.manifests = unread(&|_, media_type| media_type.is_index());
+        needs.manifests = unread(&|_, media_type| media_type.is_some_and(MediaType::is_index));
         // What attachments hang on and was here once may be there still, without a tag.
         let unsure = graph
             .nodes()
@@ -270,7 +271,11 @@ impl<'a> Judge<'a> {
             })
         };
         if self.context.capabilities.referrers != Capability::NotOffered {
+            // Where the registry lists what is attached along with each artifact, what it lists of others is enough to
+            // report.
+            let listed = snapshot.accessories().next().is_some() && self.context.depth == Depth::Enough;
             needs.referrers = touched()
+                .filter(|node| !listed || graph.is_read(*node))
                 .map(|node| graph.digest(node))
                 .filter(|digest| snapshot.referrers(digest).is_none())
                 .cloned()
@@ -302,12 +307,21 @@ impl<'a> Judge<'a> {
         // manifest tells.
         needs.manifests = match self.context.depth {
             Depth::Enough => {
-                unread(&|node, media_type| fates.is_gone(node) && !media_type.is_image_manifest())
+                unread(&|node, media_type| {
+                    // What a registry tells without a type is no index: it would have said so.
+                    fates.is_gone(node) && media_type.is_some_and(|media_type| !media_type.is_image_manifest())
+                })
             }
             Depth::Exact | Depth::Everything => unread(&|node, _| fates.is_gone(node)),
-            Depth::Bytes if touched().next().is_some() => unread(&|_, _| true),
+            Depth::Bytes if touched().next().is_some() => {
+                unread(&|node, media_type| media_type.is_some() || !is_unseen(&graph, node))
+            }
             Depth::Bytes => BTreeSet::new(),
         };
+        if self.context.depth == Depth::Bytes && touched().next().is_some() {
+            let artifacts = snapshot.artifacts().filter(|artifact| artifact.size.is_none());
+            needs.contents = artifacts.map(|artifact| artifact.digest.clone()).collect();
+        }
         if !needs.is_empty() {
             return Step::Missing(needs);
         }

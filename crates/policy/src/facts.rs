@@ -16,13 +16,18 @@ const MAX_DEPTH: usize = 4;
 /// An answer; `None` where facts are missing, which were added to the needs.
 pub(crate) type Told = Option<Fact<bool>>;
 
-/// Types of what is attached to an artifact to sign it. What may be a signature counts as one: this only keeps.
-const SIGNATURES: [&str; 4] = [
+/// Types of what is attached to an artifact to sign it, the last by Harbor's own name. What may be a signature counts
+/// as one: this only keeps.
+const SIGNATURES: [&str; 5] = [
     "application/vnd.dev.cosign.artifact.sig.v1+json",
     "application/vnd.dev.cosign.simplesigning.v1+json",
     "application/vnd.cncf.notary.signature",
     "application/vnd.dev.sigstore.bundle",
+    "signature.",
 ];
+
+/// What Harbor calls whatever it found attached and does not know: it may be a signature.
+const UNTOLD: &str = "subject.accessory";
 
 /// The facts of one repository, once the digest of every tag is known.
 pub(crate) struct Facts<'b> {
@@ -32,6 +37,8 @@ pub(crate) struct Facts<'b> {
     referrers: Capability,
     /// What answers for referrers call a signature.
     signatures: HashSet<&'b Digest>,
+    /// What the registry records as attached and calls something else.
+    others: HashSet<&'b Digest>,
 }
 
 impl<'b> Facts<'b> {
@@ -44,11 +51,17 @@ impl<'b> Facts<'b> {
         let signatures = answers
             .filter(|referrer| referrer.artifact_type.as_deref().is_some_and(signs))
             .map(|referrer| &referrer.digest);
+        let accessories = || snapshot.accessories().flat_map(|(_, accessories)| accessories);
+        let called = accessories().filter(|accessory| signs(&accessory.kind));
+        let others = accessories().filter(|accessory| !signs(&accessory.kind) && accessory.kind != UNTOLD);
         Self {
             snapshot,
             graph,
             referrers,
-            signatures: signatures.collect(),
+            signatures: signatures
+                .chain(called.map(|accessory| &accessory.digest))
+                .collect(),
+            others: others.map(|accessory| &accessory.digest).collect(),
         }
     }
 
@@ -121,7 +134,12 @@ impl<'b> Facts<'b> {
             Some(annotations) => found.labels.push(annotations),
             None => found.unknown = Some(Unknown::Missing),
         }
-        if let Some(config) = &artifact.image_config {
+        if let Some(image) = self.snapshot.image(digest) {
+            match &image.labels {
+                Fact::Known(labels) => found.labels.push(labels),
+                Fact::Unknown(why) => found.unknown = Some(*why),
+            }
+        } else if let Some(config) = &artifact.image_config {
             match self.snapshot.config_labels(&config.digest) {
                 None => drop(found.needs.config_labels.insert(config.digest.clone())),
                 Some(Fact::Known(labels)) => found.labels.push(labels),
@@ -176,6 +194,7 @@ impl<'b> Facts<'b> {
         }
         match self.snapshot.artifact(digest) {
             Some(artifact) => Some(artifact.kind().is_some_and(signs)),
+            None if self.others.contains(digest) => Some(false),
             None => self.snapshot.is_absent(digest).then_some(false),
         }
     }

@@ -22,6 +22,10 @@ pub struct Needs {
     pub labels: bool,
     /// The referrers of these digests.
     pub referrers: BTreeSet<Digest>,
+    /// Whether what is listed without a tag really has none.
+    pub untagged: bool,
+    /// The size and the blobs of these manifests, of which all else is known.
+    pub contents: BTreeSet<Digest>,
 }
 
 impl Needs {
@@ -34,6 +38,8 @@ impl Needs {
             && self.config_labels.is_empty()
             && self.times.is_empty()
             && self.referrers.is_empty()
+            && !self.untagged
+            && self.contents.is_empty()
     }
 
     /// Adds what another question needs.
@@ -44,5 +50,7 @@ impl Needs {
         self.config_labels.append(&mut other.config_labels);
         self.times.append(&mut other.times);
         self.referrers.append(&mut other.referrers);
+        self.untagged |= other.untagged;
+        self.contents.append(&mut other.contents);
     }
 }

@@ -150,6 +150,19 @@ glob_pattern! {
     RepositoryPattern over RepositoryName as RepositoryName::as_str, segments: true, any: "**"
 }
 
+impl RepositoryPattern {
+    /// Whether a repository whose name begins with this path segment, or is it, may match; `true` where that cannot be
+    /// told from how the pattern begins.
+    #[must_use]
+    pub fn may_match_below(&self, segment: &str) -> bool {
+        let text = self.as_str();
+        let begins = text.find(['*', '?', '[', ']', '{', '}', '\\']);
+        let literal = &text[..begins.unwrap_or(text.len())];
+        let path = format!("{segment}/");
+        literal.starts_with(&path) || literal == segment || begins.is_some() && path.starts_with(literal)
+    }
+}
+
 glob_pattern! {
     /// A glob over labels and media types, anchored at both ends. `*` matches slashes, and nothing at all.
     TextPattern over str as std::convert::identity, segments: false, any: "*"
@@ -250,6 +263,30 @@ mod tests {
 
     fn tag(text: &str) -> Tag {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn how_a_pattern_begins_tells_below_which_segment_it_can_match() {
+        for (pattern, yes, no) in [
+            ("team/*", &["team"][..], &["tea", "teams", "other"][..]),
+            ("team/app", &["team"], &["app", "te"]),
+            ("team", &["team"], &["te", "teams"]),
+            ("te*", &["team", "te"], &["other"]),
+            ("**", &["team", "other"], &[]),
+            ("**/app", &["team", "other"], &[]),
+            ("{team,other}/*", &["team", "other", "neither"], &[]),
+            ("team-?/app", &["team-1"], &["team", "other"]),
+        ] {
+            let pattern: RepositoryPattern = pattern.parse().unwrap();
+            assert!(
+                yes.iter().all(|segment| pattern.may_match_below(segment)),
+                "{pattern}"
+            );
+            assert!(
+                !no.iter().any(|segment| pattern.may_match_below(segment)),
+                "{pattern}"
+            );
+        }
     }
 
     #[test]

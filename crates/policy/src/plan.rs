@@ -115,6 +115,16 @@ impl Undo {
             why: Some("until the registry's next garbage collection, whose time it does not tell".to_owned()),
         }
     }
+
+    /// Not possible: a project that caches another registry takes no pushes.
+    #[must_use]
+    pub fn not_in_a_proxy_cache() -> Self {
+        Self {
+            possible: false,
+            until: None,
+            why: Some("the project is a proxy cache, which takes no pushes".to_owned()),
+        }
+    }
 }
 
 /// A tag that stays.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::NaiveDate;
-use lagan_model::{Digest, Tag, Time, Unknown};
+use lagan_model::{Digest, Immutable, Tag, Time, Unknown};
 use serde::{Deserialize, Serialize};
 
 use crate::age::Age;
@@ -163,6 +163,18 @@ pub enum Reason {
         /// What the policy says why.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         why: Option<Arc<str>>,
+    },
+    /// Keeps: the tag is immutable in the registry, or may be.
+    Immutable {
+        /// Who says so.
+        by: Immutable,
+    },
+    /// Keeps: the rule would delete it, but the repository is in a project that caches another registry. What is
+    /// deleted there cannot be brought back, and the policy does not allow it.
+    ProxyCache {
+        /// The rule.
+        #[serde(flatten)]
+        rule: RuleName,
     },
     /// Keeps: the digest has a tag that is kept, and this registry is not known to delete single tags.
     SharesDigest {

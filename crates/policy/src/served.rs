@@ -51,6 +51,7 @@ impl Select {
                 "untagged",
                 "OCI registries do not list what has no tag, so that nothing is selected",
             )),
+            RegistryKind::Harbor => None,
         };
         let orphaned = (self.orphaned && !ledger).then_some((
             "orphaned",

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, NodeId, Tag};
+use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, NoUndo, NodeId, Tag};
 
 use crate::decide::{Decisions, Depth, Verdict};
 use crate::document::PolicyName;
@@ -232,8 +232,8 @@ impl Units<'_> {
         Dependent {
             digest: self.graph.digest(node).clone(),
             tags: self.tags(node),
-            media_type: described.map(|(media_type, _)| media_type.clone()),
-            size: described.map(|(_, size)| *size),
+            media_type: described.media_type.clone(),
+            size: described.size,
         }
     }
 
@@ -260,7 +260,10 @@ impl Units<'_> {
             size,
             children,
             attachments,
-            undo: Undo::until_collection(),
+            undo: match self.snapshot.no_undo() {
+                None => Undo::until_collection(),
+                Some(NoUndo::ProxyCache) => Undo::not_in_a_proxy_cache(),
+            },
             reasons,
         }
     }
@@ -285,7 +288,8 @@ fn reclaimable(snapshot: CompleteSnapshot<'_>, graph: &ArtifactGraph, fates: &Fa
             continue;
         };
         let blobs = artifact.blobs.iter().map(|blob| (&blob.digest, blob.size));
-        let all = std::iter::once((&artifact.digest, artifact.size)).chain(blobs);
+        let manifest = artifact.size.map(|size| (&artifact.digest, size));
+        let all = manifest.into_iter().chain(blobs);
         if fates.is_gone(node) {
             freed.extend(all);
         } else {

@@ -83,6 +83,10 @@ impl Ballot<'_> {
                     if votes.iter().any(Reason::keeps) {
                         keeps[position].extend(votes.into_iter().filter(Reason::keeps));
                     } else if *asked {
+                        if self.is_forbidden(policy) {
+                            let rule = name.clone();
+                            keeps[position].push(Reason::ProxyCache { rule });
+                        }
                         candidate[position] = true;
                         deletes[position].extend(votes);
                     }

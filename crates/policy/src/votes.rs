@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use lagan_model::{ArtifactGraph, AttachmentForm, CompleteSnapshot, Fact, NodeId, Tag, Time, Unknown};
+use lagan_model::{
+    ArtifactGraph, AttachmentForm, CompleteSnapshot, Fact, NoUndo, NodeId, Tag, Time, Unknown,
+};
 
 use crate::age::Age;
 use crate::clocks::{Clocks, is_recorded};
-use crate::document::{Clock, KeepLine, Order, Per, RepositoryPolicies, Rule};
+use crate::document::{Clock, KeepLine, Order, Per, Policy, RepositoryPolicies, Rule};
 use crate::facts::Facts;
 use crate::needs::Needs;
 use crate::rank::{Contender, Group, Groups, Key, Row, places, rank};
@@ -98,6 +100,13 @@ impl<'a> Ballot<'a> {
             unless_unselected: BTreeMap::new(),
         };
         self.by_rules(false, &[], artifacts, &mut said, needs);
+        if self.snapshot.has_immutable() {
+            for (tag, said) in said.of.iter_mut().enumerate() {
+                if let Some(by) = self.snapshot.immutable(self.tag(tag)) {
+                    said.reason(Reason::Immutable { by });
+                }
+            }
+        }
         for (policy, _) in self.policies.policies() {
             if !policy.protect.is_empty() {
                 for (tag, said) in said.of.iter_mut().enumerate() {
@@ -193,6 +202,10 @@ impl<'a> Ballot<'a> {
                         let because = self.because(rule, &name, *tag, superseding, artifacts);
                         let said = &mut said.of[*tag];
                         said.candidate = true;
+                        if self.is_forbidden(policy) {
+                            let rule = name.clone();
+                            said.reason(Reason::ProxyCache { rule });
+                        }
                         because
                             .into_iter()
                             .chain(votes)
@@ -200,6 +213,14 @@ impl<'a> Ballot<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whether nothing that is deleted here can be brought back, and a policy does not allow that.
+    pub(crate) fn is_forbidden(&self, policy: &Policy) -> bool {
+        match self.snapshot.no_undo() {
+            Some(NoUndo::ProxyCache) => !policy.allow_proxy_cache,
+            None => false,
         }
     }
 

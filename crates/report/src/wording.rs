@@ -3,7 +3,7 @@
 use std::fmt;
 
 use chrono::SecondsFormat;
-use lagan_model::{Digest, MediaType, RegistryKind, Tag, Time};
+use lagan_model::{Digest, Immutable, MediaType, RegistryKind, Tag, Time};
 use lagan_policy::reason::RuleName;
 use lagan_policy::{Action, Age, Clock, Mode, Order, Period, PolicyName, Reason, RepositoryPlan};
 
@@ -67,9 +67,11 @@ pub fn rule_of(reason: &Reason) -> Option<&RuleName> {
         | Reason::Orphaned { rule, .. }
         | Reason::BeyondLast { rule, .. }
         | Reason::OlderThan { rule, .. }
+        | Reason::ProxyCache { rule }
         | Reason::KeepNone { rule } => Some(rule),
         Reason::NotSelected
         | Reason::Protected { .. }
+        | Reason::Immutable { .. }
         | Reason::SharesDigest { .. }
         | Reason::ChildOf { .. }
         | Reason::AttachedTo { .. }
@@ -95,6 +97,8 @@ pub fn kind(reason: &Reason) -> &'static str {
         Reason::VersionUnknown { .. } => "version_unknown",
         Reason::GroupUnknown { .. } => "group_unknown",
         Reason::Protected { .. } => "protected",
+        Reason::Immutable { .. } => "immutable",
+        Reason::ProxyCache { .. } => "proxy_cache",
         Reason::SharesDigest { .. } => "shares_digest",
         Reason::ChildOf { .. } => "child_of",
         Reason::AttachedTo { .. } => "attached_to",
@@ -189,6 +193,20 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
             }
             text
         }
+        Reason::Immutable { by } => match by {
+            Immutable::Marked => "the registry says that it is immutable",
+            Immutable::Rule => {
+                "a rule of its project makes it immutable, although the registry does not say so of it"
+            }
+            Immutable::Unknown => {
+                "a rule of its project may make it immutable: what the rule means is not known here"
+            }
+        }
+        .to_owned(),
+        Reason::ProxyCache { rule } => format!(
+            "in a proxy cache, where a deletion cannot be undone, and the policy has no `allow_proxy_cache`{}",
+            named(rule)
+        ),
         Reason::SharesDigest { with } => format!("shares its digest with kept tag {with}"),
         Reason::ChildOf { index, tag } => format!("listed by kept index {}", Named(index, tag.as_ref())),
         Reason::AttachedTo { subject, tag } => format!("attached to kept {}", Named(subject, tag.as_ref())),
@@ -401,9 +419,7 @@ pub(crate) fn mode(mode: Mode) -> &'static str {
 }
 
 pub(crate) fn registry_kind(kind: RegistryKind) -> &'static str {
-    match kind {
-        RegistryKind::Oci => "oci",
-    }
+    kind.as_str()
 }
 
 /// ` (policy/rule)`, or ` (rule)` where the policy goes without saying, or nothing where the rule does.

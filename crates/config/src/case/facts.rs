@@ -304,19 +304,19 @@ impl Inventory {
                 let is_index = self.facts.get(child).is_some_and(Facts::is_index);
                 Child {
                     digest,
-                    media_type: if is_index {
+                    media_type: Some(if is_index {
                         MediaType::OCI_INDEX
                     } else {
                         MediaType::OCI_MANIFEST
-                    },
-                    size: SIZE,
+                    }),
+                    size: Some(SIZE),
                 }
             });
             let mut artifact = Artifact {
                 digest: digest(name),
                 media_type: media_type?,
                 artifact_type: facts.artifact_type.clone(),
-                size: SIZE,
+                size: Some(SIZE),
                 children: children.collect(),
                 subject: subject?,
                 image_config: None,

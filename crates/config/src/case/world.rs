@@ -75,6 +75,9 @@ impl World {
             // Annotations are always kept here.
             labels: _,
             referrers,
+            // What a case lists without a tag has none, and the size of everything is known.
+            untagged: _,
+            contents: _,
         } = needs;
         if tags {
             // A snapshot lists tags in the order of their bytes, as this does.
@@ -111,7 +114,7 @@ impl World {
             let attached = attached.map(|artifact| Descriptor {
                 media_type: artifact.media_type.clone(),
                 digest: artifact.digest.clone(),
-                size: artifact.size,
+                size: artifact.size.unwrap_or_default(),
                 artifact_type: artifact.kind().map(str::to_owned),
                 platform: None,
             });

@@ -49,6 +49,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "protect",
         "limits",
         "untag",
+        "allow_proxy_cache",
     ],
     later: &["schedule", "grace", "rollout", "freeze", "notice"],
 };
@@ -65,6 +66,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "protect",
         "limits",
         "untag",
+        "allow_proxy_cache",
         "channels",
     ],
     later: SCHEMA.later,
@@ -150,6 +152,7 @@ fn body(
         .and_then(|(_, node)| rule::decode(node, versions, problems));
     let protect = fields.optional("protect", |node| protect::decode(node, problems));
     let untag = fields.optional("untag", |node| truth(node, problems));
+    let proxy = fields.optional("allow_proxy_cache", |node| truth(node, problems));
     let limits = match fields.entry("limits") {
         Some((key, node)) => limits::decode(node, key.span, problems),
         None => Ok(Limits::default()),
@@ -163,6 +166,7 @@ fn body(
         protect: protect?.unwrap_or_default(),
         limits: limits?,
         untag: untag?.unwrap_or(true),
+        allow_proxy_cache: proxy?.unwrap_or(false),
     })
 }
 

@@ -15,8 +15,8 @@ pub(super) fn lint(group: &Group<'_>, proofs: &Proofs, report: &mut Report<'_>) 
         for (position, rule) in placed.policy.rules.iter().enumerate() {
             let selection = &placed.selections[position];
             let path = placed.rule_path(position);
-            clocks(rule, &path, report);
-            not_served(rule, &path, report);
+            clocks(group.kind, rule, &path, report);
+            not_served(group.kind, rule, &path, report);
             let contradiction = selection.contradiction(proofs);
             let regex = path.then("select").then("regex");
             let meant =
@@ -125,15 +125,22 @@ pub(super) fn unanchored_protection(regex: &str, version: &str, path: &Path, rep
     unanchored(regex, version, path, report);
 }
 
+/// What is so for the kind of registry that is configured; where none is, for every kind.
+fn of_kind<T>(kind: Option<RegistryKind>, of: impl Fn(RegistryKind) -> T) -> impl Iterator<Item = T> {
+    let kinds = RegistryKind::ALL.into_iter();
+    kinds
+        .filter(move |one| kind.is_none_or(|kind| kind == *one))
+        .map(of)
+}
+
 /// The clocks that a rule reads and no registry of its kind records.
-fn clocks(rule: &Rule, path: &Path, report: &mut Report<'_>) {
+fn clocks(kind: Option<RegistryKind>, rule: &Rule, path: &Path, report: &mut Report<'_>) {
     let keep = path.then("keep");
     let ledger = report.ledger;
     let mut say = |clock: Clock, at: Path| {
-        if let Some(why) = clock
-            .unrecorded()
-            .filter(|_| !(ledger && clock == Clock::Observed))
-        {
+        let unrecorded: Option<Vec<_>> = of_kind(kind, |kind| clock.unrecorded(kind)).collect();
+        let why = unrecorded.and_then(|why| why.first().copied());
+        if let Some(why) = why.filter(|_| !(ledger && clock == Clock::Observed)) {
             let message = format!(
                 "rule {} reads the clock `{clock}`: {why}. All that it selects is kept",
                 quoted(&rule.name)
@@ -159,8 +166,16 @@ fn clocks(rule: &Rule, path: &Path, report: &mut Report<'_>) {
 }
 
 /// The conditions that no registry of its kind answers.
-fn not_served(rule: &Rule, path: &Path, report: &mut Report<'_>) {
-    for (what, why) in rule.select.unserved(RegistryKind::Oci, report.ledger) {
+fn not_served(kind: Option<RegistryKind>, rule: &Rule, path: &Path, report: &mut Report<'_>) {
+    let unserved = of_kind(kind, |kind| {
+        rule.select.unserved(kind, report.ledger).collect::<Vec<_>>()
+    });
+    let everywhere = unserved.reduce(|all, others| {
+        all.into_iter()
+            .filter(|(what, _)| others.iter().any(|(other, _)| what == other))
+            .collect()
+    });
+    for (what, why) in everywhere.unwrap_or_default() {
         let message = format!("rule {} asks for `{what}`: {why}", quoted(&rule.name));
         report.say(Lint::NotServed, &path.then("select").then(what), message, None);
     }

@@ -109,6 +109,11 @@ fn policy_keys() -> Vec<Property> {
             "Whether a tag may be taken from an artifact that stays; `true` unless said.",
             truth(),
         ),
+        Property(
+            "allow_proxy_cache",
+            "Whether it may delete in projects that cache another registry, where nothing can be undone; `false` unless said.",
+            flag(),
+        ),
     ]
 }
 

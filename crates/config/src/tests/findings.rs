@@ -41,6 +41,15 @@ fn rule(select: &str, keep: &str) -> Vec<&'static str> {
     codes(&of_file(&policy(&[(select, keep)], ""), None))
 }
 
+/// The findings about one rule, in which everything is protected, for a registry of this kind.
+fn of_registry(kind: &str, select: &str, keep: &str) -> Vec<Finding> {
+    let text = format!(
+        "registries:\n  a: {{url: 'http://a', kind: {kind}}}\npolicies:\n  one:\n    repositories: team/*\n    rules:\n      \
+         - {{select: {select}, keep: {keep}, allow_empty_repository: true}}\n"
+    );
+    of_config(&text, None)
+}
+
 const LAST: &str = "{last: 3, by: name}";
 
 #[test]
@@ -288,10 +297,16 @@ fn a_protection_that_protects_nothing_is_found() {
 
 #[test]
 fn a_clock_that_no_registry_of_the_kind_has_is_found_where_it_is_read() {
-    for keep in ["{last: 3, by: pushed}", "{within: {pulled: 3d}}"] {
-        let findings = of_file(&policy(&[("{channel: rc}", keep)], ""), None);
-        assert_eq!(codes(&findings), ["clock-not-recorded"], "{keep}");
-        assert!(findings[0].to_string().contains("^"), "{}", findings[0]);
+    for (keep, of_any) in [
+        ("{last: 3, by: pushed}", 0),
+        ("{within: {pulled: 3d}}", 0),
+        ("{within: {observed: 3d}}", 1),
+    ] {
+        let of = |kind: &str| of_registry(kind, "{channel: rc}", keep);
+        assert_eq!(codes(&of("oci")), ["clock-not-recorded"], "{keep}");
+        assert!(of("oci")[0].to_string().contains("^"), "{}", of("oci")[0]);
+        // What is found out later may record it.
+        assert_eq!(of("auto").len(), of_any, "{keep}");
     }
     assert_eq!(
         rule("{channel: rc}", "{within: {created: 3d}}"),
@@ -302,11 +317,12 @@ fn a_clock_that_no_registry_of_the_kind_has_is_found_where_it_is_read() {
 #[test]
 fn what_the_registry_does_not_tell_is_found_where_it_is_asked_for() {
     // What is untagged is kept by no protection of tags: that finding would be wrong.
-    for what in ["untagged", "orphaned"] {
+    for (what, of_any) in [("untagged", 0), ("orphaned", 1)] {
         let rule = format!("{{{what}: true}}");
-        let findings = of_file(&policy(&[(&rule, "none")], "protect: ['*']"), None);
+        let findings = of_registry("oci", &rule, "none");
         assert_eq!(codes(&findings), ["not-served"], "{what}");
         assert!(findings[0].to_string().contains("^"), "{}", findings[0]);
+        assert_eq!(of_registry("auto", &rule, "none").len(), of_any, "{what}");
     }
 }
 
@@ -341,7 +357,7 @@ fn what_names_do_not_tell_is_no_ground_to_say_never() {
     assert_eq!(codes(&of_file(&text, Some(&seen))), Vec::<&str>::new());
     assert_eq!(
         codes(&of_file(
-            &policy(&[("{tags: 'n-*'}", "{daily: 7, by: pushed}")], ""),
+            &policy(&[("{tags: 'n-*'}", "{daily: 7, by: observed}")], ""),
             None
         )),
         ["clock-not-recorded"]

@@ -107,7 +107,7 @@ fn decided(policies: &[Policy], repository: &str, images: &[Image], single: Capa
         digest: digest(number),
         media_type: MediaType::OCI_MANIFEST,
         artifact_type: None,
-        size: 1,
+        size: Some(1),
         children: Vec::new(),
         subject: None,
         image_config: None,

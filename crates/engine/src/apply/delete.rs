@@ -71,7 +71,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             repository: self.repository.clone(),
             digest: member.digest.clone(),
             media_type: manifest.media_type().clone(),
-            size: artifact.size,
+            size: manifest.bytes().len() as u64,
             tags: member.tags.iter().cloned().collect(),
             parents: related(ArtifactGraph::parents),
             children: artifact

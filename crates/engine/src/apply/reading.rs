@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
-    Artifact, ArtifactGraph, Capability, Digest, Failure, Manifest, NodeId, Reference, Referrers,
+    Artifact, ArtifactGraph, Capability, Digest, Failure, Manifest, MediaType, NodeId, Reference, Referrers,
     RegistryError, RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time,
 };
 
@@ -261,7 +261,7 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             let unread: BTreeSet<Digest> = known
                 .iter()
                 .flat_map(|artifact| &artifact.children)
-                .filter(|child| child.media_type.is_index())
+                .filter(|child| child.media_type.as_ref().is_none_or(MediaType::is_index))
                 .map(|child| &child.digest)
                 .filter(|digest| !read.contains(digest) && !self.absent.contains(*digest))
                 .cloned()

@@ -91,6 +91,7 @@ pub(crate) fn policies() -> PolicySet {
         protect: Vec::new(),
         limits: Limits::default(),
         untag: true,
+        allow_proxy_cache: false,
     };
     PolicySet {
         policies: vec![policy],

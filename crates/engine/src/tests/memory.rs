@@ -245,7 +245,7 @@ fn what_a_listing_tells_beside_tags_gets_its_time_too() {
         digest: Digest::of(b"1"),
         media_type: MediaType::OCI_MANIFEST,
         artifact_type: None,
-        size: 1,
+        size: Some(1),
         children: Vec::new(),
         subject: None,
         image_config: None,

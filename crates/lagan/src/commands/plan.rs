@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
-use lagan_model::RegistryRead as _;
+use lagan_model::{RegistryKind, RegistryRead};
 use lagan_policy::{Clock, Depth, GuardReport, PolicySet, RepositoryPattern, Totals};
 use lagan_registry::OciRegistry;
 use lagan_report::sanitize::harmless;
@@ -149,7 +149,7 @@ pub(super) fn ends(
         now: source.now,
         registry: registry.identity().clone(),
         policies: policy_notes(&source.policies),
-        clocks: clock_notes(&source.policies, has_ledger),
+        clocks: clock_notes(&source.policies, registry.identity().kind, has_ledger),
         guards: guards.to_vec(),
         capabilities: registry.capabilities(),
         probed: source.probe,
@@ -197,13 +197,13 @@ fn policy_notes(policies: &PolicySet) -> Vec<PolicyNote> {
 
 /// The clocks that rules read. What a clock does not know is kept, which nobody should have to find out by
 /// waiting for deletions.
-pub(super) fn clock_notes(policies: &PolicySet, has_ledger: bool) -> Vec<ClockNote> {
+pub(super) fn clock_notes(policies: &PolicySet, kind: RegistryKind, has_ledger: bool) -> Vec<ClockNote> {
     policies
         .clocks()
         .into_iter()
         .map(|clock| {
             let why = clock
-                .unrecorded()
+                .unrecorded(kind)
                 .filter(|_| !(has_ledger && clock == Clock::Observed));
             ClockNote {
                 clock,

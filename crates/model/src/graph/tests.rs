@@ -17,13 +17,13 @@ fn artifact(number: u8, children: &[u8], subject: Option<u8>) -> Artifact {
             MediaType::OCI_MANIFEST
         },
         artifact_type: None,
-        size: u64::from(number),
+        size: Some(u64::from(number)),
         children: children
             .iter()
             .map(|child| Child {
                 digest: digest(*child),
-                media_type: MediaType::OCI_MANIFEST,
-                size: 7,
+                media_type: Some(MediaType::OCI_MANIFEST),
+                size: Some(7),
             })
             .collect(),
         subject: subject.map(digest),
@@ -142,7 +142,8 @@ fn a_child_has_every_index_that_lists_it_as_a_parent() {
             .nodes()
             .find(|node| *graph.digest(*node) == digest(number))
             .unwrap();
-        graph.described(node).cloned().unwrap()
+        let described = graph.described(node).clone();
+        (described.media_type.unwrap(), described.size.unwrap())
     };
     assert_eq!(described(1), (MediaType::OCI_MANIFEST, 7), "as its index says");
     assert_eq!(described(3), (MediaType::OCI_INDEX, 3), "as it says itself");

@@ -23,7 +23,7 @@ fn artifact(name: &str) -> Artifact {
             MediaType::OCI_MANIFEST
         },
         artifact_type: None,
-        size: 1,
+        size: Some(1),
         children: Vec::new(),
         subject: None,
         image_config: None,

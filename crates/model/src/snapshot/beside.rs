@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{CompleteSnapshot, RepositorySnapshot};
 use crate::clock::{Fact, Time, Unknown};
 use crate::digest::Digest;
+use crate::port::ArtifactRecord;
 use crate::tag::Tag;
 
 /// Labels or annotations: values by their keys.
@@ -46,6 +47,52 @@ pub struct Recorded {
     pub observed: bool,
 }
 
+/// What a registry records of an image's configuration, so that nobody has to read that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// When the configuration says that the image was created.
+    pub created: Fact<Time>,
+    /// Its labels.
+    pub labels: Fact<Labels>,
+}
+
+/// What a registry records as attached to an artifact, whatever way it was attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accessory {
+    /// Its digest.
+    pub digest: Digest,
+    /// What the registry takes it for, such as `signature.cosign`.
+    pub kind: String,
+}
+
+/// Why a tag counts as immutable. What is immutable is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Immutable {
+    /// The registry says that it is.
+    Marked,
+    /// A rule of the registry covers it, although the registry does not say so of the tag.
+    Rule,
+    /// Whether a rule of the registry covers it cannot be told.
+    Unknown,
+}
+
+/// Why nothing that is deleted here can be brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoUndo {
+    /// It caches another registry, and takes no pushes.
+    ProxyCache,
+}
+
+/// What has no tag, as far as the registry's listing shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Untagged {
+    digests: BTreeSet<Digest>,
+    /// Whether a second question had the same answer.
+    confirmed: bool,
+}
+
 /// Everything of a snapshot that is in no manifest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -58,9 +105,15 @@ pub(super) struct Beside {
     /// By the digest of an artifact.
     registry_labels: BTreeMap<Digest, Labels>,
     /// `None` where the registry does not list what has no tag.
-    untagged: Option<BTreeSet<Digest>>,
+    untagged: Option<Untagged>,
     remembered: BTreeSet<Digest>,
     remembered_indexes: BTreeSet<Digest>,
+    /// By the digest of an artifact.
+    images: BTreeMap<Digest, ImageRecord>,
+    /// By the digest of what they are attached to.
+    accessories: BTreeMap<Digest, Vec<Accessory>>,
+    immutable: BTreeMap<Tag, Immutable>,
+    no_undo: Option<NoUndo>,
 }
 
 impl Beside {
@@ -98,7 +151,54 @@ impl RepositorySnapshot {
     /// Records that the registry lists what has no tag, and that these are all of it. What is known of each is
     /// added by [`insert_artifact`](Self::insert_artifact).
     pub fn list_untagged(&mut self, digests: impl IntoIterator<Item = Digest>) {
-        self.beside.untagged = Some(digests.into_iter().collect());
+        self.beside.untagged = Some(Untagged {
+            digests: digests.into_iter().collect(),
+            confirmed: true,
+        });
+    }
+
+    /// Records that these are listed without a tag, and that the listing may be wrong: before anything is decided of
+    /// them somebody asks again, and records the answer by [`list_untagged`](Self::list_untagged).
+    pub fn suspect_untagged(&mut self, digests: impl IntoIterator<Item = Digest>) {
+        self.beside.untagged = Some(Untagged {
+            digests: digests.into_iter().collect(),
+            confirmed: false,
+        });
+    }
+
+    /// Adds what the registry records of an artifact.
+    pub fn insert_record(&mut self, record: ArtifactRecord) {
+        let digest = record.artifact.digest.clone();
+        self.insert_artifact_times(digest.clone(), record.times);
+        if !record.labels.is_empty() {
+            self.insert_registry_labels(digest.clone(), record.labels);
+        }
+        if let Some(image) = record.image {
+            self.insert_image(digest.clone(), image);
+        }
+        self.insert_accessories(digest, record.accessories);
+        self.insert_artifact(record.artifact);
+    }
+
+    /// Records what the registry tells of an image's configuration; by the digest of the image.
+    pub fn insert_image(&mut self, digest: Digest, image: ImageRecord) {
+        self.beside.images.insert(digest, image);
+    }
+
+    /// Records all that the registry has attached to `subject`. Its referrers are not asked for then.
+    pub fn insert_accessories(&mut self, subject: Digest, accessories: Vec<Accessory>) {
+        self.referrers.entry(subject.clone()).or_default();
+        self.beside.accessories.insert(subject, accessories);
+    }
+
+    /// Records that a tag is immutable, or may be.
+    pub fn insert_immutable(&mut self, tag: Tag, why: Immutable) {
+        self.beside.immutable.insert(tag, why);
+    }
+
+    /// Records that nothing that is deleted here can be brought back.
+    pub fn set_no_undo(&mut self, why: NoUndo) {
+        self.beside.no_undo = Some(why);
     }
 
     /// Records that the ledger saw a tag on an index in this repository once. Until it answers 404, it counts as a
@@ -157,7 +257,45 @@ impl<'a> CompleteSnapshot<'a> {
 
     /// What has no tag, in the order of digests; `None` where the registry does not list it.
     pub fn untagged(self) -> Option<impl Iterator<Item = &'a Digest>> {
-        self.0.beside.untagged.as_ref().map(|digests| digests.iter())
+        let untagged = self.0.beside.untagged.as_ref();
+        untagged.map(|untagged| untagged.digests.iter())
+    }
+
+    /// Whether what is listed without a tag was asked for again, or nothing has to be.
+    #[must_use]
+    pub fn is_untagged_confirmed(self) -> bool {
+        let untagged = self.0.beside.untagged.as_ref();
+        untagged.is_none_or(|untagged| untagged.confirmed || untagged.digests.is_empty())
+    }
+
+    /// What the registry tells of an image's configuration.
+    #[must_use]
+    pub fn image(self, digest: &Digest) -> Option<&'a ImageRecord> {
+        self.0.beside.images.get(digest)
+    }
+
+    /// Everything that the registry records as attached, by what it is attached to, in the order of digests.
+    pub fn accessories(self) -> impl Iterator<Item = (&'a Digest, &'a [Accessory])> {
+        let all = self.0.beside.accessories.iter();
+        all.map(|(subject, accessories)| (subject, accessories.as_slice()))
+    }
+
+    /// Whether any tag counts as immutable.
+    #[must_use]
+    pub fn has_immutable(self) -> bool {
+        !self.0.beside.immutable.is_empty()
+    }
+
+    /// Why a tag counts as immutable; `None` where it is not.
+    #[must_use]
+    pub fn immutable(self, tag: &Tag) -> Option<Immutable> {
+        self.0.beside.immutable.get(tag).copied()
+    }
+
+    /// Why nothing that is deleted here can be brought back; `None` where it can.
+    #[must_use]
+    pub fn no_undo(self) -> Option<NoUndo> {
+        self.0.beside.no_undo
     }
 
     /// Whether the registry lists a digest as one without a tag.
@@ -167,7 +305,7 @@ impl<'a> CompleteSnapshot<'a> {
             .beside
             .untagged
             .as_ref()
-            .is_some_and(|digests| digests.contains(digest))
+            .is_some_and(|untagged| untagged.digests.contains(digest))
     }
 
     /// Whether the ledger saw a digest in this repository once.

@@ -131,7 +131,7 @@ mod tests {
             digest: Digest::of(content),
             media_type: MediaType::OCI_MANIFEST,
             artifact_type: None,
-            size: 1,
+            size: Some(1),
             children: Vec::new(),
             subject: None,
             image_config: None,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Datelike as _, TimeZone as _, Utc};
+use lagan_model::RegistryKind;
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -374,15 +375,19 @@ impl Clock {
 }
 
 impl Clock {
-    /// Why no registry that is supported records this clock; `None` where one does. `observed` is recorded by the ledger
-    /// of earlier runs, where there is one. What a clock does not know is kept.
+    /// Why no registry of this kind records this clock; `None` where it does. `observed` is recorded by the ledger of
+    /// earlier runs, where there is one. What a clock does not know is kept.
     #[must_use]
-    pub fn unrecorded(self) -> Option<&'static str> {
-        match self {
-            Self::Created => None,
-            Self::Pushed => Some("OCI registries do not record when something was pushed"),
-            Self::Pulled => Some("OCI registries do not record when something was pulled"),
-            Self::Observed => Some("without a state directory nothing tells when a tag was first seen"),
+    pub fn unrecorded(self, kind: RegistryKind) -> Option<&'static str> {
+        match (self, kind) {
+            (Self::Created, _) | (Self::Pushed | Self::Pulled, RegistryKind::Harbor) => None,
+            (Self::Pushed, RegistryKind::Oci) => {
+                Some("OCI registries do not record when something was pushed")
+            }
+            (Self::Pulled, RegistryKind::Oci) => {
+                Some("OCI registries do not record when something was pulled")
+            }
+            (Self::Observed, _) => Some("without a state directory nothing tells when a tag was first seen"),
         }
     }
 }

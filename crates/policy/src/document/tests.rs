@@ -38,6 +38,7 @@ fn policy() -> Policy {
         }],
         limits: Limits::default(),
         untag: true,
+        allow_proxy_cache: false,
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) fn registry() -> World {
         tag_times: BTreeMap::new(),
         times: BTreeMap::new(),
         lists_untagged: false,
+        immutable: BTreeMap::new(),
+        no_undo: None,
         remembered: BTreeSet::new(),
         remembered_indexes: BTreeSet::new(),
         referrers_api: false,
@@ -68,11 +70,11 @@ impl World {
     ) -> Digest {
         let child = |child: &usize| Child {
             digest: digest(*child),
-            media_type: match self.manifests.get(&digest(*child)) {
+            media_type: Some(match self.manifests.get(&digest(*child)) {
                 Some(pushed) => pushed.media_type.clone(),
                 None => MediaType::OCI_MANIFEST,
-            },
-            size: 1,
+            }),
+            size: Some(1),
         };
         let artifact = Artifact {
             digest: digest(number),
@@ -82,7 +84,7 @@ impl World {
                 MediaType::OCI_INDEX
             },
             artifact_type: None,
-            size: 1,
+            size: Some(1),
             children: children.iter().map(child).collect(),
             subject,
             image_config: None,
@@ -150,6 +152,7 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         protect: Vec::new(),
         limits: Limits::default(),
         untag: true,
+        allow_proxy_cache: false,
     }
 }
 

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use lagan_model::{Artifact, Blob, Child, Digest, Fact, Labels, MediaType, Recorded, Time, Times, Unknown};
+use lagan_model::{
+    Artifact, Blob, Child, Digest, Fact, Immutable, Labels, MediaType, NoUndo, Recorded, Time, Times, Unknown,
+};
 use proptest::prelude::*;
 
 use crate::names::POOL;
@@ -81,9 +83,10 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         prop::collection::vec(times(), 14),
         (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
         prop::collection::vec(any::<bool>(), MANIFESTS + 2),
+        (prop::collection::vec(immutable(), 14), prop::bool::weighted(0.1)),
     );
     (manifests, tags, any::<bool>(), any::<bool>(), beside).prop_map(
-        |(manifests, tags, api, delete_tag, (facts, times, flags, remembered))| {
+        |(manifests, tags, api, delete_tag, (facts, times, flags, remembered, kept))| {
             let mut world = build(&manifests, &tags, api, delete_tag);
             let (pushed, pulled, observed, lists) = flags;
             world.recorded = Recorded {
@@ -92,6 +95,10 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
                 observed,
             };
             world.lists_untagged = lists;
+            let (immutable, proxy) = kept;
+            let immutable = world.tags.keys().cloned().zip(immutable);
+            world.immutable = immutable.filter_map(|(tag, why)| Some((tag, why?))).collect();
+            world.no_undo = proxy.then_some(NoUndo::ProxyCache);
             for (number, facts) in facts.into_iter().enumerate() {
                 add(&mut world, number, facts);
             }
@@ -112,6 +119,15 @@ struct Beside {
     registered: Option<Labels>,
     kind: Option<&'static str>,
     times: Times,
+}
+
+fn immutable() -> impl Strategy<Value = Option<Immutable>> {
+    prop_oneof![
+        12 => Just(None),
+        1 => Just(Some(Immutable::Marked)),
+        1 => Just(Some(Immutable::Rule)),
+        1 => Just(Some(Immutable::Unknown)),
+    ]
 }
 
 fn tier(value: &'static str) -> Labels {
@@ -242,6 +258,8 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
         tag_times: BTreeMap::new(),
         times: BTreeMap::new(),
         lists_untagged: false,
+        immutable: BTreeMap::new(),
+        no_undo: None,
         remembered: BTreeSet::new(),
         remembered_indexes: BTreeSet::new(),
         referrers_api,
@@ -280,7 +298,7 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
                 MediaType::OCI_MANIFEST
             },
             artifact_type: None,
-            size: 500,
+            size: Some(500),
             children: children.iter().map(|child| listed(*child, &world)).collect(),
             subject: seed.subject.filter(before).map(digest),
             blobs: config.iter().cloned().collect(),
@@ -303,8 +321,8 @@ fn listed(child: usize, world: &World) -> Child {
     let media_type = known.map_or(MediaType::OCI_MANIFEST, |artifact| artifact.media_type.clone());
     Child {
         digest,
-        media_type,
-        size: 500,
+        media_type: Some(media_type),
+        size: Some(500),
     }
 }
 
@@ -315,7 +333,7 @@ fn list_referrers(world: &mut World) {
         if let Some(subject) = &artifact.subject {
             referrers.entry(subject.clone()).or_default().push(Child {
                 digest: artifact.digest.clone(),
-                media_type: artifact.media_type.clone(),
+                media_type: Some(artifact.media_type.clone()),
                 size: artifact.size,
             });
         }
@@ -326,7 +344,7 @@ fn list_referrers(world: &mut World) {
             digest: index.clone(),
             media_type: MediaType::OCI_INDEX,
             artifact_type: None,
-            size: 500,
+            size: Some(500),
             children,
             subject: None,
             image_config: None,

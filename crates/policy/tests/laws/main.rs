@@ -13,6 +13,7 @@ mod generate;
 mod names;
 mod oracle;
 mod rules;
+mod told;
 mod whole;
 mod world;
 
@@ -449,6 +450,9 @@ fn the_order_of_answers_never_matters() {
         let known = snapshot.complete().unwrap();
         for digest in world.remembered.iter().filter(|digest| known.is_absent(digest)) {
             turned.insert_absent(digest.clone());
+        }
+        if known.untagged().is_some() && known.is_untagged_confirmed() {
+            turned.list_untagged(known.untagged().into_iter().flatten().cloned());
         }
         for (position, listed) in known.tags().iter().enumerate().rev() {
             if let Some(digest) = &listed.digest {

@@ -306,7 +306,11 @@ impl<'a> Oracle<'a> {
         let mut candidate = false;
         let name = name_of(tag);
         let digest = &self.world.tags[tag];
+        if self.world.immutable.contains_key(tag) {
+            return Says::Keep;
+        }
         for policy in &self.document.policies {
+            let forbidden = self.world.no_undo.is_some() && policy.asked && !policy.allow_proxy_cache;
             if policy.protects.iter().any(|protection| {
                 let by_fact = || self.fact_protects(&protection.entry.pattern, digest);
                 protection.holds && ((protection.matches)(tag.as_str(), name) || by_fact())
@@ -318,6 +322,7 @@ impl<'a> Oracle<'a> {
                     Standing::NotSelected => continue,
                     Standing::Unknown => return Says::Keep,
                     Standing::Competes if self.rule_keeps(rule, tag) => return Says::Keep,
+                    Standing::Competes | Standing::TooOld if forbidden => return Says::Keep,
                     Standing::Competes | Standing::TooOld => candidate |= policy.asked,
                 }
             }
@@ -352,11 +357,14 @@ impl<'a> Oracle<'a> {
             if policy.protects.iter().any(protects) {
                 return false;
             }
+            let forbidden = self.world.no_undo.is_some() && policy.asked && !policy.allow_proxy_cache;
             for rule in &policy.rules {
                 match self.standing_untagged(rule, digest) {
                     Standing::NotSelected => continue,
                     Standing::Unknown => return false,
+                    Standing::TooOld if forbidden => return false,
                     Standing::TooOld => candidate |= policy.asked,
+                    Standing::Competes if forbidden => return false,
                     Standing::Competes => {
                         let all: Vec<Digest> = self
                             .seen

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::{
-    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, Labels, Recorded, RepositorySnapshot, Tag,
-    Time, Times,
+    Artifact, Capabilities, Capability, Descriptor, Digest, Fact, Immutable, Labels, NoUndo, Recorded,
+    RepositorySnapshot, Tag, Time, Times,
 };
 use lagan_policy::{
     Action, Context, Decisions, Depth, Needs, RepositoryPlan, RepositoryPolicies, Step, decide,
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) tag_times: BTreeMap<Tag, Times>,
     pub(crate) times: BTreeMap<Digest, Times>,
     pub(crate) lists_untagged: bool,
+    pub(crate) immutable: BTreeMap<Tag, Immutable>,
+    pub(crate) no_undo: Option<NoUndo>,
     pub(crate) remembered: BTreeSet<Digest>,
     pub(crate) remembered_indexes: BTreeSet<Digest>,
     pub(crate) referrers_api: bool,
@@ -88,7 +90,13 @@ impl World {
             snapshot.insert_registry_labels(digest.clone(), labels.clone());
         }
         if self.lists_untagged {
-            snapshot.list_untagged(self.untagged());
+            snapshot.suspect_untagged(self.untagged());
+        }
+        for (tag, why) in &self.immutable {
+            snapshot.insert_immutable(tag.clone(), *why);
+        }
+        if let Some(why) = self.no_undo {
+            snapshot.set_no_undo(why);
         }
         for digest in &self.remembered {
             snapshot.remember(digest.clone());
@@ -130,6 +138,14 @@ impl World {
             }
             asked.manifests += 1;
         }
+        if needs.untagged {
+            assert!(
+                !snapshot.complete().unwrap().is_untagged_confirmed(),
+                "confirmed twice"
+            );
+            snapshot.list_untagged(self.untagged());
+        }
+        assert!(needs.contents.is_empty(), "all sizes are known here");
         for config in &needs.config_created {
             assert_eq!(
                 snapshot.complete().unwrap().config_created(config),
@@ -170,7 +186,7 @@ impl World {
             let descriptor = |one: &Artifact| Descriptor {
                 media_type: one.media_type.clone(),
                 digest: one.digest.clone(),
-                size: one.size,
+                size: one.size.unwrap(),
                 artifact_type: one.kind().map(str::to_owned),
                 platform: None,
             };

@@ -66,7 +66,7 @@ fn decided(name: &str, number: u8) -> (RepositoryPlan, Option<Seen>) {
                 digest,
                 media_type: MediaType::OCI_MANIFEST,
                 artifact_type: None,
-                size: 7,
+                size: Some(7),
                 children: Vec::new(),
                 subject: None,
                 image_config: None,

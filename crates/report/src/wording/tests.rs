@@ -1,6 +1,6 @@
 use super::*;
 use crate::sanitize::is_harmful;
-use lagan_model::Unknown;
+use lagan_model::{Immutable, Unknown};
 
 fn rule(name: &str) -> RuleName {
     RuleName {
@@ -212,7 +212,7 @@ fn every_reason_that_keeps_reads_as_one_phrase() {
         ),
         (
             Reason::GroupUnknown {
-                rule,
+                rule: rule.clone(),
                 per: "minor".to_owned(),
             },
             "it has no minor to group by (prereleases/keep ten)",
@@ -234,6 +234,27 @@ fn every_reason_that_keeps_reads_as_one_phrase() {
                 why: Some("a customer pins it".into()),
             },
             "protected by \"1.*\" of policy prod until 2027-01-31: a customer pins it",
+        ),
+        (
+            Reason::Immutable {
+                by: Immutable::Marked,
+            },
+            "the registry says that it is immutable",
+        ),
+        (
+            Reason::Immutable { by: Immutable::Rule },
+            "a rule of its project makes it immutable, although the registry does not say so of it",
+        ),
+        (
+            Reason::Immutable {
+                by: Immutable::Unknown,
+            },
+            "a rule of its project may make it immutable: what the rule means is not known here",
+        ),
+        (
+            Reason::ProxyCache { rule: rule.clone() },
+            "in a proxy cache, where a deletion cannot be undone, and the policy has no `allow_proxy_cache` \
+             (prereleases/keep ten)",
         ),
         (
             Reason::SharesDigest { with: tag("1.2.0") },
