@@ -12,6 +12,7 @@ mod capabilities;
 mod document;
 mod explain;
 mod faults;
+mod harbor;
 mod hostile;
 mod memory;
 #[path = "../support/oracle.rs"]

@@ -79,6 +79,7 @@ pub(crate) fn of_registry(registry: &RegistrySettings, arguments: &ConnectArgs) 
     }
     if let Some(most) = registry.max_concurrency {
         settings.max_concurrency = NonZeroUsize::from(most);
+        settings.harbor_concurrency = settings.max_concurrency;
     }
     settings.token_realms = token_realms(registry.token_realms.iter().chain(&arguments.token_realm))?;
     limit(

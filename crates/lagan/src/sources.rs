@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
-use lagan_model::{RegistryName, RepositoryName, Time};
+use lagan_model::{RegistryKind, RegistryName, RepositoryName, Time};
 use lagan_policy::{Mode, Policy, PolicyName, PolicySet, RepositoryPattern};
 use lagan_registry::{RegistryUrl, Settings};
 use lagan_report::saved::SavedHead;
@@ -21,6 +21,8 @@ const ON_THE_COMMAND_LINE: &str = "command line";
 /// A registry, all policies that keep there, and those of them that make candidates.
 pub(crate) struct Source {
     pub registry: Settings,
+    /// What it speaks; `None`: find out.
+    pub kind: Option<RegistryKind>,
     pub policies: PolicySet,
     asked: HashSet<PolicyName>,
     /// Whether the policies that make candidates are those of the configuration, whose modes count.
@@ -88,6 +90,7 @@ impl Source {
         };
         Ok(Self {
             registry,
+            kind: configured.and_then(|registry| registry.kind),
             policies,
             asked,
             configured: from_configuration,
@@ -148,6 +151,8 @@ impl Source {
             .extend(policies.policies.iter().filter(written).cloned());
         let source = Self {
             registry,
+            // By what was asked when it was planned.
+            kind: Some(head.registry.kind),
             policies,
             asked,
             configured: false,

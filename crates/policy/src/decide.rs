@@ -282,6 +282,12 @@ impl<'a> Judge<'a> {
                 .collect();
         }
         if touched().next().is_some() {
+            // Children that a registry does not tell the types of may list others.
+            if self.context.depth != Depth::Enough {
+                let untold =
+                    unread(&|node, media_type| media_type.is_none() && !graph.parents(node).is_empty());
+                needs.manifests.extend(untold);
+            }
             // An index that lost its tag may still be there, and list what would go.
             needs.manifests.extend(
                 snapshot
@@ -309,7 +315,8 @@ impl<'a> Judge<'a> {
             Depth::Enough => {
                 unread(&|node, media_type| {
                     // What a registry tells without a type is no index: it would have said so.
-                    fates.is_gone(node) && media_type.is_some_and(|media_type| !media_type.is_image_manifest())
+                    fates.is_gone(node)
+                        && media_type.is_some_and(|media_type| !media_type.is_image_manifest())
                 })
             }
             Depth::Exact | Depth::Everything => unread(&|node, _| fates.is_gone(node)),

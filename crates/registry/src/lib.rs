@@ -6,8 +6,8 @@
 //! body has a limit, credentials go to the registry's own origin and to its token service only, and links and
 //! redirects that lead elsewhere are not followed (except from a blob to object storage, without credentials).
 //!
-//! [`OciRegistry`] speaks OCI Distribution. Another kind of registry becomes a sibling of `oci`, on the same
-//! `client`, and an enum over the kinds becomes what is connected to.
+//! [`OciRegistry`] speaks OCI Distribution, [`HarborRegistry`] Harbor's own API; [`Connected`] is one of them. Another
+//! kind of registry becomes a sibling of these, on the same `client`.
 
 mod action;
 mod address;
@@ -15,11 +15,13 @@ mod auth;
 mod budget;
 mod challenge;
 mod client;
+mod connected;
 mod count;
 mod credentials;
 mod gate;
 mod grant;
 mod guard;
+mod harbor;
 mod link;
 mod oci;
 mod origin;
@@ -33,7 +35,9 @@ mod transport;
 mod window;
 
 pub use address::{RegistryUrl, TokenRealm};
+pub use connected::Connected;
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
+pub use harbor::HarborRegistry;
 pub use oci::{ConnectError, OciRegistry};
 pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};
 pub use settings::{CaBundle, ClientCertificate, Credentials, Retry, Settings, SettingsError, Timeouts};

@@ -298,6 +298,10 @@ pub struct Settings {
     pub max_concurrency: NonZeroUsize,
     /// Whether there are always as many, instead of as many as bring something. For measurements.
     pub fixed_concurrency: bool,
+    /// The same for a Harbor, of which each request takes many of its database: at most 4 unless said.
+    pub harbor_concurrency: NonZeroUsize,
+    /// As whom manifests are asked for; `None`: as whom everything else is.
+    pub(crate) manifest_agent: Option<&'static str>,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Retries.
@@ -317,6 +321,8 @@ impl Settings {
             client_certificate: None,
             max_concurrency: NonZeroUsize::MIN.saturating_add(63),
             fixed_concurrency: false,
+            harbor_concurrency: NonZeroUsize::MIN.saturating_add(3),
+            manifest_agent: None,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
         }

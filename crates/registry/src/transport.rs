@@ -5,7 +5,7 @@ mod broken;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RANGE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
@@ -96,6 +96,7 @@ pub(crate) struct Transport {
     http: Client,
     guard: Guard,
     registry: Url,
+    manifest_agent: Option<HeaderValue>,
     gate: Gate,
     counters: Counters,
     retry: Retry,
@@ -115,6 +116,7 @@ impl Transport {
             http: tls::client(settings, &guard)?,
             guard,
             registry: settings.url.url().clone(),
+            manifest_agent: settings.manifest_agent.map(HeaderValue::from_static),
             gate: Gate::of(if settings.fixed_concurrency {
                 Window::fixed(settings.max_concurrency.get())
             } else {
@@ -222,6 +224,9 @@ impl Transport {
             self.counters.add(request.kind);
             let mut sent = reqwest::Request::new(request.action.method(), url.clone());
             sent.headers_mut().insert(ACCEPT, request.accept.clone());
+            if let (RequestKind::Manifest, Some(agent)) = (request.kind, &self.manifest_agent) {
+                sent.headers_mut().insert(USER_AGENT, agent.clone());
+            }
             let content = match &request.action {
                 Action::Read | Action::Look | Action::Delete => None,
                 Action::Taste => {

@@ -224,11 +224,8 @@ fn token_realm(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
 }
 
 fn kind(node: &Node, problems: &mut Problems<'_>) -> Read<Option<RegistryKind>> {
-    if text(node, "a kind of registry", problems)? == "harbor" {
-        let hint = "`oci` speaks to Harbor too, through OCI Distribution alone".to_owned();
-        return Err(problems.report(node.span, "`harbor` is not supported by this version", Some(hint)));
-    }
-    let kinds = [("auto", None), ("oci", Some(RegistryKind::Oci))];
+    let known = RegistryKind::ALL.map(|kind| (kind.as_str(), Some(kind)));
+    let kinds: Vec<_> = std::iter::once(("auto", None)).chain(known).collect();
     choice(node, "a kind of registry", &kinds, problems)
 }
 

@@ -129,7 +129,11 @@ fn of_registries() -> Vec<Part> {
                     "Its base URL, without /v2 and without credentials.",
                     json!({ "type": "string", "pattern": "^https?://" }),
                 ),
-                Property("kind", "What it speaks; `auto` finds out.", word(["auto", "oci"])),
+                Property(
+                    "kind",
+                    "What it speaks; `auto` finds out.",
+                    word(["auto", "oci", "harbor"]),
+                ),
                 Property(
                     "credentials",
                     "Where to find who we are there.",

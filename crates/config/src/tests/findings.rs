@@ -305,6 +305,7 @@ fn a_clock_that_no_registry_of_the_kind_has_is_found_where_it_is_read() {
         let of = |kind: &str| of_registry(kind, "{channel: rc}", keep);
         assert_eq!(codes(&of("oci")), ["clock-not-recorded"], "{keep}");
         assert!(of("oci")[0].to_string().contains("^"), "{}", of("oci")[0]);
+        assert_eq!(of("harbor").len(), of_any, "{keep}");
         // What is found out later may record it.
         assert_eq!(of("auto").len(), of_any, "{keep}");
     }
@@ -322,6 +323,7 @@ fn what_the_registry_does_not_tell_is_found_where_it_is_asked_for() {
         let findings = of_registry("oci", &rule, "none");
         assert_eq!(codes(&findings), ["not-served"], "{what}");
         assert!(findings[0].to_string().contains("^"), "{}", findings[0]);
+        assert_eq!(of_registry("harbor", &rule, "none").len(), of_any, "{what}");
         assert_eq!(of_registry("auto", &rule, "none").len(), of_any, "{what}");
     }
 }

@@ -211,11 +211,10 @@ fn registries_and_what_refers_to_them() {
                 ],
             ),
             (
-                "registries:\n  a:\n    url: http://h\n    kind: harbor\n    tls: {client_cert_file: x}\n\
+                "registries:\n  a:\n    url: http://h\n    kind: haber\n    tls: {client_cert_file: x}\n\
              \x20   credentials: {username: 'a:b'}\n    max_concurrency: 0\n    aliases: [x]\n",
                 &[
-                    "4:11 `harbor` is not supported by this version \
-                 [`oci` speaks to Harbor too, through OCI Distribution alone]",
+                    "4:11 `haber` is not one of auto, oci, harbor [did you mean `harbor`?]",
                     "5:5 `tls` has `client_cert_file` and `client_key_file`, or neither",
                     "6:5 `credentials` has no password \
                  [give `password_file`, or `password_env` with the name of a variable]",

@@ -10,7 +10,7 @@ use lagan_engine::{ApplyError, ApplyRequest, Holds, Stop, World, apply, recover}
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{Clock as _, RegistryRead as _};
 use lagan_policy::RepositoryPattern;
-use lagan_registry::OciRegistry;
+use lagan_registry::{Connected, OciRegistry};
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_writer};
@@ -96,7 +96,7 @@ pub(super) async fn run_source(
 ) -> Result<Exit, Failure> {
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
-    let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let registry = oci(Connected::connect(source.registry.clone(), source.kind).await?)?;
     let journal = Journal::new(state::create(directory)?);
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
@@ -198,6 +198,17 @@ pub(super) async fn run_source(
         Some(error) => Err(failed(error, run)),
         None if partial => Ok(Exit::Partial),
         None => Ok(Exit::Done),
+    }
+}
+
+/// What is decided by Harbor's facts, immutable tags among them, is not carried out by a protocol that has none of them.
+fn oci(registry: Connected) -> Result<OciRegistry, Failure> {
+    match registry {
+        Connected::Oci(registry) => Ok(*registry),
+        Connected::Harbor(_) => Err(Failure::usage(
+            "this version plans on a Harbor and deletes nothing there: nothing deleted",
+        )
+        .with_hint("`kind: oci` of the registry plans and deletes by OCI Distribution, without what Harbor alone tells")),
     }
 }
 

@@ -9,7 +9,7 @@ use lagan_policy::reason::RuleName;
 use lagan_policy::{
     Action, Depth, Policy, PolicySet, Reason, RepositoryPlan, Rule, TagReading, Verdict as Decided,
 };
-use lagan_registry::OciRegistry;
+use lagan_registry::Connected;
 use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
 use lagan_report::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
@@ -57,7 +57,7 @@ pub(super) async fn run_source(
     colour: Colour,
     format: ExplainFormat,
 ) -> Result<Exit, Failure> {
-    let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let progress = Progress::new();
     let asked = |policy: &Policy| source.asks(policy);
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));

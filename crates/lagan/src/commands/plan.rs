@@ -6,7 +6,7 @@ use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
 use lagan_model::{RegistryKind, RegistryRead};
 use lagan_policy::{Clock, Depth, GuardReport, PolicySet, RepositoryPattern, Totals};
-use lagan_registry::OciRegistry;
+use lagan_registry::Connected;
 use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 use lagan_state::Memory;
@@ -62,7 +62,7 @@ pub(super) async fn run_source(
         .transpose()?;
     let save = arguments.save.as_deref();
     let mut saving = save.map(|path| Saving::open(path, &source)).transpose()?;
-    let registry = OciRegistry::connect(source.registry.clone()).await?;
+    let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));
     let scope = Scope {
         only,
@@ -137,7 +137,7 @@ pub(super) async fn run_source(
 /// What stands in front of a plan's repositories, and behind them.
 pub(super) fn ends(
     source: &Source,
-    registry: &OciRegistry,
+    registry: &impl RegistryRead,
     has_ledger: bool,
     id: &str,
     guards: &[GuardReport],

@@ -30,6 +30,7 @@ impl Case {
             protect,
             limits: Limits::default(),
             untag: true,
+            allow_proxy_cache: false,
         };
         Self {
             title,

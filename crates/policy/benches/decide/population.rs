@@ -74,8 +74,8 @@ fn artifact(number: usize) -> Artifact {
     if number % 20 < 10 && number % 4 == 2 {
         let child = |child: usize| Child {
             digest: Digest::of(format!("{number} {child}").as_bytes()),
-            media_type: MediaType::OCI_MANIFEST,
-            size: 500,
+            media_type: Some(MediaType::OCI_MANIFEST),
+            size: Some(500),
         };
         return Artifact {
             media_type: MediaType::OCI_INDEX,
@@ -98,7 +98,7 @@ fn image(digest: Digest, config: Digest) -> Artifact {
         digest,
         media_type: MediaType::OCI_MANIFEST,
         artifact_type: None,
-        size: 500,
+        size: Some(500),
         children: Vec::new(),
         subject: None,
         blobs: vec![config.clone()],

@@ -2,13 +2,13 @@
 
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
-use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, RequestKind, json};
+use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, RequestCounts, RequestKind, json};
 use thiserror::Error;
 use url::Url;
 
 use super::{Deletability, Listings, OciRegistry, ReferrersApi};
 use crate::action::Action;
-use crate::challenge;
+use crate::challenge::{self, Challenge};
 use crate::client::RegistryClient;
 use crate::problem;
 use crate::settings::{Settings, SettingsError};
@@ -54,21 +54,17 @@ impl OciRegistry {
     /// [`Failure::Unreachable`], [`Failure::NotARegistry`], [`Failure::Unauthorized`], and whatever else a request
     /// can come to. Every one of them concerns the registry as a whole.
     pub async fn connect(settings: Settings) -> Result<Self, ConnectError> {
-        let client = RegistryClient::new(&settings)?;
-        client.auth().read().await.map_err(SettingsError::from)?;
-        let base = settings.url.as_str().to_owned();
-        let root = Url::parse(&format!("{base}/v2/")).map_err(SettingsError::UrlSyntax)?;
-        let request = Request {
-            kind: RequestKind::Ping,
-            url: root.clone(),
-            accept: HeaderValue::from_static("application/json, */*"),
-            limit: MAX_PING_BYTES,
-            redirects: Redirects::SameOrigin,
-            action: Action::Read,
-        };
-        let sent = client.transport().send(&request, None);
-        let answer = client.in_time(&request, sent).await;
-        let answer = answer.map_err(|error| as_ping(&request, error))?;
+        let greeting = Greeting::send(&settings).await?;
+        Self::accept(greeting, &settings).await
+    }
+
+    /// Goes on where a registry answered.
+    pub(crate) async fn accept(greeting: Greeting, settings: &Settings) -> Result<Self, ConnectError> {
+        let Greeting {
+            client,
+            request,
+            answer,
+        } = greeting;
         let learnt = match answer.status {
             StatusCode::OK if !speaks_registry(&answer) => {
                 return Err(not_a_registry(&request, &answer).into());
@@ -91,21 +87,80 @@ impl OciRegistry {
         if learnt && client.auth().has_credentials() {
             verify(&client, &request).await?;
         }
-        if settings.credentials.is_some() && base.starts_with("http://") {
-            tracing::warn!(registry = base, "credentials are sent over plain HTTP");
+        if settings.credentials.is_some() && settings.url.as_str().starts_with("http://") {
+            tracing::warn!(
+                registry = settings.url.as_str(),
+                "credentials are sent over plain HTTP"
+            );
         }
+        Self::over(client, settings, RegistryKind::Oci)
+    }
+
+    /// A registry to which a client is connected.
+    pub(crate) fn over(
+        client: RegistryClient,
+        settings: &Settings,
+        kind: RegistryKind,
+    ) -> Result<Self, ConnectError> {
         Ok(Self {
             identity: RegistryIdentity {
-                name: settings.name,
-                url: base,
-                kind: RegistryKind::Oci,
+                name: settings.name.clone(),
+                url: settings.url.as_str().to_owned(),
+                kind,
             },
+            root: root(settings)?,
             client,
-            root,
             listings: Listings::default(),
             referrers: ReferrersApi::default(),
             deletion: Deletability::default(),
         })
+    }
+}
+
+fn root(settings: &Settings) -> Result<Url, SettingsError> {
+    Url::parse(&format!("{}/v2/", settings.url.as_str())).map_err(SettingsError::UrlSyntax)
+}
+
+/// The first question to a registry, which nobody signs, and its answer.
+pub(crate) struct Greeting {
+    client: RegistryClient,
+    request: Request,
+    answer: Answer,
+}
+
+impl Greeting {
+    pub(crate) async fn send(settings: &Settings) -> Result<Self, ConnectError> {
+        let client = RegistryClient::new(settings)?;
+        client.auth().read().await.map_err(SettingsError::from)?;
+        let request = Request {
+            kind: RequestKind::Ping,
+            url: root(settings)?,
+            accept: HeaderValue::from_static("application/json, */*"),
+            limit: MAX_PING_BYTES,
+            redirects: Redirects::SameOrigin,
+            action: Action::Read,
+        };
+        let sent = client.transport().send(&request, None);
+        let answer = client.in_time(&request, sent).await;
+        let answer = answer.map_err(|error| as_ping(&request, error))?;
+        Ok(Self {
+            client,
+            request,
+            answer,
+        })
+    }
+
+    /// The service for which a token is wanted.
+    pub(crate) fn service(&self) -> Option<String> {
+        match challenge::read(&self.answer.headers) {
+            Some(Challenge::Bearer { service, .. }) => service,
+            Some(Challenge::Basic) | None => None,
+        }
+    }
+
+    /// The requests that it took.
+    pub(crate) fn requests(&self) -> RequestCounts {
+        self.client.transport().counters().read()
     }
 }
 

@@ -22,6 +22,7 @@ use lagan_model::{
 use url::Url;
 
 pub use self::connect::ConnectError;
+pub(crate) use self::connect::Greeting;
 use self::names::Listings;
 use self::probe::Deletability;
 use self::referrers::ReferrersApi;
@@ -45,15 +46,15 @@ pub struct OciRegistry {
 
 /// Whether the registry offers something, as far as it was seen.
 #[derive(Debug, Default)]
-struct Known(OnceLock<Capability>);
+pub(crate) struct Known(OnceLock<Capability>);
 
 impl Known {
-    fn get(&self) -> Capability {
+    pub(crate) fn get(&self) -> Capability {
         self.0.get().copied().unwrap_or_default()
     }
 
     /// What was seen first stands for the run.
-    fn saw(&self, capability: Capability) {
+    pub(crate) fn saw(&self, capability: Capability) {
         if capability != Capability::Unknown {
             _ = self.0.set(capability);
         }
@@ -61,6 +62,10 @@ impl Known {
 }
 
 impl OciRegistry {
+    pub(crate) fn client(&self) -> &RegistryClient {
+        &self.client
+    }
+
     fn url(&self, path: &str) -> Result<Url, RegistryError> {
         // Reading the whole text would read the host again with every request, which costs as much as sending one.
         let mut url = self.root.clone();

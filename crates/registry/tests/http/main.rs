@@ -12,6 +12,7 @@ mod changes;
 mod connecting;
 mod content;
 mod credentials;
+mod harbor;
 mod hostile;
 mod http2;
 mod journal;

@@ -1,0 +1,161 @@
+//! Whatever kind of registry was connected to.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use lagan_model::{
+    Capabilities, Catalog, Digest, Failure, Head, Manifest, Records, Reference, Referrers, RegistryError,
+    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RepositoryName, RepositorySnapshot,
+    RequestCounts, Tag,
+};
+
+use crate::harbor::{HarborRegistry, SERVICE};
+use crate::oci::{ConnectError, Greeting, OciRegistry};
+use crate::settings::Settings;
+
+/// A registry of one of the kinds that are known.
+#[derive(Debug)]
+pub enum Connected {
+    /// By OCI Distribution.
+    Oci(Box<OciRegistry>),
+    /// By Harbor's API.
+    Harbor(Box<HarborRegistry>),
+}
+
+impl Connected {
+    /// Connects; where the kind is not said, finds out: Harbor sends for tokens to a service of its own name.
+    ///
+    /// # Errors
+    ///
+    /// As [`OciRegistry::connect`] and [`HarborRegistry::connect`].
+    pub async fn connect(settings: Settings, kind: Option<RegistryKind>) -> Result<Self, ConnectError> {
+        match kind {
+            Some(RegistryKind::Oci) => Ok(Self::Oci(Box::new(OciRegistry::connect(settings).await?))),
+            Some(RegistryKind::Harbor) => {
+                Ok(Self::Harbor(Box::new(HarborRegistry::connect(settings).await?)))
+            }
+            None => Self::find_out(settings).await,
+        }
+    }
+
+    async fn find_out(settings: Settings) -> Result<Self, ConnectError> {
+        let greeting = Greeting::send(&settings).await?;
+        if greeting.service().as_deref() != Some(SERVICE) {
+            let registry = OciRegistry::accept(greeting, &settings).await?;
+            return Ok(Self::Oci(Box::new(registry)));
+        }
+        match HarborRegistry::connect_after(settings.clone(), greeting.requests()).await {
+            Ok(registry) => Ok(Self::Harbor(Box::new(registry))),
+            // A proxy may let through to the registry and not to the API.
+            Err(ConnectError::Registry(error)) if error.failure() == Failure::NotARegistry => {
+                tracing::warn!(
+                    %error,
+                    "the registry is Harbor's, but its API is not there: it is taken for one without. Reading manifests \
+                     counts as pulling them"
+                );
+                let registry = OciRegistry::accept(greeting, &settings).await?;
+                Ok(Self::Oci(Box::new(registry)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The same of either.
+macro_rules! either {
+    ($this:expr, $registry:ident => $answer:expr) => {
+        match $this {
+            Connected::Oci($registry) => $answer,
+            Connected::Harbor($registry) => $answer,
+        }
+    };
+}
+
+impl RegistryRead for Connected {
+    fn identity(&self) -> &RegistryIdentity {
+        either!(self, registry => registry.identity())
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        either!(self, registry => registry.capabilities())
+    }
+
+    fn requests(&self) -> RequestCounts {
+        either!(self, registry => registry.requests())
+    }
+
+    async fn list_repositories(&self) -> Result<Vec<RepositoryName>, RegistryError> {
+        either!(self, registry => registry.list_repositories().await)
+    }
+
+    async fn catalog(&self, is_wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Catalog, RegistryError> {
+        either!(self, registry => registry.catalog(is_wanted).await)
+    }
+
+    fn will_survey(&self, repositories: &[RepositoryName]) {
+        either!(self, registry => registry.will_survey(repositories));
+    }
+
+    async fn survey(&self, repository: &RepositoryName) -> Result<RepositorySnapshot, RegistryError> {
+        either!(self, registry => registry.survey(repository).await)
+    }
+
+    async fn records(
+        &self,
+        repository: &RepositoryName,
+        digests: &BTreeSet<Digest>,
+    ) -> Result<Option<Records>, RegistryError> {
+        either!(self, registry => registry.records(repository, digests).await)
+    }
+
+    async fn confirm_untagged(
+        &self,
+        repository: &RepositoryName,
+        suspected: BTreeSet<Digest>,
+    ) -> Result<BTreeSet<Digest>, RegistryError> {
+        either!(self, registry => registry.confirm_untagged(repository, suspected).await)
+    }
+
+    async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
+        either!(self, registry => registry.list_tags(repository).await)
+    }
+
+    async fn manifest(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Manifest, RegistryError> {
+        either!(self, registry => registry.manifest(repository, reference).await)
+    }
+
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        either!(self, registry => registry.resolve(repository, reference).await)
+    }
+
+    async fn referrers(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Referrers, RegistryError> {
+        either!(self, registry => registry.referrers(repository, subject).await)
+    }
+
+    async fn config_blob(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Bytes, RegistryError> {
+        either!(self, registry => registry.config_blob(repository, digest, limit).await)
+    }
+}
+
+impl RegistryProbe for Connected {
+    async fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) {
+        either!(self, registry => registry.probe_deletion(repository, tags).await);
+    }
+}

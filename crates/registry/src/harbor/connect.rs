@@ -1,0 +1,155 @@
+//! Connecting: is there a Harbor, which one, and does it know who asks.
+
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use lagan_model::{Failure, RegistryError, RegistryKind, RequestCounts, RequestKind, json};
+use url::Url;
+
+use super::HarborRegistry;
+use super::api::Api;
+use super::projects::Projects;
+use super::survey::Surveys;
+use super::wire::SystemInfo;
+use crate::client::RegistryClient;
+use crate::oci::{ConnectError, Known, OciRegistry};
+use crate::problem;
+use crate::settings::{Settings, SettingsError};
+use crate::token::Scope;
+use crate::transport::{Answer, Request};
+
+/// How Harbor's own registry calls itself in its challenges.
+pub(crate) const SERVICE: &str = "harbor-registry";
+
+/// The only user agent by which a manifest is read without counting as a pull: a pull makes an image look used, and
+/// tells whoever listens.
+const QUIET: &str = "harbor-registry-client";
+
+/// Where the first version with a listing of a project's artifacts is: 2.11.
+const LISTS_PROJECTS: (u64, u64) = (2, 11);
+
+impl HarborRegistry {
+    /// Connects: one request, which says whether the credentials are accepted.
+    ///
+    /// At most [`Settings::harbor_concurrency`] requests are under way at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NotARegistry`] where there is no Harbor, [`Failure::Unauthorized`] where it takes the credentials for
+    /// nobody's, and whatever else a request can come to.
+    pub async fn connect(settings: Settings) -> Result<Self, ConnectError> {
+        Self::connect_after(settings, RequestCounts::default()).await
+    }
+
+    /// The same, after requests of another client that found a Harbor.
+    pub(crate) async fn connect_after(
+        mut settings: Settings,
+        before: RequestCounts,
+    ) -> Result<Self, ConnectError> {
+        settings.max_concurrency = settings.harbor_concurrency;
+        settings.manifest_agent = Some(QUIET);
+        let base = settings.url.as_str().to_owned();
+        let root = Url::parse(&format!("{base}/api/v2.0/")).map_err(SettingsError::UrlSyntax)?;
+        let client = RegistryClient::new(&settings)?;
+        client.auth().read().await.map_err(SettingsError::from)?;
+        let api = Api {
+            client: &client,
+            root: &root,
+        };
+        let request = api.request(RequestKind::SystemInfo, "systeminfo", &[]);
+        let offered = client.auth().offer_password(&request).await?;
+        if client.auth().has_credentials() && !offered {
+            let detail = "these credentials are a token, and Harbor's API takes a user name and a password";
+            return Err(RegistryError::new(Failure::Unauthorized, request.line(), detail)
+                .with_hint("give a robot account, or a user name with its CLI secret")
+                .into());
+        }
+        let answer = client.get(&request, &Scope::Nothing).await?;
+        let information = information(&request, &answer)?;
+        let version = information.harbor_version.as_deref();
+        if offered && version.is_none() {
+            let detail = "Harbor answers, but takes the credentials for nobody's";
+            return Err(RegistryError::new(Failure::Unauthorized, request.line(), detail)
+                .with_hint(
+                    "check the user name (a robot's begins with `robot$` unless that was changed), the secret, and \
+                     whether the account has expired or is disabled",
+                )
+                .into());
+        }
+        if settings.credentials.is_some() && base.starts_with("http://") {
+            tracing::warn!(registry = base, "credentials are sent over plain HTTP");
+        }
+        let release = version.and_then(release);
+        tracing::debug!(registry = base, version, "connected to Harbor");
+        let oci = OciRegistry::over(client, &settings, RegistryKind::Harbor)?;
+        Ok(Self {
+            oci,
+            root,
+            before,
+            lists_projects: release.is_some_and(|release| release >= LISTS_PROJECTS),
+            catalog: Known::default(),
+            projects: Projects::default(),
+            surveys: Surveys::default(),
+        })
+    }
+}
+
+fn information(request: &Request, answer: &Answer) -> Result<SystemInfo, RegistryError> {
+    let is_json = answer
+        .header(&CONTENT_TYPE)
+        .is_some_and(|kind| kind.starts_with("application/json"));
+    let read = || json::read::<SystemInfo>(&answer.body).ok();
+    let information = read().filter(|information| information.auth_mode.is_some());
+    match (answer.status, information) {
+        (StatusCode::OK, Some(information)) if is_json => Ok(information),
+        (StatusCode::UNAUTHORIZED, _) => {
+            let said = problem::describe(answer);
+            Err(RegistryError::new(Failure::Unauthorized, request.line(), said)
+                .with_hint("check the user name and the password"))
+        }
+        _ => match problem::refusal(request, answer) {
+            error
+                if matches!(
+                    error.failure(),
+                    Failure::Overloaded | Failure::Server | Failure::Timeout
+                ) =>
+            {
+                Err(error)
+            }
+            _ => {
+                let said = match answer.status {
+                    StatusCode::OK => "what answers is not a Harbor".to_owned(),
+                    _ => format!("what answers is not a Harbor: {}", problem::describe(answer)),
+                };
+                Err(RegistryError::new(Failure::NotARegistry, request.line(), said)
+                    .with_hint("check the URL, or write `kind: oci` for a registry that is none"))
+            }
+        },
+    }
+}
+
+/// Major and minor of `v2.11.0-6ce0fd0b`.
+fn release(version: &str) -> Option<(u64, u64)> {
+    let mut numbers = version.strip_prefix('v').unwrap_or(version).split(['.', '-']);
+    let mut next = || numbers.next()?.parse().ok();
+    Some((next()?, next()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_are_read_and_compared_as_numbers() {
+        for (version, expected) in [
+            ("v2.8.4-4ca9b4a1", Some((2, 8))),
+            ("v2.11.0-6ce0fd0b", Some((2, 11))),
+            ("v2.15.0", Some((2, 15))),
+            ("2.9", Some((2, 9))),
+            ("dev", None),
+            ("", None),
+        ] {
+            assert_eq!(release(version), expected, "{version}");
+        }
+        assert!(release("v2.9.9") < Some(LISTS_PROJECTS) && release("v3.0") > Some(LISTS_PROJECTS));
+    }
+}
