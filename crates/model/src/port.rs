@@ -157,7 +157,7 @@ pub trait RegistryRead: Send + Sync {
 
     /// All that a listing of one repository tells: its tags, and whatever this registry tells along with them.
     ///
-    /// Fails with [`Failure::NotFound`](crate::Failure::NotFound) where there is no such repository.
+    /// Fails with [`Failure::NotFound`] where there is no such repository.
     fn survey(
         &self,
         repository: &RepositoryName,
