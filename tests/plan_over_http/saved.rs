@@ -368,3 +368,65 @@ async fn a_report_can_be_ordered_by_rule_or_channel() {
         place.run(&format!("plan {line}")).await.exits(2);
     }
 }
+
+#[tokio::test]
+async fn cases_of_a_policy_replay_a_saved_plan() {
+    let place = Place::new();
+    saved(&place).await;
+    let cases = |case: &str| {
+        let text = format!(
+            "policy: lagan.yaml\nrepository: team/app\ncases:\n  - {{name: c, from: plan.json, {case}}}\n"
+        );
+        place.file("cases.yaml", text);
+    };
+    let test = "policy test cases.yaml";
+    // What the case does not list has to stay, and does.
+    cases("expect: {delete: [1.0.0-rc.3, 1.0.0-rc.4], keep: {1.0.0-rc.1: protected}}");
+    place.run(test).await.exits(0);
+    cases("expect: {delete: 1.0.0-rc.3}");
+    let told = place.run(test).await.exits(4).stdout;
+    assert!(
+        told.contains("  1.0.0-rc.4\n    - keep: `expect` does not list it\n    + delete\n"),
+        "{told}"
+    );
+    // At the time of the case nothing is older than thirty days.
+    cases("now: 2025-01-01, expect: {unlisted: keep}");
+    place.run(test).await.exits(0);
+    for (case, wrong) in [
+        (
+            "expect: {keep: 9.9.9}",
+            "the plan that the case replays has no tag `9.9.9`",
+        ),
+        (
+            "expect: {keep: 1.0.0-rc.1, unlisted: error}",
+            "`expect` does not list",
+        ),
+        ("tags: [a], expect: {keep: a}", "a case with `from` has no `tags`"),
+        (
+            "repository: team/gone, expect: {keep: a}",
+            "has no repository team/gone",
+        ),
+        ("repository: other/app, expect: {keep: a}", "no policy names"),
+    ] {
+        cases(case);
+        let told = place.run(test).await.exits(2).stderr;
+        assert!(told.contains(wrong), "{case}: {told}");
+    }
+    // A policy that asks what the plan's own did not.
+    cases("expect: {unlisted: keep}");
+    let config = fs::read_to_string(place.path().join("lagan.yaml")).unwrap();
+    let labels = config.replace("channel: [prerelease]", "labels: {tier: scratch}");
+    place.file("lagan.yaml", labels);
+    let told = place.run(test).await.exits(2).stderr;
+    assert!(
+        told.contains("the plan plan.json does not suffice") && told.contains("--save"),
+        "{told}"
+    );
+    // One that decides otherwise shows what changes.
+    place.file("lagan.yaml", config.replace("last: 2", "last: 1"));
+    let told = place.run(test).await.exits(4).stdout;
+    assert!(told.contains("1.0.0-rc.5"), "{told}");
+    let plan = fs::read_to_string(place.path().join("plan.json")).unwrap();
+    place.file("plan.json", plan.replace("1.0.0-rc.6", "1.0.0-rc.7"));
+    place.run(test).await.exits(2);
+}

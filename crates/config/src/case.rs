@@ -17,6 +17,7 @@ use lagan_model::{Digest, RegistryName, RepositoryName, Tag, Time};
 use lagan_policy::{Decision, Verdict};
 
 pub(crate) use self::decode::{CASE, FILE};
+use self::expected::Unlisted;
 pub(crate) use self::expected::{EXPECT, REASON, UNLISTED, kinds};
 pub(crate) use self::facts::{ARTIFACT, CAPABILITIES, TAG};
 use self::world::World;
@@ -42,12 +43,24 @@ pub struct Case {
     pub repository: RepositoryName,
     /// The registry whose policies decide, where the configuration has several.
     pub registry: Option<RegistryName>,
-    /// The time of the decision.
+    /// The time of the decision, where nothing is replayed.
     pub now: Time,
+    /// The saved plan that the case replays, instead of describing a repository.
+    pub from: Option<Replay>,
     pub(crate) world: World,
     expected: Vec<Expected>,
+    unlisted: Unlisted,
     /// Said where no policy names the repository.
     not_named: Box<ConfigError>,
+}
+
+/// What a case replays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// The plan that `plan --save` wrote, as it was written; relative to the file of cases.
+    pub plan: PathBuf,
+    /// The time of the decision; the plan's own where the case does not say.
+    pub now: Option<Time>,
 }
 
 /// What is to become of a tag.

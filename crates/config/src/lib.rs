@@ -37,7 +37,7 @@ mod suggest;
 mod tree;
 mod yaml;
 
-pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome};
+pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome, Replay};
 pub use convert::{Conversion, ConvertOptions, Format, convert};
 pub use document::config::Config;
 pub use document::policy::PolicyEntry;

@@ -5,16 +5,20 @@ use std::io::{self, BufReader, Write as _};
 use std::path::Path;
 
 use lagan_config::embedded;
-use lagan_model::Seen;
-use lagan_policy::{PolicySet, RepositoryPlan};
+use lagan_model::{RepositoryName, Seen};
+use lagan_policy::{Depth, PolicySet, RepositoryPlan};
 use lagan_report::saved::{
-    PlanFileError, PlanReader, PolicyEntry, SavedHead, SavedPlanWriter, SavedPolicies, Sealed,
+    PlanFileError, PlanReader, PolicyEntry, SavedHead, SavedPlanWriter, SavedPolicies, SavedRepository,
+    Sealed,
 };
 use lagan_report::{PlanFoot, PlanHead};
 
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool};
 use crate::sources::Source;
+
+/// What a saved plan looked at, at the least.
+pub(crate) const DEPTH: Depth = Depth::Exact;
 
 /// A plan on its way to its file, which appears when it is whole.
 pub(crate) struct Saving {
@@ -98,6 +102,27 @@ fn opened(path: &Path) -> Result<BufReader<File>, Failure> {
     } else {
         // It is read twice: once to verify it, and then to believe it.
         Err(Failure::usage(format!("{}: it is no regular file", context())))
+    }
+}
+
+/// What was seen of a repository, and planned for it.
+pub(crate) fn repository(
+    path: &Path,
+    plan: &mut Reader,
+    name: &RepositoryName,
+) -> Result<SavedRepository, Failure> {
+    loop {
+        match plan.next_repository() {
+            Ok(Some(found)) if found.plan.name == *name => return Ok(found),
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let failure = Failure::usage(format!("the plan {} has no repository {name}", path.display()));
+                return Err(
+                    failure.with_hint("it holds the repositories that its policies named when it was made")
+                );
+            }
+            Err(error) => return Err(refused(path, error)),
+        }
     }
 }
 

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use lagan_model::{RegistryName, RepositoryName, Tag, Time};
-use lagan_policy::Verdict;
 
 use super::expected::{self, Unlisted};
 use super::facts::{self, Inventory};
 use super::times::{self, Clock};
-use super::{Case, CaseFile, Expected};
+use super::world::World;
+use super::{Case, CaseFile, Expected, Replay};
 use crate::decode::{Fields, Schema, all, label, parsed, sequence};
 use crate::document::registry::path;
 use crate::error::{ConfigErrors, Problems, Read};
@@ -33,6 +33,7 @@ pub(crate) const CASE: Schema = Schema {
         "registry",
         "repository",
         "now",
+        "from",
         "capabilities",
         "tags",
         "artifacts",
@@ -165,9 +166,19 @@ fn case(
         clock,
         problems,
     );
-    let (inventory, expectations) = (inventory?, expectations?);
-    let expected = listed(&inventory, expectations, &fields, problems);
-    let world = inventory.into_world(capabilities?, problems);
+    let from = replay(&fields, given, problems);
+    let (inventory, expectations, from) = (inventory?, expectations?, from?);
+    let unlisted = expectations.unlisted;
+    let (expected, world) = if from.is_some() {
+        // What is there, the plan tells when it is read.
+        let expected = expectations.tags.into_iter().map(|(expected, _)| expected);
+        (Ok(expected.collect()), Ok(World::default()))
+    } else {
+        (
+            listed(&inventory, expectations, &fields, problems),
+            inventory.into_world(capabilities?, problems),
+        )
+    };
     let (repository, place) = repository?;
     let message = format!(
         "no policy names {}: nothing in it would be decided",
@@ -179,10 +190,27 @@ fn case(
         registry: registry?.or_else(|| defaults.registry.clone()),
         repository,
         now: clock.now,
+        from,
         world: world?,
         expected: expected?,
+        unlisted,
         not_named: Box::new(problems.at(place, message, None)),
     })
+}
+
+/// The saved plan that a case replays.
+fn replay(fields: &Fields<'_>, now: Option<Time>, problems: &mut Problems<'_>) -> Read<Option<Replay>> {
+    let Some(plan) = fields.optional("from", |node| path(node, problems))? else {
+        return Ok(None);
+    };
+    for key in ["tags", "artifacts", "capabilities"] {
+        if let Some((key, _)) = fields.entry(key) {
+            let message = format!("a case with `from` has no `{}`", key.text);
+            let hint = "the saved plan tells what is there".to_owned();
+            return Err(problems.report(key.span, message, Some(hint)));
+        }
+    }
+    Ok(Some(Replay { plan, now }))
 }
 
 /// What is expected of every tag, those included that `expect` does not list.
@@ -223,12 +251,7 @@ fn listed(
                 .map_or(Span::new(0, 0), |(key, _)| key.span);
             return Err(problems.report(span, message, Some(hint)));
         }
-        (Unlisted::Keep, Some(_)) => all_expected.extend(others.into_iter().map(|tag| Expected {
-            tag,
-            verdict: Verdict::Keep,
-            because: Vec::new(),
-            listed: false,
-        })),
+        (Unlisted::Keep, Some(_)) => all_expected.extend(others.into_iter().map(Expected::stays)),
         _ => {}
     }
     Ok(all_expected)

@@ -79,6 +79,11 @@ pub(super) fn of_cases() -> Vec<Part> {
                 registry(),
                 repository(),
                 now(),
+                Property(
+                    "from",
+                    "A plan that `plan --save` wrote, to decide about what it saw; relative to this file.",
+                    text(),
+                ),
                 capabilities(),
                 Property(
                     "tags",

@@ -6,9 +6,7 @@ use lagan_config::embedded;
 use lagan_engine::{InspectError, InspectRequest, Inspection, inspect, replay};
 use lagan_model::{ArtifactGraph, NodeId, RegistryIdentity, RegistryRead as _, RepositoryName, Tag, Time};
 use lagan_policy::reason::RuleName;
-use lagan_policy::{
-    Action, Depth, Policy, PolicySet, Reason, RepositoryPlan, Rule, TagReading, Verdict as Decided,
-};
+use lagan_policy::{Action, Policy, PolicySet, Reason, RepositoryPlan, Rule, TagReading, Verdict as Decided};
 use lagan_registry::Connected;
 use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
@@ -22,9 +20,6 @@ use crate::progress::Progress;
 use crate::saved;
 use crate::sources::Source;
 use crate::state;
-
-/// What a saved plan looked at, at the least.
-const DEPTH: Depth = Depth::Exact;
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -104,22 +99,7 @@ fn replayed(
         let entry = head.policies.iter().find(|entry| entry.name == policy.name);
         entry.is_some_and(|entry| entry.asked == Some(true))
     };
-    let SavedRepository { plan: recorded, seen } = loop {
-        match plan.next_repository() {
-            Ok(Some(found)) if found.plan.name == *repository => break found,
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                let failure = Failure::usage(format!(
-                    "the plan {} has no repository {repository}",
-                    path.display()
-                ));
-                return Err(
-                    failure.with_hint("it holds the repositories that its policies named when it was made")
-                );
-            }
-            Err(error) => return Err(saved::refused(path, error)),
-        }
-    };
+    let SavedRepository { plan: recorded, seen } = saved::repository(path, &mut plan, repository)?;
     if let Some(why) = recorded.incomplete {
         let repository = repository.clone();
         return Err(InspectError::Incomplete { repository, why }.into());
@@ -134,14 +114,17 @@ fn replayed(
     let of_repository = policies
         .of_repository(repository, &asked)
         .ok_or_else(|| InspectError::NotNamed(repository.clone()))?;
-    let inspection = replay(&of_repository, seen, head.now, DEPTH).map_err(|error| {
+    let inspection = replay(&of_repository, seen, head.now, saved::DEPTH).map_err(|error| {
         Failure::new(Exit::Unexpected, error).with_hint("plan again with `lagan plan --save`")
     })?;
     let position = inspection.seen.snapshot.position(&tag).ok_or_else(no_tag)?;
     let again = match inspection.seen.snapshot.complete() {
-        Ok(complete) => {
-            RepositoryPlan::new(recorded.policies.clone(), complete, &inspection.decisions, DEPTH)
-        }
+        Ok(complete) => RepositoryPlan::new(
+            recorded.policies.clone(),
+            complete,
+            &inspection.decisions,
+            saved::DEPTH,
+        ),
         Err(why) => {
             return Err(Failure::new(
                 Exit::Unexpected,

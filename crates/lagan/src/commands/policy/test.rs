@@ -1,9 +1,10 @@
 //! `lagan policy test`: cases that say what a policy is to do, decided and compared.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lagan_config::{Case, CaseFile, Config, Expected, Mismatch, Outcome, PolicyFile};
+use lagan_config::{Case, CaseFile, Config, Expected, Mismatch, Outcome, PolicyFile, Replay};
+use lagan_engine::replay;
 use lagan_model::RegistryName;
 use lagan_policy::{PolicySet, Verdict};
 use lagan_report::number::count;
@@ -13,6 +14,7 @@ use lagan_report::wording::{kind, phrase, short};
 use crate::cli::PolicyTestArgs;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::saved;
 use crate::settings;
 
 pub(crate) fn run(arguments: &PolicyTestArgs) -> Result<Exit, Failure> {
@@ -26,7 +28,11 @@ pub(crate) fn run(arguments: &PolicyTestArgs) -> Result<Exit, Failure> {
     for file in &files {
         for case in &file.cases {
             let policies = file.policies(case)?;
-            outcomes.push((file, case, case.run(&policies)?));
+            let outcome = match &case.from {
+                None => case.run(&policies)?,
+                Some(replay) => file.replay(case, replay, &policies)?,
+            };
+            outcomes.push((file, case, outcome));
         }
     }
     let mut out = Output::stdout();
@@ -118,6 +124,8 @@ fn fate(verdict: Verdict) -> &'static str {
 /// A file of cases with the policies that it is about.
 struct Ready {
     shown: String,
+    /// What paths in it are relative to.
+    folder: PathBuf,
     cases: Vec<Case>,
     policy: String,
     subject: Subject,
@@ -132,7 +140,8 @@ impl Ready {
     fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display().to_string();
         let file = CaseFile::read(&shown, settings::read(path, "the cases")?)?;
-        let policy = path.parent().unwrap_or(Path::new("")).join(&file.policy);
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let policy = folder.join(&file.policy);
         let text = settings::read(&policy, "the policy")?;
         let name = policy.display().to_string();
         let subject = match Config::read(&name, &text) {
@@ -145,6 +154,7 @@ impl Ready {
         };
         Ok(Self {
             shown,
+            folder,
             cases: file.cases,
             policy: name,
             subject,
@@ -161,6 +171,43 @@ impl Ready {
             }),
             (Subject::Configuration(config), name) => self.of_registry(config, case, name.as_ref()),
         }
+    }
+
+    /// Decides about what a saved plan saw.
+    fn replay(&self, case: &Case, from: &Replay, policies: &PolicySet) -> Result<Outcome, Failure> {
+        let path = self.folder.join(&from.plan);
+        let mut plan = saved::open(&path)?;
+        let now = from.now.unwrap_or(plan.head().now);
+        let of_repository = policies
+            .of_repository(&case.repository, &|_| true)
+            .ok_or_else(|| case.not_named())?;
+        let found = saved::repository(&path, &mut plan, &case.repository)?;
+        let place = || format!("{}:{}", self.shown, case.line);
+        if let Some(why) = found.plan.incomplete {
+            let message = format!(
+                "{}: nothing was decided about {} in the plan {}: {}",
+                place(),
+                case.repository,
+                path.display(),
+                why.why
+            );
+            return Err(Failure::usage(message));
+        }
+        let Some(seen) = found.seen else {
+            let message = format!(
+                "{}: {} had no tags when the plan {} was made",
+                place(),
+                case.repository,
+                path.display()
+            );
+            return Err(Failure::usage(message));
+        };
+        let inspection = replay(&of_repository, seen, now, saved::DEPTH).map_err(|error| {
+            let context = format!("{}: the plan {} does not suffice", place(), path.display());
+            Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
+                .with_hint("plan again with this policy: `lagan plan --save`")
+        })?;
+        Ok(case.compare(&inspection.seen.snapshot, &inspection.decisions)?)
     }
 
     fn of_registry(
