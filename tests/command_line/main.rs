@@ -83,7 +83,7 @@ async fn check_tells_what_a_policy_can_never_do() {
     let place = Place::new();
     place.file(
         "lagan.yaml",
-        "registries: {one: {url: http://localhost:1}, idle: {url: http://localhost:2}}
+        "registries: {one: {url: http://localhost:1, kind: oci}, idle: {url: http://localhost:2}}
 policies:
   p: {registry: one, repositories: '**', rules: [{select: {tags: '*'}, keep: {last: 1, by: pushed}}]}
 ",
