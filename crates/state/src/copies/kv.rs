@@ -1,7 +1,7 @@
 //! sled, and what has to be added to it; nothing else in the workspace names it.
 //!
 //! - Its `flush` does not reach the disk (it is `sync_file_range` on Linux): every file that changed is synced here.
-//! - It panics on some damage: whatever is asked of it is asked inside of `catch_unwind`.
+//! - It panics on some damage: whatever is asked of it is asked inside of `contained`.
 //! - A snapshot that was being written when the process died keeps it from opening: such files are set aside.
 //! - Values of 8 KiB and more go to files that it neither syncs nor removes: values are cut into pieces of 4 KiB.
 //! - Its files are readable by everyone: their modes are set.
@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::contained::contained;
 use crate::files::{self, Files};
 
 /// The largest piece of a value, in bytes.
@@ -280,17 +280,4 @@ fn open_stamped(path: &Path) -> io::Result<Option<(File, Stamp)>> {
 
 fn is_busy(error: &KvError) -> bool {
     matches!(error, KvError::Sled(sled::Error::Io(io)) if io.to_string().contains("could not acquire lock"))
-}
-
-fn contained<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, KvError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(answer) => Ok(answer?),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied());
-            Err(KvError::Panic(text.unwrap_or("no message").to_owned()))
-        }
-    }
 }

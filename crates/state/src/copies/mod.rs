@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 pub(crate) mod checkpoint;
+mod contained;
 pub(crate) mod index;
 pub(crate) mod kv;
 pub(crate) mod mirror;
