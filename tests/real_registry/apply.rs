@@ -1,5 +1,6 @@
 //! Deleting from docker-registry and putting back: everything is as it was, also when the program is killed half way.
 
+use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use axum::http::Method;
@@ -19,12 +20,16 @@ const MOST: &str = "--select tags=* --keep last=4,by=created --override-limit ma
 /// A registry with so many repositories and tags.
 async fn filled(repositories: usize, tags: usize) -> Option<Server> {
     let server = Server::start().await?;
+    fill(&server, repositories, tags).await;
+    Some(server)
+}
+
+async fn fill(server: &Server, repositories: usize, tags: usize) {
     let options = SandboxOptions::default()
         .profile(Profile::Distribution28)
         .corpus(repositories, tags);
     let sandbox = Sandbox::start(options).await.unwrap();
     push(sandbox.corpus(), &server.url, None).await.unwrap();
-    Some(server)
 }
 
 async fn apply(place: &Place, url: &str, code: i32) -> Value {
@@ -68,6 +73,34 @@ async fn restore(url: &str, before: &Photograph, now: &Photograph) {
         assert_eq!(put.send().await.unwrap().status(), 201, "{key}");
     }
     assert_same(before, &photograph(url, Some(before)).await, "restored by hand");
+}
+
+/// Whatever a tag leads to is served: children, configurations and layers.
+async fn assert_whole(url: &str) {
+    let served = photograph(url, None).await;
+    let client = reqwest::Client::new();
+    let mut blobs = BTreeSet::new();
+    for (key, shot) in &served.manifests {
+        let (repository, _) = key.split_once('@').or_else(|| key.split_once(':')).unwrap();
+        let manifest: Value = serde_json::from_slice(&shot.bytes).unwrap();
+        let of = |field: &str| manifest[field].as_array().cloned().unwrap_or_default();
+        for child in of("manifests") {
+            let child = format!("{repository}@{}", child["digest"].as_str().unwrap());
+            assert!(served.manifests.contains_key(&child), "{key} lists {child}");
+        }
+        let config = manifest["config"]["digest"].as_str().map(str::to_owned);
+        let layers = of("layers");
+        let layers = layers
+            .iter()
+            .map(|layer| layer["digest"].as_str().unwrap().to_owned());
+        blobs.extend(layers.chain(config).map(|digest| (repository.to_owned(), digest)));
+    }
+    assert!(!blobs.is_empty());
+    for (repository, digest) in blobs {
+        let blob = client.get(format!("{url}/v2/{repository}/blobs/{digest}"));
+        let status = blob.send().await.unwrap().status();
+        assert_eq!(status, 200, "{repository}@{digest}");
+    }
 }
 
 #[track_caller]
@@ -267,6 +300,42 @@ async fn what_was_collected_as_garbage_is_told_and_never_half_restored() {
         count(&report, "deleted"),
         "{undone}"
     );
-    // Whatever is served is whole: children and all.
-    photograph(&server.url, None).await;
+    assert_whole(&server.url).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_remembers_what_was_collected_is_believed_when_it_has_forgotten() {
+    let Some(mut server) = Server::remembering().await else {
+        return;
+    };
+    fill(&server, 1, 24).await;
+    let place = Place::new();
+    let report = apply(&place, &server.url, 0).await;
+    let run = report["run"].as_str().unwrap();
+    server.collect_garbage().await;
+    let undone = place
+        .run(&format!("undo {run} --format json"))
+        .await
+        .exits(4)
+        .json();
+    // It says to have everything and sends nothing of it: nobody knows, and nothing is put.
+    let failed = entries(&undone, "failed");
+    assert!(!failed.is_empty(), "{undone}");
+    for entry in failed {
+        let detail = entry["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("until it is started again") || detail.contains("below it"),
+            "{detail}"
+        );
+    }
+    assert_whole(&server.url).await;
+    server.restart().await;
+    let undone = place
+        .run(&format!("undo {run} --format json"))
+        .await
+        .exits(4)
+        .json();
+    assert!(count(&undone, "unrecoverable") > 0, "{undone}");
+    assert_eq!(count(&undone, "failed"), 0, "{undone}");
+    assert_whole(&server.url).await;
 }

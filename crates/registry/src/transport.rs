@@ -368,6 +368,8 @@ async fn read(request: &Request, mut response: Response) -> Result<Answer, Broke
             // The rest of a refusal would say no more.
             Ok(Some(_) | None) => break,
             Err(_) if !status.is_success() => break,
+            // Whoever announces a blob and cannot read it breaks off here: that is what was to be found out.
+            Err(error) if only_tasted && !error.is_timeout() => break,
             Err(error) => return Err(broken(request, error)),
         }
     }

@@ -20,6 +20,10 @@ use crate::transport::{Answer, Redirects, Request};
 /// The longest answer to a question for a byte, in bytes.
 const MAX_TASTE_BYTES: usize = 64 * 1024;
 
+/// What docker-registry does that remembers in memory which blobs it has: it announces one, and breaks off.
+const UNSERVED: &str = "the registry says to have the blob, and sends nothing of it: it may remember what its garbage \
+    collection took until it is started again";
+
 impl OciRegistry {
     /// What a reference is on (distribution specification, "Checking if content exists in the registry").
     pub(super) async fn look_at(
@@ -74,17 +78,18 @@ impl OciRegistry {
             _ => return Err(self.client.refusal(&request, &answer, &scope)),
         }
         request.action = Action::Taste;
-        let answer = self.client.get(&request, &scope).await?;
         let is_empty = || digest.verifies(b"") == Some(true);
+        let mut answer = self.client.get(&request, &scope).await?;
+        if answer.status.is_success() && answer.body.is_empty() && !is_empty() {
+            // Once more: the connection may have been lost just then.
+            answer = self.client.get(&request, &scope).await?;
+        }
         match answer.status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT if !answer.body.is_empty() || is_empty() => {
                 is_of(&request, &answer, digest)?;
                 Ok(true)
             }
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(problem::malformed(
-                &request,
-                "the blob is served without its content",
-            )),
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Err(problem::malformed(&request, UNSERVED)),
             // There is no first byte.
             StatusCode::RANGE_NOT_SATISFIABLE if is_empty() => Ok(true),
             StatusCode::NOT_FOUND if !answer.foreign && problem::envelope(&answer).is_some() => Ok(false),

@@ -6,7 +6,7 @@ use lagan_model::{
 };
 
 use crate::journal::manifest;
-use crate::support::{MANIFEST_TYPE, Seen, Server, app, html, image, refused, respond};
+use crate::support::{MANIFEST_TYPE, Seen, Server, app, broken_off, html, image, refused, respond};
 
 const OWN: (&str, &str) = ("docker-distribution-api-version", "registry/2.0");
 
@@ -210,6 +210,40 @@ async fn a_registry_that_claims_a_blob_and_serves_none_has_none() {
     })
     .await;
     assert!(!there.unwrap());
+}
+
+#[tokio::test]
+async fn a_registry_that_announces_a_blob_and_breaks_off_is_asked_twice_and_neither_has_it_nor_not() {
+    for status in [200, 206] {
+        let (there, seen) = blob("layer", move |seen| match seen.method.as_str() {
+            "HEAD" => respond(200, &[], ""),
+            _ => {
+                let mut answer = broken_off(&[], "", 5);
+                *answer.status_mut() = status.try_into().unwrap();
+                answer
+            }
+        })
+        .await;
+        let error = there.unwrap_err();
+        assert_eq!(error.failure(), Failure::Malformed);
+        assert!(
+            error.to_string().contains("says to have the blob"),
+            "{status}: {error}"
+        );
+        assert_eq!(seen.len(), 3, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_once_before_the_first_byte_costs_one_more_request() {
+    let (there, seen) = blob("layer", |seen| match (seen.method.as_str(), seen.before) {
+        ("HEAD", _) => respond(200, &[], ""),
+        (_, 1) => broken_off(&[], "", 5),
+        _ => respond(206, &[], "l"),
+    })
+    .await;
+    assert!(there.unwrap());
+    assert_eq!(seen.len(), 3);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use lagan_model::{Digest, RepositoryName};
 use lagan_registry::{Credentials, OciRegistry, Settings};
 use tokio::net::TcpListener;
@@ -176,7 +177,11 @@ pub(crate) fn broken_off(headers: &[(&str, &str)], sent: &'static str, whole: us
     respond(
         200,
         &headers,
-        Body::from_stream(futures_util::stream::iter(chunks)),
+        // The headers are sent while the body is waited for.
+        Body::from_stream(futures_util::stream::iter(chunks).then(async |chunk| {
+            tokio::task::yield_now().await;
+            chunk
+        })),
     )
 }
 
