@@ -11,21 +11,25 @@ use crate::cli::Colour;
 use crate::exit::{Exit, Failure};
 
 /// The part of a report that waits for its head: in memory while it is small, in an unnamed file beyond.
-pub(crate) struct Spool(SpooledTempFile);
+///
+/// A report is written in pieces of a few bytes, each of which would be a call of the system once there is a file.
+pub(crate) struct Spool(BufWriter<SpooledTempFile>);
 
 const SPOOL_IN_MEMORY: usize = 1024 * 1024;
 
 impl Spool {
     pub(crate) fn new() -> Self {
-        Self(SpooledTempFile::new(SPOOL_IN_MEMORY))
+        Self(BufWriter::new(SpooledTempFile::new(SPOOL_IN_MEMORY)))
     }
 
     /// Copies all that was written to `out`.
     pub(crate) fn copy_to(mut self, out: &mut dyn Write) -> io::Result<()> {
+        // Writes what is still buffered.
         self.0.seek(SeekFrom::Start(0))?;
+        let spooled = self.0.get_mut();
         let mut buffer = vec![0; 64 * 1024];
         loop {
-            let read = self.0.read(&mut buffer)?;
+            let read = spooled.read(&mut buffer)?;
             if read == 0 {
                 return Ok(());
             }

@@ -1,6 +1,6 @@
 //! The repositories of a plan on their way from being shown to being carried out.
 
-use std::io::{self, BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write as _};
 
 use lagan_model::RepositoryName;
 use lagan_policy::{Action, RepositoryPlan};
@@ -11,7 +11,7 @@ const IN_MEMORY: usize = 8 * 1024 * 1024;
 
 /// Keeps what is to be done, one repository a line.
 pub(crate) struct PlanSpool {
-    file: SpooledTempFile,
+    file: BufWriter<SpooledTempFile>,
     repositories: u64,
     untags: Option<RepositoryName>,
 }
@@ -19,7 +19,7 @@ pub(crate) struct PlanSpool {
 impl PlanSpool {
     pub(crate) fn new() -> Self {
         Self {
-            file: SpooledTempFile::new(IN_MEMORY),
+            file: BufWriter::new(SpooledTempFile::new(IN_MEMORY)),
             repositories: 0,
             untags: None,
         }
@@ -56,8 +56,10 @@ impl PlanSpool {
 
     /// Reads them again, in order.
     pub(crate) fn read(mut self) -> io::Result<impl Iterator<Item = io::Result<RepositoryPlan>>> {
+        // Writes what is still buffered.
         self.file.seek(SeekFrom::Start(0))?;
-        let lines = BufReader::new(self.file).lines();
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let lines = BufReader::new(file).lines();
         Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
     }
 }
