@@ -12,7 +12,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lagan-policy", &["lagan-model"]),
     ("lagan-engine", &["lagan-model", "lagan-policy"]),
     ("lagan-registry", &["lagan-model"]),
-    ("lagan-config", &["lagan-model", "lagan-policy"]),
+    (
+        "lagan-config",
+        &["lagan-model", "lagan-policy", "lagan-scheduler"],
+    ),
+    ("lagan-scheduler", &[]),
     ("lagan-report", &["lagan-model", "lagan-policy"]),
     ("lagan-sandbox", &[]),
     ("lagan-state", &["lagan-model"]),
@@ -26,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lagan-registry",
             "lagan-report",
             "lagan-sandbox",
+            "lagan-scheduler",
             "lagan-state",
         ],
     ),
@@ -38,6 +43,10 @@ const NEVER: &[(&str, &[&str])] = &[
     ("lagan-engine", &["tokio", "reqwest", "hyper", "sled"]),
     ("lagan-config", &["tokio", "reqwest", "hyper", "sled"]),
     ("lagan-report", &["tokio", "reqwest", "hyper", "sled"]),
+    (
+        "lagan-scheduler",
+        &["tokio", "tokio-cron-scheduler", "reqwest", "hyper", "sled"],
+    ),
     ("lagan-registry", &["sled"]),
     ("lagan-state", &["tokio", "reqwest", "hyper"]),
     // A C library for cryptography, which one stray default feature brings back.

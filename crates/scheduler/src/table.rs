@@ -1,0 +1,226 @@
+//! The table of due times.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+use chrono::{SubsecRound as _, TimeDelta};
+
+use crate::Time;
+use crate::schedule::Schedule;
+
+/// How far ahead of now a last run may lie. A clock that is set right again goes back by less, and nothing is run
+/// twice for it; one that was wrong by more says nothing, and nothing waits for it to come round again.
+const SET_RIGHT: TimeDelta = TimeDelta::hours(1);
+
+/// What is to be run, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry<G> {
+    /// What it shares: of one group, one is run at a time.
+    pub group: G,
+    /// When.
+    pub schedule: Schedule,
+}
+
+/// What has to outlive the process for missed runs to be made up for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Last {
+    /// The schedule, as it is written: under another one, nothing was missed.
+    pub schedule: String,
+    /// Up to when everything that was due has been run.
+    pub at: Time,
+}
+
+/// Where an entry stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Up to when everything that was due has been run.
+    pub last: Time,
+    /// When it will be due, or has been due since. `None` where no calendar reaches so far.
+    pub due: Option<Time>,
+    /// Whether it is being run.
+    pub running: bool,
+}
+
+/// Says what is due. `K` names an entry, `G` a group; the time is an argument.
+///
+/// An entry is due at the times of its schedule, each with its own jitter. However many of them pass while it is not
+/// run, or wait for its group, one run makes up for all; those that pass while it is run are left out. A new entry, and
+/// one whose schedule has changed, is due at the next time of its schedule and not before.
+#[derive(Debug)]
+pub struct Table<K, G> {
+    slots: BTreeMap<K, Slot<G>>,
+    /// What is being run. It may not be in the table any more.
+    running: BTreeMap<K, Running<G>>,
+    /// The latest time that was told.
+    now: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Slot<G> {
+    entry: Entry<G>,
+    last: Time,
+    due: Option<Time>,
+}
+
+#[derive(Debug)]
+struct Running<G> {
+    group: G,
+    /// What is to be made up for, should the run not come about.
+    before: Time,
+}
+
+impl<G> Slot<G> {
+    fn new(key: &impl Display, entry: Entry<G>, last: Time) -> Self {
+        let mut slot = Self {
+            entry,
+            last,
+            due: None,
+        };
+        slot.set(key, last);
+        slot
+    }
+
+    fn set(&mut self, key: &impl Display, last: Time) {
+        let schedule = &self.entry.schedule;
+        self.last = last.trunc_subsecs(0);
+        self.due = schedule
+            .after(self.last)
+            .and_then(|due| due.checked_add_signed(schedule.delay(&key.to_string(), due)));
+    }
+}
+
+impl<K, G> Default for Table<K, G> {
+    fn default() -> Self {
+        Self {
+            slots: BTreeMap::new(),
+            running: BTreeMap::new(),
+            now: None,
+        }
+    }
+}
+
+impl<K: Ord + Clone + Display, G: Ord + Clone> Table<K, G> {
+    /// Takes these entries for those that it had. What is being run goes on. `lasts` has what an earlier process knew.
+    pub fn load(
+        &mut self,
+        entries: impl IntoIterator<Item = (K, Entry<G>)>,
+        lasts: &BTreeMap<K, Last>,
+        now: Time,
+    ) {
+        let mut known = std::mem::take(&mut self.slots);
+        for (key, entry) in entries {
+            let schedule = entry.schedule.to_string();
+            let last = match (known.remove(&key), lasts.get(&key)) {
+                (Some(slot), _) if slot.entry.schedule.to_string() == schedule => slot.last,
+                (None, Some(last)) if last.schedule == schedule => last.at,
+                _ => now,
+            };
+            let slot = Slot::new(&key, entry, sensible(last, now));
+            self.slots.insert(key, slot);
+        }
+    }
+
+    /// What has to outlive the process.
+    #[must_use]
+    pub fn lasts(&self) -> BTreeMap<K, Last> {
+        let last = |(key, slot): (&K, &Slot<G>)| {
+            let last = Last {
+                schedule: slot.entry.schedule.to_string(),
+                at: slot.last,
+            };
+            (key.clone(), last)
+        };
+        self.slots.iter().map(last).collect()
+    }
+
+    /// What is to be run now, what has been due the longest first. It counts as running until [`Table::finished`] or
+    /// [`Table::postponed`] is told.
+    pub fn start(&mut self, now: Time) -> Vec<K> {
+        self.look_at_the_clock(now);
+        let mut due: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(key, slot)| slot.due.is_some_and(|due| due <= now) && !self.running.contains_key(key))
+            .map(|(key, slot)| (slot.due, key.clone()))
+            .collect();
+        due.sort();
+        let mut started = Vec::new();
+        for (_, key) in due {
+            let Some(slot) = self.slots.get_mut(&key) else {
+                continue;
+            };
+            let group = slot.entry.group.clone();
+            if self.running.values().any(|running| running.group == group) {
+                continue;
+            }
+            let before = slot.last;
+            slot.set(&key, now);
+            self.running.insert(key.clone(), Running { group, before });
+            started.push(key);
+        }
+        started
+    }
+
+    /// A run is over. Whether it was due meanwhile, which is left out.
+    pub fn finished(&mut self, key: &K, now: Time) -> bool {
+        self.running.remove(key);
+        match self.slots.get_mut(key) {
+            Some(slot) => {
+                let left_out = slot.due.is_some_and(|due| due <= now);
+                let last = slot.last.max(now.trunc_subsecs(0));
+                slot.set(key, last);
+                left_out
+            }
+            None => false,
+        }
+    }
+
+    /// A run could not begin: it is due still.
+    pub fn postponed(&mut self, key: &K) {
+        let running = self.running.remove(key);
+        if let (Some(running), Some(slot)) = (running, self.slots.get_mut(key)) {
+            slot.set(key, running.before);
+        }
+    }
+
+    /// Where each entry stands.
+    pub fn status(&self) -> impl Iterator<Item = (&K, Status)> {
+        self.slots.iter().map(|(key, slot)| {
+            let status = Status {
+                last: slot.last,
+                due: slot.due,
+                running: self.running.contains_key(key),
+            };
+            (key, status)
+        })
+    }
+
+    /// When something will be due that is not, or has been and waits for nothing.
+    #[must_use]
+    pub fn next(&self) -> Option<Time> {
+        let idle = self.slots.iter().filter(|(_, slot)| {
+            let group = &slot.entry.group;
+            self.running.values().all(|running| running.group != *group)
+        });
+        idle.filter_map(|(_, slot)| slot.due).min()
+    }
+
+    fn look_at_the_clock(&mut self, now: Time) {
+        let before = self.now.replace(now);
+        if before.is_some_and(|before| before > now) {
+            for running in self.running.values_mut() {
+                running.before = sensible(running.before, now);
+            }
+            for (key, slot) in &mut self.slots {
+                let last = sensible(slot.last, now);
+                if last != slot.last {
+                    slot.set(key, last);
+                }
+            }
+        }
+    }
+}
+
+fn sensible(last: Time, now: Time) -> Time {
+    if last > now + SET_RIGHT { now } else { last }
+}
