@@ -8,6 +8,7 @@
 )]
 
 mod convert;
+mod daemon;
 mod demo;
 mod environment;
 mod journal;

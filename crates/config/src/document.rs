@@ -10,3 +10,4 @@ pub(crate) mod protect;
 pub(crate) mod registry;
 pub(crate) mod rule;
 pub(crate) mod select;
+pub(crate) mod timing;

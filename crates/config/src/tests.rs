@@ -11,6 +11,7 @@ mod laws;
 mod never;
 mod print;
 mod refused;
+mod schedules;
 
 /// Every error in one line: place, message, hint.
 fn lines(errors: &ConfigErrors) -> Vec<String> {

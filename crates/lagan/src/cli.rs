@@ -49,6 +49,9 @@ pub(crate) enum Command {
     Apply(ApplyArgs),
     /// Put back what was deleted, byte for byte
     Undo(UndoArgs),
+    /// Run policies when their `schedule` says so, each in its mode. SIGTERM finishes the artifact in hand, SIGHUP
+    /// reads the configuration again
+    Daemon(DaemonArgs),
     /// Tell why one tag is kept or deleted: every rule, rank, clock and relation
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
@@ -231,6 +234,18 @@ pub(crate) struct ApplyArgs {
     /// Write the report there instead of to stdout, at once and whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// The configuration is read again when it changes, and where it is wrong, the one before stays.
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// How many runs are kept in the state directory, with their reports
+    #[arg(long, value_name = "RUNS", default_value = "100", env = "LAGAN_KEEP_RUNS")]
+    pub keep_runs: NonZeroUsize,
+
+    /// How long the artifact in hand may take when the daemon is told to stop
+    #[arg(long, value_name = "TIME", default_value = "60s", env = "LAGAN_STOP_WITHIN")]
+    pub stop_within: Age,
 }
 
 #[derive(Debug, Args)]

@@ -70,11 +70,22 @@ impl Failure {
             .any(broken)
     }
 
-    /// Writes the error to stderr. Text from outside loses what could act on a terminal.
+    /// The cause of it that is such an error.
+    pub(crate) fn cause<E: std::error::Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.error.chain().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// Writes the error to stderr.
     pub(crate) fn print(&self) {
         if self.is_broken_pipe() {
             return;
         }
+        // Nobody is left to be told if this fails.
+        _ = io::stderr().write_all(self.text().as_bytes());
+    }
+
+    /// The error as it is shown. Text from outside loses what could act on a terminal.
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(errors) = self.error.downcast_ref::<ConfigErrors>() {
             // These have their places, lines and hints already, and escape what they show.
@@ -91,8 +102,7 @@ impl Failure {
                 _ = writeln!(text, "hint: {}", harmless(hint));
             }
         }
-        // Nobody is left to be told if this fails.
-        _ = io::stderr().write_all(text.as_bytes());
+        text
     }
 }
 

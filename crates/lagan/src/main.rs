@@ -5,6 +5,7 @@ mod body;
 mod cli;
 mod commands;
 mod comparing;
+mod daemon;
 mod exit;
 mod outcome;
 mod output;

@@ -88,7 +88,8 @@ impl Output {
         }
     }
 
-    fn file(path: &Path) -> io::Result<Self> {
+    /// The file at `path`, or the pipe or device of that name.
+    pub(crate) fn file(path: &Path) -> io::Result<Self> {
         // A link stays one: what it leads to is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         match path.metadata() {

@@ -4,6 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::ops::Deref;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lagan_engine::{Recovery, Stop};
@@ -91,6 +92,63 @@ impl Deref for StopOnSignals {
 impl Drop for StopOnSignals {
     fn drop(&mut self) {
         self.listener.abort();
+    }
+}
+
+/// A run that is told to stop by the program it is a part of.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    stop: Stop,
+    begun: AtomicBool,
+}
+
+impl Told {
+    /// Asks it to stop.
+    pub(crate) fn request(&self) {
+        self.stop.request();
+    }
+
+    /// Whether it may have changed something by now. Before, it can be left at once.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
+    }
+}
+
+/// Who tells a run to stop.
+pub(crate) enum Stopping {
+    /// Whoever sends a signal to this process.
+    BySignal,
+    /// The program that it is a part of.
+    Told(Arc<Told>),
+}
+
+/// A run that begins to change something, and may be told to stop.
+pub(crate) enum Begun {
+    BySignal(StopOnSignals),
+    Told(Arc<Told>),
+}
+
+impl Stopping {
+    /// Listens from now on.
+    pub(crate) fn begin(self) -> io::Result<Begun> {
+        match self {
+            Self::BySignal => StopOnSignals::listen().map(Begun::BySignal),
+            Self::Told(told) => {
+                told.begun.store(true, Ordering::Release);
+                Ok(Begun::Told(told))
+            }
+        }
+    }
+}
+
+impl Deref for Begun {
+    type Target = Stop;
+
+    fn deref(&self) -> &Stop {
+        match self {
+            Self::BySignal(stop) => stop,
+            Self::Told(told) => &told.stop,
+        }
     }
 }
 

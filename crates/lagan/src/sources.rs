@@ -48,7 +48,15 @@ impl Source {
         globs: &[String],
     ) -> Result<Self, Failure> {
         let config = settings::find_config(config)?;
-        let config = config.as_ref().map(|(_, config)| config);
+        Self::of(config.as_ref().map(|(_, config)| config), arguments, globs)
+    }
+
+    /// The same of a configuration that has been read.
+    pub(crate) fn of(
+        config: Option<&Config>,
+        arguments: &SourceArgs,
+        globs: &[String],
+    ) -> Result<Self, Failure> {
         let (mut registry, configured) = registry(config, &arguments.connect)?;
         if let Some(requests) = arguments.fixed_concurrency {
             registry.max_concurrency = requests;

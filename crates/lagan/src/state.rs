@@ -71,6 +71,13 @@ pub(crate) fn memory(named: Option<&Path>, configured: Option<&Path>) -> Result<
     }
 }
 
+/// Whether something failed because another process works with the state directory.
+pub(crate) fn is_in_use(failure: &Failure) -> bool {
+    failure
+        .cause::<FailedTo>()
+        .is_some_and(|FailedTo(error)| matches!(error, StateError::InUse { .. }))
+}
+
 /// Writes a notice to stderr.
 pub(crate) fn say(notice: &str) {
     // Nobody is left to be told if this fails.

@@ -89,7 +89,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
                     problems,
                 )
             });
-            Ok((registry?, decoded.policy?))
+            Ok((registry?, decoded.policy?, decoded.schedule?))
         })
     });
     words?;
@@ -101,8 +101,12 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
     for registry in &mut config.registries {
         registry.policies.versions = config.versions.clone();
     }
-    for (position, policy) in policies? {
-        config.registries[position].policies.policies.push(policy);
+    for (position, policy, schedule) in policies? {
+        let registry = &mut config.registries[position];
+        registry
+            .schedules
+            .extend(schedule.map(|schedule| (policy.name.clone(), schedule)));
+        registry.policies.policies.push(policy);
     }
     Ok(config)
 }

@@ -238,7 +238,7 @@ fn count(node: &Node, problems: &mut Problems<'_>) -> Read<u32> {
     u32::try_from(count).map_err(|_| problems.report(node.span, format!("{count} is too large"), None))
 }
 
-fn timezone(node: &Node, problems: &mut Problems<'_>) -> Read<Timezone> {
+pub(crate) fn timezone(node: &Node, problems: &mut Problems<'_>) -> Read<Timezone> {
     let name = text(node, "a time zone", problems)?;
     name.parse().map_err(|error: String| {
         let hint = did_you_mean(name, Timezone::names())

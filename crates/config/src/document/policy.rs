@@ -2,8 +2,9 @@
 
 use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
+use lagan_scheduler::Schedule;
 
-use super::{limits, protect, rule};
+use super::{limits, protect, rule, timing};
 use crate::convert::dialect;
 use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
@@ -25,11 +26,19 @@ pub(crate) struct Decoded {
     /// Where the registry is named, or could be.
     pub(crate) registry_place: Span,
     pub(crate) policy: Read<Policy>,
+    /// When the daemon runs it.
+    pub(crate) schedule: Read<Option<Schedule>>,
+    /// Where that is said.
+    schedule_place: Option<Span>,
 }
 
 impl Decoded {
     /// A policy that may name any registry, or none.
-    pub(crate) fn entry(self) -> Read<PolicyEntry> {
+    pub(crate) fn entry(self, problems: &mut Problems<'_>) -> Read<PolicyEntry> {
+        if let Some(place) = self.schedule_place {
+            let message = "`schedule` is for the policies of a configuration, which the daemon runs";
+            return Err(problems.report(place, message, None));
+        }
         Ok(PolicyEntry {
             registry: self.registry?,
             policy: self.policy?,
@@ -45,13 +54,14 @@ pub(crate) const SCHEMA: Schema = Schema {
         "repositories",
         "exclude_repositories",
         "mode",
+        "schedule",
         "rules",
         "protect",
         "limits",
         "untag",
         "allow_proxy_cache",
     ],
-    later: &["schedule", "grace", "rollout", "freeze", "notice"],
+    later: &["grace", "rollout", "freeze", "notice"],
 };
 
 /// The keys of a policy that is a whole file: `channels` may stand beside its own.
@@ -62,6 +72,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "repositories",
         "exclude_repositories",
         "mode",
+        "schedule",
         "rules",
         "protect",
         "limits",
@@ -111,11 +122,18 @@ pub(crate) fn decode(
             }),
             registry_place: fields.get("registry").map_or(place, |node| node.span),
             policy: body(name, &fields, versions, problems),
+            schedule: fields
+                .entry("schedule")
+                .map(|(key, node)| timing::schedule(node, key.span, problems))
+                .transpose(),
+            schedule_place: fields.entry("schedule").map(|(key, _)| key.span),
         },
         Err(reported) => Decoded {
             registry: Err(reported),
             registry_place: place,
             policy: Err(reported),
+            schedule: Err(reported),
+            schedule_place: None,
         },
     }
 }

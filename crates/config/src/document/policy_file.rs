@@ -113,13 +113,13 @@ fn decode_native(root: &Node, name: &str, problems: &mut Problems<'_>) -> Read<P
             let keys = Fields::open(root, root.span, &SCHEMA, problems).map(drop);
             let policies = policy::decode_all(entry, &versions, problems);
             keys.and(policies)
-                .and_then(|policies| all(policies, Decoded::entry))
+                .and_then(|policies| all(policies, |policy: Decoded| policy.entry(problems)))
         }
         None => {
             let start = Span::new(root.span.start, root.span.start);
             check_label(name, start, "the name of the policy", problems)?;
             let policy = policy::decode(name, start, root, &policy::FILE_SCHEMA, &versions, problems);
-            policy.entry().map(|one| vec![one])
+            policy.entry(problems).map(|one| vec![one])
         }
     }?;
     words?;

@@ -1,12 +1,14 @@
 //! `registries:`: what it takes to reach a registry.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use lagan_model::name::NameError;
 use lagan_model::{RegistryKind, RegistryName};
-use lagan_policy::PolicySet;
 use lagan_policy::age::Age;
+use lagan_policy::{PolicyName, PolicySet};
+use lagan_scheduler::Schedule;
 use url::Url;
 
 use super::keep::age;
@@ -41,6 +43,8 @@ pub struct RegistrySettings {
     pub token_realms: Vec<String>,
     /// The policies for it, in the order of the document.
     pub policies: PolicySet,
+    /// When the daemon runs them; those that are not in it run when somebody asks for it.
+    pub schedules: BTreeMap<PolicyName, Schedule>,
 }
 
 /// Where to find who we are.
@@ -165,6 +169,7 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         deadline: deadline?,
         token_realms: token_realms?.unwrap_or_default(),
         policies: PolicySet::default(),
+        schedules: BTreeMap::new(),
     })
 }
 

@@ -8,7 +8,7 @@ use super::parts::{
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    channels as words, config, keep, limits, policy, policy_file, protect, registry, rule, select,
+    channels as words, config, keep, limits, policy, policy_file, protect, registry, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -70,6 +70,7 @@ pub(super) fn of_policies() -> Vec<Part> {
             )]),
         ),
     ];
+    parts.push(schedule());
     parts.extend(of_registries());
     parts.extend(of_rules());
     parts
@@ -94,6 +95,11 @@ fn policy_keys() -> Vec<Property> {
             word(["dry-run", "enforce"]),
         ),
         Property(
+            "schedule",
+            "When the daemon runs the policy; without it, it runs when somebody asks for it.",
+            reference("schedule"),
+        ),
+        Property(
             "rules",
             "What is selected, and what is kept of it.",
             list(&reference("rule")),
@@ -115,6 +121,31 @@ fn policy_keys() -> Vec<Property> {
             flag(),
         ),
     ]
+}
+
+fn schedule() -> Part {
+    mapping(
+        "schedule",
+        &timing::SCHEMA,
+        &["cron"],
+        [
+            Property(
+                "cron",
+                "Five fields (minute, hour, day of month, month, day of week), six with the second first, or @hourly, @daily, @weekly, @monthly, @yearly.",
+                json!({ "type": "string", "examples": ["0 3 * * *", "@daily"] }),
+            ),
+            Property(
+                "timezone",
+                "A time zone of the IANA database; UTC unless said.",
+                text(),
+            ),
+            Property(
+                "jitter",
+                "How much later it may begin, so that not everything begins at once; at most a day.",
+                age(),
+            ),
+        ],
+    )
 }
 
 fn of_registries() -> Vec<Part> {

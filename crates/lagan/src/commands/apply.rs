@@ -21,7 +21,7 @@ use crate::cli::{ApplyArgs, Colour};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
-use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note};
+use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
 use crate::sources::{Source, globs};
 use crate::{outcome, state};
 
@@ -64,7 +64,14 @@ pub(crate) fn run(
         }
     };
     let directory = state::directory(state_dir, source.state_dir.as_deref())?;
-    super::block_on(run_source(source, plan, &directory, colour, arguments))
+    super::block_on(run_source(
+        source,
+        plan,
+        &directory,
+        colour,
+        arguments,
+        Stopping::BySignal,
+    ))
 }
 
 /// The file of a saved plan, where one is named and not repositories.
@@ -80,19 +87,20 @@ fn file(arguments: &ApplyArgs) -> Result<Option<&Path>, Failure> {
 }
 
 /// Where the plan comes from.
-pub(super) enum Plan {
+pub(crate) enum Plan {
     /// It is made now, of the repositories that one of these matches.
     Fresh(Vec<RepositoryPattern>),
     /// It was saved.
     Saved(Box<SavedPlan>),
 }
 
-pub(super) async fn run_source(
+pub(crate) async fn run_source(
     source: Source,
     plan: Plan,
     directory: &Path,
     colour: Colour,
     arguments: &ApplyArgs,
+    stopping: Stopping,
 ) -> Result<Exit, Failure> {
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
@@ -158,7 +166,7 @@ pub(super) async fn run_source(
             return Err(Failure::usage("declined: nothing deleted"));
         }
         report.head.run = Some(run);
-        let stop = StopOnSignals::listen()?;
+        let stop = stopping.begin()?;
         let world = World { stop: &stop, ..world };
         let request = ApplyRequest {
             begin,
@@ -199,6 +207,21 @@ pub(super) async fn run_source(
         None if partial => Ok(Exit::Partial),
         None => Ok(Exit::Done),
     }
+}
+
+/// Looks at what earlier runs left open on a registry, and nothing else.
+pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(), Failure> {
+    let registry = oci(Connected::connect(source.registry, source.kind).await?)?;
+    let journal = Journal::new(state::create(directory)?);
+    let stop = Stop::default();
+    let world = World {
+        registry: &registry,
+        journal: &journal,
+        clock: &SystemClock,
+        stop: &stop,
+    };
+    recover(world).await?;
+    Ok(())
 }
 
 /// What is decided by Harbor's facts, immutable tags among them, is not carried out by a protocol that has none of them.

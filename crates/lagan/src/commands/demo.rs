@@ -15,6 +15,7 @@ use crate::cli::{
 };
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::running::Stopping;
 use crate::settings;
 use crate::sources::Source;
 
@@ -68,6 +69,7 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             &state,
             colour,
             &apply(),
+            Stopping::BySignal,
         )
         .await?;
 

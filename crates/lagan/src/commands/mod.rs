@@ -1,13 +1,14 @@
 //! The commands, one file each.
 
-mod apply;
+pub(crate) mod apply;
 mod check;
 mod completions;
+mod daemon;
 mod demo;
 mod explain;
 mod journal;
 mod man;
-mod plan;
+pub(crate) mod plan;
 mod policy;
 mod undo;
 
@@ -25,6 +26,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Plan(arguments) => plan::run(config, state, colour, &arguments),
         Command::Apply(arguments) => apply::run(config, state, colour, &arguments),
         Command::Undo(arguments) => undo::run(config, state, colour, &arguments),
+        Command::Daemon(arguments) => daemon::run(config, state, &arguments),
         Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Journal(command) => journal::run(config, state, colour, &command),

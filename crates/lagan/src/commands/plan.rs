@@ -37,7 +37,7 @@ pub(crate) fn run(
     super::block_on(run_source(source, memory.as_ref(), only, colour, arguments))
 }
 
-pub(super) async fn run_source(
+pub(crate) async fn run_source(
     mut source: Source,
     memory: Option<&Memory>,
     only: Vec<RepositoryPattern>,

@@ -1,0 +1,51 @@
+//! `lagan daemon`: a configuration's policies, run by themselves.
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use crate::cli::DaemonArgs;
+use crate::daemon::{Daemon, Happening, Heartbeat, Options, Service, changes, signals};
+use crate::exit::{Exit, Failure};
+use crate::running::SystemClock;
+use crate::settings;
+
+/// How much a daemon may be told while it has something else in hand.
+const EVENTS: usize = 16;
+
+pub(crate) fn run(
+    config: Option<&Path>,
+    state_dir: Option<&Path>,
+    arguments: &DaemonArgs,
+) -> Result<Exit, Failure> {
+    let Some(config) = settings::config_path(config) else {
+        return Err(Failure::usage("no configuration was found")
+            .with_hint("name it, as in `lagan daemon --config lagan.yaml`, or write ./lagan.yaml"));
+    };
+    let options = Options {
+        config: config.clone(),
+        state: state_dir.map(Path::to_owned),
+        keep: arguments.keep_runs.get(),
+        // A length of time is positive.
+        stop_within: arguments.stop_within.delta().to_std().unwrap_or_default(),
+    };
+    super::block_on(async {
+        let (events, received) = mpsc::channel(EVENTS);
+        let signals = signals(events.clone())?;
+        let service = Service::new();
+        let tell = |happening: &Happening| {
+            happening.log();
+            service.tell(happening);
+        };
+        let daemon = Daemon::open(options, SystemClock, tell).await?;
+        let watcher = changes(&config, events.clone());
+        if let Err(error) = &watcher {
+            tracing::warn!("changes of the configuration are not seen, SIGHUP reads it again: {error}");
+        }
+        let heartbeat = Heartbeat::start(events).await?;
+        let exit = daemon.run(received).await;
+        heartbeat.stop().await;
+        signals.abort();
+        Ok(exit)
+    })
+}

@@ -1,0 +1,226 @@
+//! What a daemon is told, and what it tells.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use chrono::SecondsFormat;
+use lagan_model::Time;
+use lagan_policy::Mode;
+use lagan_report::sanitize::harmless;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
+
+use super::history::Record;
+use crate::exit::Exit;
+
+/// What a daemon is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// Time has passed.
+    Beat,
+    /// Something happened to the folder that the configuration is in. It is looked at with the next beat, when whoever
+    /// writes to it may be done.
+    Changed,
+    /// Read the configuration again, and credentials with it.
+    Reload,
+    /// Stop.
+    Stop,
+}
+
+/// A reason in words, several lines perhaps.
+pub(super) type Why = String;
+
+/// What a daemon tells.
+#[derive(Debug, Clone)]
+pub(crate) enum Happening {
+    /// It is ready, or has taken another configuration.
+    Ready {
+        policies: usize,
+        enforced: usize,
+        unscheduled: Vec<String>,
+        next: Option<(Time, String)>,
+    },
+    /// It lives.
+    Beat,
+    Began {
+        policy: String,
+        mode: Mode,
+    },
+    Ended(Box<Record>),
+    /// The state directory is in use; it is tried again.
+    Postponed {
+        policy: String,
+        why: Why,
+    },
+    /// A policy was due while it was run.
+    LeftOut {
+        policy: String,
+    },
+    /// Another configuration holds. It may name another state directory, which does not.
+    Reloaded {
+        moved: bool,
+    },
+    /// A configuration was refused, and the old one stays.
+    Refused {
+        why: Why,
+    },
+    Unrecovered {
+        registry: String,
+        why: Why,
+    },
+    Unread {
+        why: Why,
+    },
+    Unwritten {
+        what: &'static str,
+        why: Why,
+    },
+    Stopping,
+    /// What was in hand took longer than it might.
+    Unfinished {
+        policy: String,
+    },
+}
+
+impl Happening {
+    /// Logs it.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Beat => {}
+            Self::Ready {
+                policies,
+                enforced,
+                unscheduled,
+                next,
+            } => {
+                if !unscheduled.is_empty() {
+                    tracing::warn!(
+                        "without `schedule`, never run by the daemon: {}",
+                        named(unscheduled)
+                    );
+                }
+                let next = match next {
+                    Some((due, policy)) => format!(
+                        "the next is {} at {}",
+                        harmless(policy),
+                        due.to_rfc3339_opts(SecondsFormat::Secs, true)
+                    ),
+                    None => "none is ever due".to_owned(),
+                };
+                tracing::info!(
+                    "ready: {policies} policies with a schedule, {enforced} of them enforced; {next}"
+                );
+            }
+            Self::Began { policy, mode } => {
+                tracing::info!("{} begins, {}", harmless(policy), named_mode(*mode))
+            }
+            Self::Ended(record) => {
+                let (policy, outcome) = (harmless(&record.policy), record.outcome());
+                let run = &record.id;
+                match (&record.error, record.exit) {
+                    (Some(error), _) => {
+                        tracing::error!("{policy} ended: {outcome} (run {run}); {}", one_line(error));
+                    }
+                    (None, Exit::Done) => tracing::info!("{policy} ended: {outcome} (run {run})"),
+                    (None, _) => tracing::warn!("{policy} ended: {outcome} (run {run})"),
+                }
+            }
+            Self::Postponed { policy, why } => {
+                tracing::warn!("{} waits: {}", harmless(policy), one_line(why));
+            }
+            Self::LeftOut { policy } => tracing::warn!(
+                "{} was due while it was run; that time is left out",
+                harmless(policy)
+            ),
+            Self::Reloaded { moved } => {
+                tracing::info!("the configuration was read again");
+                if *moved {
+                    tracing::warn!("`state_dir` is another now, which holds from the next start on");
+                }
+            }
+            Self::Refused { why } => {
+                tracing::error!(
+                    "the configuration is refused, and the one before stays:\n{}",
+                    why.trim_end()
+                );
+            }
+            Self::Unrecovered { registry, why } => tracing::warn!(
+                "what earlier runs left open on {} is not known yet: {}",
+                harmless(registry),
+                one_line(why)
+            ),
+            Self::Unread { why } => tracing::warn!(
+                "when policies were run last is not known, and nothing is made up for: {}",
+                one_line(why)
+            ),
+            Self::Unwritten { what, why } => tracing::error!("failed to write {what}: {}", one_line(why)),
+            Self::Stopping => tracing::info!("stopping"),
+            Self::Unfinished { policy } => tracing::error!(
+                "{} was not done in time; what came of it is looked at before the next deletion",
+                harmless(policy)
+            ),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let lines: Vec<_> = text.trim().lines().map(str::trim).collect();
+    harmless(&lines.join("; ")).into_owned()
+}
+
+fn named(policies: &[String]) -> String {
+    let some: Vec<_> = policies.iter().take(10).map(|policy| harmless(policy)).collect();
+    let more = policies.len().saturating_sub(some.len());
+    match more {
+        0 => some.join(", "),
+        more => format!("{} and {more} more", some.join(", ")),
+    }
+}
+
+pub(super) fn named_mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::DryRun => "dry-run",
+        Mode::Enforce => "enforce",
+    }
+}
+
+/// Tells of SIGTERM and SIGINT, which stop, and of SIGHUP, which reloads. The second that stops ends the process.
+pub(crate) fn signals(events: Sender<Event>) -> io::Result<JoinHandle<()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(tokio::spawn(async move {
+        let mut stopping = false;
+        loop {
+            let event = tokio::select! {
+                _ = interrupt.recv() => Event::Stop,
+                _ = terminate.recv() => Event::Stop,
+                _ = hangup.recv() => Event::Reload,
+            };
+            if event == Event::Stop && std::mem::replace(&mut stopping, true) {
+                process::exit(Exit::Unexpected as i32);
+            }
+            // Nobody listens any more once it has stopped.
+            _ = events.send(event).await;
+        }
+    }))
+}
+
+/// Tells when something happens to the folder that a file is in: a mounted ConfigMap changes by a link beside it.
+pub(crate) fn changes(file: &Path, events: Sender<Event>) -> notify::Result<RecommendedWatcher> {
+    let folder = file
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            // One that waits already is enough.
+            _ = events.try_send(Event::Changed);
+        }
+    })?;
+    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}

@@ -1,0 +1,92 @@
+//! A configuration that holds, whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use lagan_config::Config;
+use lagan_model::{Digest, Time};
+use lagan_policy::Mode;
+use lagan_scheduler::Schedule;
+
+use super::work::Job;
+use crate::cli::ConnectArgs;
+use crate::exit::Failure;
+use crate::settings;
+
+/// A configuration, and the text that it was read from.
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    text: Digest,
+}
+
+impl Loaded {
+    /// Reads it, and everything that it refers to: what would fail at the first run fails now.
+    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = settings::read(path, "the configuration")?;
+        Self::of(path, text)
+    }
+
+    /// Reads it again. `None` where its text is the same, unless that was asked for.
+    pub(super) fn again(&self, path: &Path, asked: bool) -> Result<Option<Self>, Failure> {
+        let text = settings::read(path, "the configuration")?;
+        if !asked && Digest::of(&text) == self.text {
+            return Ok(None);
+        }
+        Self::of(path, text).map(Some)
+    }
+
+    fn of(path: &Path, text: Vec<u8>) -> Result<Self, Failure> {
+        let digest = Digest::of(&text);
+        let config = Config::read(&path.display().to_string(), text)?;
+        for registry in &config.registries {
+            settings::of_registry(registry, &ConnectArgs::default())?;
+        }
+        Ok(Self { config, text: digest })
+    }
+
+    /// The policies that are run by themselves.
+    pub(super) fn schedules(&self) -> impl Iterator<Item = (String, &Schedule)> {
+        let registries = self.config.registries.iter();
+        registries
+            .flat_map(|registry| &registry.schedules)
+            .map(|(policy, schedule)| (policy.to_string(), schedule))
+    }
+
+    /// Every policy, and its mode.
+    pub(super) fn modes(&self) -> BTreeMap<String, Mode> {
+        let registries = self.config.registries.iter();
+        registries
+            .flat_map(|registry| &registry.policies.policies)
+            .map(|policy| (policy.name.to_string(), policy.mode))
+            .collect()
+    }
+
+    /// The registries by name that are at these addresses.
+    pub(super) fn registries_of(&self, addresses: &BTreeSet<String>) -> Vec<String> {
+        let address = |url: &str| url.trim_end_matches('/').to_owned();
+        let wanted: BTreeSet<_> = addresses.iter().map(|url| address(url)).collect();
+        let registries = self.config.registries.iter();
+        registries
+            .filter(|registry| wanted.contains(&address(&registry.url)))
+            .map(|registry| registry.name.to_string())
+            .collect()
+    }
+
+    /// A run of a policy.
+    pub(super) fn job(&self, policy: &str, id: &str, began: Time) -> Option<Job> {
+        self.config.registries.iter().find_map(|registry| {
+            let found = registry
+                .policies
+                .policies
+                .iter()
+                .find(|known| known.name.0.as_ref() == policy)?;
+            Some(Job {
+                id: id.to_owned(),
+                policy: policy.to_owned(),
+                registry: registry.name.to_string(),
+                mode: found.mode,
+                began,
+            })
+        })
+    }
+}

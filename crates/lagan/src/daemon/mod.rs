@@ -1,0 +1,372 @@
+//! The daemon: runs policies when they are due, in their mode.
+//!
+//! One loop on one thread. It is told that time has passed, that a file may have changed, that it should stop; it asks
+//! the table what is due, and carries out one run at a time, as `plan` and `apply` do, because a run has the state
+//! directory to itself. Between runs that is free, so that `undo` and `journal` can be used beside it. The clock is an
+//! argument; waking it is somebody else's.
+
+mod event;
+mod heartbeat;
+mod history;
+mod loaded;
+mod persisted;
+mod service;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lagan_model::Clock;
+use lagan_policy::Mode;
+use lagan_scheduler::{Entry, Table};
+use tokio::sync::mpsc::Receiver;
+
+pub(crate) use self::event::{Event, Happening, changes, signals};
+pub(crate) use self::heartbeat::Heartbeat;
+use self::history::{History, Record};
+use self::loaded::Loaded;
+pub(crate) use self::service::Service;
+use self::work::{Done, Job};
+use crate::exit::{Exit, Failure};
+use crate::running::Told;
+use crate::state;
+
+/// What a daemon is told when it is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// The configuration.
+    pub(crate) config: PathBuf,
+    /// The state directory, where the configuration does not decide.
+    pub(crate) state: Option<PathBuf>,
+    /// How many runs are kept.
+    pub(crate) keep: usize,
+    /// How long what is in hand may take when it is to stop.
+    pub(crate) stop_within: Duration,
+}
+
+/// All policies share the state directory, and so no two are run at the same time.
+type Shared = ();
+
+/// A daemon that is ready to run.
+pub(crate) struct Daemon<C, T> {
+    options: Options,
+    clock: C,
+    tell: T,
+    /// The state directory.
+    state: PathBuf,
+    /// Held as long as it runs; of each state directory there is one.
+    _owner: fs::File,
+    loaded: Loaded,
+    /// Whether the configuration has to be looked at.
+    changed: bool,
+    table: Table<String, Shared>,
+    history: History,
+    /// Those of which it was told that they wait.
+    waiting: BTreeSet<String>,
+}
+
+/// A run in hand.
+struct InHand {
+    job: Job,
+    told: Arc<Told>,
+    work: Pin<Box<dyn Future<Output = Done>>>,
+}
+
+impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
+    /// Reads the configuration, takes the state directory, and looks at what earlier runs left open there.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the configuration; a state directory that is in use or cannot be used.
+    pub(crate) async fn open(options: Options, clock: C, mut tell: T) -> Result<Self, Failure> {
+        let loaded = Loaded::read(&options.config)?;
+        let state = state::directory(options.state.as_deref(), loaded.config.state_dir.as_deref())?;
+        // Creates it, and finds out whether it can be used.
+        let open = work::open_runs(&state)?;
+        let folder = state.join("daemon");
+        let owner = owner(&folder, &state)?;
+        for registry in loaded.registries_of(&open) {
+            if let Err(failure) = work::recover(&loaded.config, &registry, &state).await {
+                // It is tried again before anything is deleted there.
+                tell(&Happening::Unrecovered {
+                    registry,
+                    why: failure.text(),
+                });
+            }
+        }
+        let history = History::open(&folder, options.keep)?;
+        let mut daemon = Self {
+            options,
+            clock,
+            tell,
+            state,
+            _owner: owner,
+            loaded,
+            changed: false,
+            table: Table::default(),
+            history,
+            waiting: BTreeSet::new(),
+        };
+        daemon.load()?;
+        Ok(daemon)
+    }
+
+    /// Runs until it is told to stop, or nobody is left to tell it.
+    pub(crate) async fn run(mut self, mut events: Receiver<Event>) -> Exit {
+        self.tell_ready();
+        let mut hand: Option<InHand> = None;
+        loop {
+            tokio::select! {
+                // What is done is told before anything else is begun.
+                biased;
+                done = over(&mut hand) => {
+                    if let Some(InHand { job, .. }) = hand.take() {
+                        self.done(&job, done);
+                    }
+                }
+                event = events.recv() => match event {
+                    Some(Event::Beat) => {
+                        (self.tell)(&Happening::Beat);
+                        if std::mem::take(&mut self.changed) {
+                            self.reload(false);
+                        }
+                        if hand.is_none() {
+                            hand = self.begin();
+                        }
+                    }
+                    Some(Event::Changed) => self.changed = true,
+                    Some(Event::Reload) => {
+                        self.changed = false;
+                        self.reload(true);
+                    }
+                    Some(Event::Stop) | None => break,
+                },
+            }
+        }
+        (self.tell)(&Happening::Stopping);
+        self.stop(hand).await
+    }
+
+    /// Finishes the artifact in hand. What only reads is left at once.
+    async fn stop(mut self, hand: Option<InHand>) -> Exit {
+        let Some(mut hand) = hand else {
+            return Exit::Done;
+        };
+        hand.told.request();
+        if !hand.told.has_begun() {
+            self.table.postponed(&hand.job.policy);
+            self.persist();
+            return Exit::Done;
+        }
+        let longest = self.clock.sleep(self.options.stop_within);
+        let done = tokio::select! {
+            done = &mut hand.work => Some(done),
+            () = longest => None,
+        };
+        match done {
+            Some(done) => {
+                self.done(&hand.job, done);
+                Exit::Done
+            }
+            None => {
+                (self.tell)(&Happening::Unfinished {
+                    policy: hand.job.policy,
+                });
+                Exit::Unexpected
+            }
+        }
+    }
+
+    /// Begins what has been due the longest.
+    fn begin(&mut self) -> Option<InHand> {
+        let now = self.clock.now();
+        // Of what shares a state directory, no more than one is begun.
+        let policy = self.table.start(now).into_iter().next()?;
+        let id = History::id(now);
+        let job = match self.loaded.job(&policy, &id, now) {
+            Some(job) => job,
+            None => {
+                self.table.finished(&policy, now);
+                return None;
+            }
+        };
+        self.persist();
+        let report = match self.history.folder(&job.id) {
+            Ok(folder) => folder.join("report.json"),
+            Err(error) => {
+                let done = Done::Failed(error.into());
+                self.done(&job, done);
+                return None;
+            }
+        };
+        (self.tell)(&Happening::Began {
+            policy: job.policy.clone(),
+            mode: job.mode,
+        });
+        let told = Arc::new(Told::default());
+        let work = job.work(&self.loaded.config, self.state.clone(), report, Arc::clone(&told));
+        Some(InHand {
+            job,
+            told,
+            work: Box::pin(work),
+        })
+    }
+
+    fn done(&mut self, job: &Job, done: Done) {
+        let now = self.clock.now();
+        if let Done::InUse(failure) = done {
+            // It is tried at every beat, and told of once.
+            self.table.postponed(&job.policy);
+            self.history.forget(&job.id);
+            self.persist();
+            if self.waiting.insert(job.policy.clone()) {
+                (self.tell)(&Happening::Postponed {
+                    policy: job.policy.clone(),
+                    why: failure.text(),
+                });
+            }
+            return;
+        }
+        self.waiting.remove(&job.policy);
+        if self.table.finished(&job.policy, now) {
+            (self.tell)(&Happening::LeftOut {
+                policy: job.policy.clone(),
+            });
+        }
+        self.persist();
+        let record = Record::new(job, done, now);
+        if let Err(error) = self.history.keep(&record) {
+            (self.tell)(&Happening::Unwritten {
+                what: "what came of a run",
+                why: error.to_string(),
+            });
+        }
+        (self.tell)(&Happening::Ended(Box::new(record)));
+    }
+
+    /// Takes the configuration as it is now, or none of it.
+    fn reload(&mut self, asked: bool) {
+        match self.loaded.again(&self.options.config, asked) {
+            Ok(None) => {}
+            Ok(Some(loaded)) => {
+                let moved = loaded.config.state_dir != self.loaded.config.state_dir;
+                let before = std::mem::replace(&mut self.loaded, loaded);
+                if let Err(failure) = self.load() {
+                    self.loaded = before;
+                    self.refuse(&failure);
+                    return;
+                }
+                (self.tell)(&Happening::Reloaded {
+                    moved: moved && self.options.state.is_none(),
+                });
+                self.tell_ready();
+            }
+            Err(failure) => self.refuse(&failure),
+        }
+    }
+
+    fn refuse(&mut self, failure: &Failure) {
+        (self.tell)(&Happening::Refused { why: failure.text() });
+    }
+
+    /// Puts the schedules of the configuration into the table.
+    fn load(&mut self) -> Result<(), Failure> {
+        let lasts = match persisted::read(&self.folder()) {
+            Ok(lasts) => lasts,
+            Err(why) => {
+                (self.tell)(&Happening::Unread { why });
+                persisted::Lasts::default()
+            }
+        };
+        let entries = self.loaded.schedules().map(|(policy, schedule)| {
+            let entry = Entry {
+                group: (),
+                schedule: schedule.clone(),
+            };
+            (policy, entry)
+        });
+        self.table.load(entries, &lasts, self.clock.now());
+        if self.table.lasts() != lasts {
+            persisted::write(&self.folder(), &self.table.lasts())?;
+        }
+        Ok(())
+    }
+
+    /// Without it, a run that was made may be made again after a restart, and no more.
+    fn persist(&mut self) {
+        if let Err(error) = persisted::write(&self.folder(), &self.table.lasts()) {
+            (self.tell)(&Happening::Unwritten {
+                what: "when policies were run last",
+                why: error.to_string(),
+            });
+        }
+    }
+
+    fn tell_ready(&mut self) {
+        let next = self
+            .table
+            .status()
+            .filter_map(|(policy, status)| Some((status.due?, policy.clone())))
+            .min();
+        let modes = self.loaded.modes();
+        let scheduled: BTreeSet<_> = self.table.status().map(|(policy, _)| policy.clone()).collect();
+        let enforced = modes
+            .iter()
+            .filter(|(policy, mode)| **mode == Mode::Enforce && scheduled.contains(*policy));
+        let happening = Happening::Ready {
+            policies: scheduled.len(),
+            enforced: enforced.count(),
+            unscheduled: modes
+                .keys()
+                .filter(|policy| !scheduled.contains(*policy))
+                .cloned()
+                .collect(),
+            next,
+        };
+        (self.tell)(&happening);
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.state.join("daemon")
+    }
+}
+
+/// Waits for what is in hand; for ever where nothing is.
+async fn over(hand: &mut Option<InHand>) -> Done {
+    match hand {
+        Some(hand) => hand.work.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Makes sure that no other daemon has the state directory.
+fn owner(folder: &Path, state: &Path) -> Result<fs::File, Failure> {
+    let failed = |error: std::io::Error| {
+        let context = format!("failed to open {}", folder.display());
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let owner = fs::File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(folder.join("lock"))
+        .map_err(failed)?;
+    match owner.try_lock() {
+        Ok(()) => Ok(owner),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
+        Err(fs::TryLockError::WouldBlock) => Err(Failure::usage(format!(
+            "another daemon works with the state directory {}",
+            state.display()
+        ))
+        .with_hint("give each daemon a state directory of its own")),
+    }
+}

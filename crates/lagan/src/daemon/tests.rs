@@ -1,0 +1,606 @@
+//! The loop as it is run, against a registry over HTTP, with a clock that shows what it is told.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use chrono::TimeDelta;
+use lagan_model::{Clock, Time};
+use lagan_policy::Mode;
+use lagan_sandbox::{Effect, Fault, Moment, RequestKind, Sandbox, SandboxOptions};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+
+use super::{Daemon, Event, Happening, Options, Record};
+use crate::exit::{Exit, Failure};
+
+/// Longer than any story takes, so that one that hangs fails.
+const LONGEST: Duration = Duration::from_secs(100);
+
+#[derive(Clone)]
+struct Hands(Arc<watch::Sender<Time>>);
+
+impl Hands {
+    fn pass(&self, minutes: i64) {
+        self.0.send_modify(|now| *now += TimeDelta::minutes(minutes));
+    }
+}
+
+impl Clock for Hands {
+    fn now(&self) -> Time {
+        *self.0.borrow()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        let until = self.now() + TimeDelta::from_std(duration).unwrap();
+        let mut shown = self.0.subscribe();
+        shown.wait_for(|now| *now >= until).await.unwrap();
+    }
+}
+
+struct Scene {
+    sandbox: Sandbox,
+    place: TempDir,
+    clock: Hands,
+}
+
+/// A daemon that runs, as those who watch it see it.
+struct Running<'s> {
+    scene: &'s Scene,
+    events: mpsc::Sender<Event>,
+    told: mpsc::UnboundedReceiver<Happening>,
+}
+
+impl Scene {
+    /// A registry with six candidates of which a policy keeps two, every hour; the clock shows half past eleven.
+    async fn new() -> Self {
+        lagan_registry::install_crypto_provider();
+        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+        for number in 1..=6 {
+            let tag = format!("1.0.0-rc.{number}");
+            sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+        }
+        let clock = Hands(Arc::new(watch::Sender::new(
+            "2026-11-21T11:30:00Z".parse().unwrap(),
+        )));
+        let place = TempDir::new().unwrap();
+        Self {
+            sandbox,
+            place,
+            clock,
+        }
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            config: self.place.path().join("lagan.yaml"),
+            state: Some(self.state()),
+            keep: 5,
+            stop_within: Duration::from_secs(60),
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.place.path().join("state")
+    }
+
+    /// Writes a configuration with policies in these modes, all of them due every hour.
+    fn configure(&self, policies: &[(&str, &str)]) {
+        let mut text = format!(
+            "registries: {{r: {{url: '{}'}}}}\npolicies:\n",
+            self.sandbox.url()
+        );
+        for (policy, mode) in policies {
+            text.push_str(&format!(
+                "  {policy}:\n    repositories: '**'\n    mode: {mode}\n    schedule: {{cron: '@hourly'}}\n    \
+                 rules: [{{select: {{channel: prerelease}}, keep: {{last: 2, by: version}}}}]\n"
+            ));
+        }
+        self.write(&text);
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.place.path().join("lagan.yaml"), text).unwrap();
+    }
+
+    async fn open(&self) -> Result<Daemon<Hands, impl FnMut(&Happening)>, Failure> {
+        Daemon::open(self.options(), self.clock.clone(), |_: &Happening| {}).await
+    }
+
+    /// Runs a daemon, and a story beside it, which ends with the daemon's end.
+    async fn told<S: AsyncFnOnce(&mut Running<'_>)>(&self, story: S) -> Exit {
+        let (events, received) = mpsc::channel(16);
+        let (tell, told) = mpsc::unbounded_channel();
+        let daemon = Daemon::open(
+            self.options(),
+            self.clock.clone(),
+            move |happening: &Happening| {
+                _ = tell.send(happening.clone());
+            },
+        );
+        let daemon = daemon
+            .await
+            .unwrap_or_else(|failure| panic!("{}", failure.text()));
+        let mut running = Running {
+            scene: self,
+            events,
+            told,
+        };
+        let story = async {
+            story(&mut running).await;
+            _ = running.events.send(Event::Stop).await;
+        };
+        let both = async { tokio::join!(daemon.run(received), story).0 };
+        tokio::time::timeout(LONGEST, both).await.unwrap()
+    }
+
+    fn tags(&self) -> usize {
+        self.sandbox.tags("team/app").len()
+    }
+
+    fn runs(&self) -> Vec<Value> {
+        let folder = self.state().join("daemon/runs");
+        let mut runs: Vec<PathBuf> = fs::read_dir(folder)
+            .unwrap()
+            .map(|run| run.unwrap().path())
+            .collect();
+        runs.sort();
+        let read = |run: &PathBuf| fs::read(run.join("run.json")).unwrap();
+        runs.iter()
+            .map(|run| serde_json::from_slice(&read(run)).unwrap())
+            .collect()
+    }
+
+    fn report(&self, record: &Record) -> Value {
+        let path = self
+            .state()
+            .join("daemon/runs")
+            .join(&record.id)
+            .join("report.json");
+        serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+}
+
+impl Running<'_> {
+    async fn say(&self, event: Event) {
+        self.events.send(event).await.unwrap();
+    }
+
+    /// Lets so much time pass.
+    async fn pass(&self, minutes: i64) {
+        self.scene.clock.pass(minutes);
+        self.say(Event::Beat).await;
+    }
+
+    /// What is told next of what is looked for; the rest is passed over.
+    async fn next<V>(&mut self, find: impl Fn(&Happening) -> Option<V>) -> V {
+        loop {
+            let happening = self.told.recv().await.expect("the daemon runs");
+            if let Some(found) = find(&happening) {
+                return found;
+            }
+        }
+    }
+
+    async fn ended(&mut self) -> Record {
+        self.next(|happening| match happening {
+            Happening::Ended(record) => Some((**record).clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Everything that was told until a beat was answered, by name.
+    async fn quiet(&mut self) -> Vec<String> {
+        let mut told = Vec::new();
+        while let Ok(happening) = self.told.try_recv() {
+            told.push(happening);
+        }
+        self.say(Event::Beat).await;
+        loop {
+            match self.told.recv().await.expect("the daemon runs") {
+                Happening::Beat => break,
+                happening => told.push(happening),
+            }
+        }
+        told.retain(|happening| !matches!(happening, Happening::Beat | Happening::Ready { .. }));
+        told.iter().map(|happening| format!("{happening:?}")).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_policy_is_planned_when_it_is_due_and_deletes_only_where_it_is_enforced() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let exit = scene
+        .told(async |daemon| {
+            daemon.pass(29).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            daemon.pass(1).await;
+            let planned = daemon.ended().await;
+            assert_eq!((planned.exit, planned.mode), (Exit::Done, Mode::DryRun));
+            let plan = scene.report(&planned);
+            assert_eq!(plan["schema"], "lagan.plan/v1");
+            assert_eq!(plan["totals"]["delete_artifacts"], 4);
+            assert_eq!(plan["now"], "2026-11-21T12:00:00Z");
+            assert_eq!(scene.tags(), 6);
+
+            scene.configure(&[("prereleases", "enforce")]);
+            daemon.say(Event::Changed).await;
+            daemon.pass(1).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Reloaded { .. }).then_some(()))
+                .await;
+            assert_eq!(scene.tags(), 6);
+            daemon.pass(59).await;
+            let applied = daemon.ended().await;
+            assert_eq!((applied.exit, applied.error.as_deref()), (Exit::Done, None));
+            let run = scene.report(&applied);
+            assert_eq!(run["schema"], "lagan.run/v1");
+            assert_eq!(run["totals"]["outcomes"]["deleted"], 4);
+            assert_eq!(scene.tags(), 2);
+        })
+        .await;
+    assert_eq!(exit, Exit::Done);
+    let runs = scene.runs();
+    assert_eq!(runs.len(), 2);
+    assert_eq!(runs[0]["mode"], "dry-run");
+    assert_eq!(runs[1]["mode"], "enforce");
+    assert_eq!(runs[1]["report"], "report.json");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_is_refused_and_the_one_before_stays() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene
+        .told(async |daemon| {
+            for (event, text) in [
+                (Event::Changed, "registries: {r: {url: 'ftp://r'}}\npolicies: {}\n"),
+                (Event::Reload, "registries: ["),
+                // What would fail at the first run is refused as well.
+                (
+                    Event::Reload,
+                    "registries: {r: {url: 'http://r', credentials: {username: u, password_file: /nowhere}}}\n",
+                ),
+            ] {
+                scene.write(text);
+                daemon.say(event).await;
+                daemon.pass(1).await;
+                let why = daemon
+                    .next(|happening| match happening {
+                        Happening::Refused { why } => Some(why.clone()),
+                        Happening::Reloaded { .. } => panic!("{text} was taken"),
+                        _ => None,
+                    })
+                    .await;
+                assert!(why.contains("error"), "{why}");
+            }
+            daemon.pass(27).await;
+            assert_eq!(daemon.ended().await.policy, "prereleases");
+            // What is not there any more is refused, too; what is as it was says nothing.
+            fs::remove_file(scene.place.path().join("lagan.yaml")).unwrap();
+            daemon.say(Event::Changed).await;
+            daemon.pass(1).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Refused { .. }).then_some(()))
+                .await;
+            scene.configure(&[("prereleases", "dry-run")]);
+            daemon.say(Event::Changed).await;
+            daemon.pass(1).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_missed_while_no_daemon_ran_is_made_up_for_once() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene.told(async |_| {}).await;
+    scene.clock.pass(60 * 24 * 3);
+    scene
+        .told(async |daemon| {
+            daemon.pass(0).await;
+            daemon.ended().await;
+            daemon.pass(0).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+        })
+        .await;
+    assert_eq!(scene.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn policies_that_are_due_at_the_same_time_are_run_one_after_the_other() {
+    let scene = Scene::new().await;
+    scene.configure(&[("a", "dry-run"), ("b", "enforce"), ("c", "dry-run")]);
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            for policy in ["a", "b", "c"] {
+                let began = daemon.next(|happening| match happening {
+                    Happening::Began { policy, .. } => Some(policy.clone()),
+                    Happening::Ended(_) => panic!("nothing had begun"),
+                    _ => None,
+                });
+                assert_eq!(began.await, policy);
+                assert_eq!(daemon.ended().await.policy, policy);
+                daemon.pass(0).await;
+            }
+        })
+        .await;
+    assert_eq!(scene.tags(), 2);
+}
+
+#[tokio::test]
+async fn a_run_waits_for_whoever_works_with_the_state_directory() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    scene
+        .told(async |daemon| {
+            let journal = crate::state::open(&scene.state()).unwrap();
+            daemon.pass(30).await;
+            let waits = daemon.next(|happening| match happening {
+                Happening::Postponed { policy, .. } => Some(policy.clone()),
+                _ => None,
+            });
+            assert_eq!(waits.await, "prereleases");
+            // It is tried again, and told of once.
+            daemon.pass(1).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Began { .. }).then_some(()))
+                .await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            drop(journal);
+            daemon.pass(1).await;
+            assert_eq!(daemon.ended().await.exit, Exit::Done);
+        })
+        .await;
+    assert_eq!(scene.tags(), 2);
+    assert_eq!(scene.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_limit_refuses_a_run_and_the_next_one_is_due_as_ever() {
+    let scene = Scene::new().await;
+    scene.write(&format!(
+        "registries: {{r: {{url: '{}'}}}}\npolicies:\n  p:\n    repositories: '**'\n    mode: enforce\n    \
+         schedule: {{cron: '@hourly'}}\n    limits: {{max_deletions: 3}}\n    \
+         rules: [{{select: {{channel: prerelease}}, keep: {{last: 2, by: version}}}}]\n",
+        scene.sandbox.url()
+    ));
+    scene
+        .told(async |daemon| {
+            for _ in 0..2 {
+                daemon.pass(30).await;
+                let refused = daemon.ended().await;
+                assert_eq!(refused.exit, Exit::Refused);
+                assert!(refused.error.unwrap().contains("max_deletions"));
+                daemon.pass(30).await;
+            }
+        })
+        .await;
+    assert_eq!(scene.tags(), 6);
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_reached_fails_the_run_and_not_the_daemon() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    scene
+        .told(async |daemon| {
+            let fault = scene.sandbox.faults().push(Fault::status(401));
+            daemon.pass(30).await;
+            let failed = daemon.ended().await;
+            assert!(
+                matches!(failed.exit, Exit::Unexpected | Exit::Partial),
+                "{failed:?}"
+            );
+            scene.sandbox.faults().remove(fault);
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.exit, Exit::Done);
+        })
+        .await;
+    assert_eq!(scene.tags(), 2);
+}
+
+#[tokio::test]
+async fn so_many_runs_are_kept_and_no_more() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let mut ids = Vec::new();
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            for _ in 0..8 {
+                ids.push(daemon.ended().await.id);
+                daemon.pass(60).await;
+            }
+            ids.push(daemon.ended().await.id);
+        })
+        .await;
+    let kept: Vec<_> = scene
+        .runs()
+        .iter()
+        .map(|run| run["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kept, ids[4..]);
+}
+
+#[tokio::test]
+async fn while_nothing_is_due_nothing_is_written_and_nobody_is_asked() {
+    fn written(folder: PathBuf, found: &mut Vec<(PathBuf, SystemTime)>) {
+        found.push((folder.clone(), fs::metadata(&folder).unwrap().modified().unwrap()));
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => written(path, found),
+                false => found.push((path.clone(), fs::metadata(&path).unwrap().modified().unwrap())),
+            }
+        }
+    }
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    scene
+        .told(async |daemon| {
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            written(scene.state(), &mut before);
+            for _ in 0..1_000 {
+                scene.clock.0.send_modify(|now| *now += TimeDelta::seconds(1));
+                assert_eq!(daemon.quiet().await, [""; 0]);
+            }
+            written(scene.state(), &mut after);
+            before.sort();
+            after.sort();
+            assert_eq!(before, after);
+            assert_eq!(scene.sandbox.log().counts().total(), 0);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_an_interrupted_run_left_is_looked_at_before_anything_else() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    let cut = Fault::new(Effect::Cut).on(RequestKind::ManifestDelete).nth(1);
+    scene.sandbox.faults().push(cut);
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.ended().await.exit, Exit::Partial);
+        })
+        .await;
+    scene.sandbox.log().clear();
+    scene.told(async |_| {}).await;
+    let asked = scene.sandbox.log().entries();
+    assert!(
+        asked.iter().any(|entry| entry.path.contains("/manifests/")),
+        "{asked:?}"
+    );
+    assert_eq!(scene.sandbox.log().counts().of(RequestKind::ManifestDelete), 0);
+}
+
+#[tokio::test]
+async fn a_dry_run_is_left_at_once_when_the_daemon_is_to_stop_and_is_due_still() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let hangs = scene.sandbox.faults().push(Fault::new(Effect::Hang));
+    let exit = scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            while scene.sandbox.faults().fired(hangs) == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    assert_eq!(exit, Exit::Done);
+    scene.sandbox.faults().clear();
+    scene
+        .told(async |daemon| {
+            daemon.pass(0).await;
+            assert_eq!(daemon.ended().await.exit, Exit::Done);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_deletion_in_hand_is_finished_before_the_daemon_stops() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    let seen = Fault::new(Effect::Delay(Duration::from_millis(1))).on(RequestKind::ManifestDelete);
+    let seen = scene.sandbox.faults().push(seen);
+    let exit = scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            while scene.sandbox.faults().fired(seen) == 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    assert_eq!(exit, Exit::Done);
+    assert!(scene.tags() < 6);
+    let runs = crate::state::open(&scene.state()).unwrap().list().unwrap();
+    assert_eq!(runs.len(), 1);
+    assert_eq!(runs[0].open, 0, "what became of it is on record");
+    assert_eq!(scene.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn a_deletion_that_takes_too_long_is_left_to_the_next_start() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    let hangs = Fault::new(Effect::Hang).on(RequestKind::ManifestDelete);
+    let hangs = scene.sandbox.faults().push(hangs);
+    let exit = scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            while scene.sandbox.faults().fired(hangs) == 0 {
+                tokio::task::yield_now().await;
+            }
+            daemon.say(Event::Stop).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Stopping).then_some(()))
+                .await;
+            tokio::task::yield_now().await;
+            scene.clock.pass(2);
+            daemon
+                .next(|happening| matches!(happening, Happening::Unfinished { .. }).then_some(()))
+                .await;
+        })
+        .await;
+    assert_eq!(exit, Exit::Unexpected);
+    let runs = crate::state::open(&scene.state()).unwrap().list().unwrap();
+    assert!(runs[0].open > 0, "what became of it is not known");
+}
+
+#[tokio::test]
+async fn of_a_state_directory_there_is_one_daemon() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let first = scene.open().await.map_err(|failure| failure.text()).unwrap();
+    let second = scene.open().await.map(drop).unwrap_err();
+    assert_eq!(second.exit, Exit::Usage);
+    assert!(second.text().contains("another daemon"), "{}", second.text());
+    drop(first);
+    assert!(scene.open().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_damaged_file_of_last_runs_is_told_of_and_nothing_is_made_up_for() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene.told(async |_| {}).await;
+    for text in [
+        "",
+        "[]",
+        "{\"schema\":\"lagan.schedule/v1\",\"policies\":{\"prereleases\":1}}",
+    ] {
+        fs::write(scene.state().join("daemon/schedule.json"), text).unwrap();
+        scene.clock.pass(180);
+        scene
+            .told(async |daemon| {
+                daemon
+                    .next(|happening| matches!(happening, Happening::Unread { .. }).then_some(()))
+                    .await;
+                daemon.pass(0).await;
+                assert_eq!(daemon.quiet().await, [""; 0]);
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_at_the_start_ends_it_with_every_error() {
+    let scene = Scene::new().await;
+    scene.write("registries: {r: {url: 'http://r'}}\npolicies: {p: {repositories: a, rule: [], schedule: {cron: x}}}\n");
+    let failure = scene.open().await.map(drop).unwrap_err();
+    assert_eq!(failure.exit, Exit::Usage);
+    let text = failure.text();
+    assert!(
+        text.contains("unknown key `rule`") && text.contains("5 fields"),
+        "{text}"
+    );
+    assert!(!scene.state().exists(), "nothing was begun");
+}

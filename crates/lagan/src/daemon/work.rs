@@ -1,0 +1,138 @@
+//! One run of a policy: `lagan plan` where it is in dry-run, `lagan apply` where it is enforced.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::SubsecRound as _;
+use lagan_config::Config;
+use lagan_model::Time;
+use lagan_policy::Mode;
+
+use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs};
+use crate::commands::{apply, plan};
+use crate::exit::{Exit, Failure};
+use crate::running::{Stopping, Told};
+use crate::sources::Source;
+use crate::state;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) policy: String,
+    pub(super) registry: String,
+    pub(super) mode: Mode,
+    pub(super) began: Time,
+}
+
+/// What came of it.
+pub(super) enum Done {
+    /// It went to its end.
+    Exit(Exit),
+    /// It did not.
+    Failed(Failure),
+    /// It did not begin: somebody else has the state directory.
+    InUse(Failure),
+}
+
+impl Job {
+    /// Carries it out. Everything that it needs of the configuration is taken before this returns.
+    pub(super) fn work(
+        &self,
+        config: &Config,
+        state: PathBuf,
+        report: PathBuf,
+        told: Arc<Told>,
+    ) -> impl Future<Output = Done> + use<> {
+        let source = source(config, &self.registry, std::slice::from_ref(&self.policy)).map(|mut source| {
+            source.now = self.began.trunc_subsecs(0);
+            source
+        });
+        let mode = self.mode;
+        async move {
+            let done = match (source, mode) {
+                (Err(failure), _) => Err(failure),
+                (Ok(source), Mode::DryRun) => dry_run(source, &state, report).await,
+                (Ok(source), Mode::Enforce) => enforce(source, &state, report, told).await,
+            };
+            match done {
+                Ok(exit) => Done::Exit(exit),
+                Err(failure) if state::is_in_use(&failure) => Done::InUse(failure),
+                Err(failure) => Done::Failed(failure),
+            }
+        }
+    }
+}
+
+async fn dry_run(source: Source, state: &Path, report: PathBuf) -> Result<Exit, Failure> {
+    let memory = state::memory(Some(state), None)?;
+    let arguments = PlanArgs {
+        repositories: Vec::new(),
+        source: SourceArgs::default(),
+        format: Format::Json,
+        out: Some(report),
+        save: None,
+        compare: None,
+        group_by: Grouping::Repository,
+        all: false,
+        exact: false,
+        bytes: false,
+        detailed_exitcode: false,
+    };
+    plan::run_source(source, memory.as_ref(), Vec::new(), Colour::Never, &arguments).await
+}
+
+async fn enforce(
+    mut source: Source,
+    state: &Path,
+    report: PathBuf,
+    told: Arc<Told>,
+) -> Result<Exit, Failure> {
+    source.only_enforced()?;
+    let arguments = ApplyArgs {
+        repositories: Vec::new(),
+        source: SourceArgs::default(),
+        yes: true,
+        override_limit: Vec::new(),
+        format: Format::Json,
+        out: Some(report),
+    };
+    let plan = apply::Plan::Fresh(Vec::new());
+    apply::run_source(
+        source,
+        plan,
+        state,
+        Colour::Never,
+        &arguments,
+        Stopping::Told(told),
+    )
+    .await
+}
+
+fn source(config: &Config, registry: &str, policies: &[String]) -> Result<Source, Failure> {
+    let arguments = SourceArgs {
+        connect: ConnectArgs {
+            registry: Some(registry.to_owned()),
+            ..ConnectArgs::default()
+        },
+        policy: policies.to_vec(),
+        ..SourceArgs::default()
+    };
+    Source::of(Some(config), &arguments, &[])
+}
+
+/// The addresses of the registries on which runs are open. Creates the state directory.
+pub(super) fn open_runs(state: &Path) -> Result<BTreeSet<String>, Failure> {
+    let journal = state::create(state)?;
+    let runs = journal.list()?.into_iter();
+    let open = runs.filter(|run| run.open > 0 || run.end.is_none());
+    Ok(open.filter_map(|run| Some(run.begin?.registry.url)).collect())
+}
+
+/// Looks at what earlier runs left open on a registry.
+pub(super) async fn recover(config: &Config, registry: &str, state: &Path) -> Result<(), Failure> {
+    let source = source(config, registry, &[])?;
+    apply::recover_source(source, state).await
+}
