@@ -15,7 +15,7 @@ use crate::exit::{Exit, Failure};
 /// A report is written in pieces of a few bytes, each of which would be a call of the system once there is a file.
 pub(crate) struct Spool(BufWriter<SpooledTempFile>);
 
-const SPOOL_IN_MEMORY: usize = 1024 * 1024;
+const SPOOL_IN_MEMORY: usize = 256 * 1024;
 
 impl Spool {
     pub(crate) fn new() -> Self {
