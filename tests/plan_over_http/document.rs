@@ -180,7 +180,14 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
     );
     assert_eq!(
         names(member(&text, "capabilities")),
-        ["catalog", "referrers", "delete_manifest", "delete_tag", "probed"]
+        [
+            "media_types",
+            "catalog",
+            "referrers",
+            "delete_manifest",
+            "delete_tag",
+            "probed"
+        ]
     );
     let policies = elements(member(&text, "policies"));
     assert_eq!(policies.len(), 1);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::memory::ConfigFacts;
 use lagan_model::{
-    Artifact, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, Observer, Reference, Referrers,
-    RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Seen, Tag, Time, Times, Unknown,
+    Artifact, Capabilities, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, ManifestTypes,
+    Observer, Reference, Referrers, RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Seen,
+    Tag, Time, Times, Unknown,
 };
 use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
@@ -75,7 +76,11 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
         for _ in 0..MAX_ROUNDS {
             let context = Context {
                 now: self.now,
-                capabilities: self.registry.capabilities(),
+                capabilities: Capabilities {
+                    // Which kinds other repositories showed until now is chance, and nothing is decided by it.
+                    media_types: ManifestTypes::default(),
+                    ..self.registry.capabilities()
+                },
                 depth: self.depth,
             };
             let step = match snapshot.complete() {

@@ -26,7 +26,7 @@ pub use digest::Digest;
 pub use error::{Failure, RegistryError};
 pub use graph::{ArtifactGraph, AttachmentForm, Described, NodeId};
 pub use manifest::{Descriptor, Manifest};
-pub use media_type::MediaType;
+pub use media_type::{ManifestTypes, MediaType};
 pub use name::{RegistryName, RepositoryName};
 pub use port::{
     ArtifactRecord, Capabilities, Capability, Catalog, Clock, Deletion, Head, Observer, Records, Referrers,

@@ -83,6 +83,52 @@ impl MediaType {
     }
 }
 
+/// Some of [`MediaType::MANIFESTS`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<MediaType>")]
+pub struct ManifestTypes(u8);
+
+impl ManifestTypes {
+    /// Just this one; none where it is no known kind of manifest.
+    #[must_use]
+    pub fn only(media_type: &MediaType) -> Self {
+        let place = MediaType::MANIFESTS.iter().position(|known| known == media_type);
+        Self(place.map_or(0, |place| 1 << place))
+    }
+
+    /// Whether it is none of them.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those in either.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Each of them.
+    pub fn iter(self) -> impl Iterator<Item = MediaType> {
+        let all = MediaType::MANIFESTS.into_iter().enumerate();
+        all.filter_map(move |(place, known)| (self.0 & (1 << place) != 0).then_some(known))
+    }
+}
+
+impl From<Vec<String>> for ManifestTypes {
+    /// Kinds that are not known here are those of a later version, and left out.
+    fn from(names: Vec<String>) -> Self {
+        let known = names.iter().filter_map(|name| name.parse().ok());
+        known.fold(Self::default(), |all, one| all.and(Self::only(&one)))
+    }
+}
+
+impl From<ManifestTypes> for Vec<MediaType> {
+    fn from(types: ManifestTypes) -> Self {
+        types.iter().collect()
+    }
+}
+
 impl FromStr for MediaType {
     type Err = MediaTypeError;
 
@@ -138,6 +184,34 @@ mod tests {
             .unwrap();
         assert_eq!(read, MediaType::OCI_INDEX);
         assert!(read.is_index());
+    }
+
+    #[test]
+    fn kinds_of_manifests_read_back_and_what_is_none_of_them_is_left_out() {
+        let all = MediaType::MANIFESTS.iter().map(ManifestTypes::only);
+        let all = all.fold(ManifestTypes::default(), ManifestTypes::and);
+        assert!(all.iter().eq(MediaType::MANIFESTS));
+        for types in [
+            all,
+            ManifestTypes::only(&MediaType::DOCKER_LIST),
+            ManifestTypes::default(),
+        ] {
+            let text = serde_json::to_string(&types).unwrap();
+            assert_eq!(
+                serde_json::from_str::<ManifestTypes>(&text).unwrap(),
+                types,
+                "{text}"
+            );
+        }
+        let read: ManifestTypes = serde_json::from_str(
+            r#"["application/vnd.later+json", "application/vnd.oci.image.index.v1+json"]"#,
+        )
+        .unwrap();
+        assert!(read.iter().eq([MediaType::OCI_INDEX]));
+        assert_eq!(
+            ManifestTypes::only(&MediaType::OCI_CONFIG),
+            ManifestTypes::default()
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Failure, RegistryError};
 use crate::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use crate::manifest::{Descriptor, Manifest};
-use crate::media_type::MediaType;
+use crate::media_type::{ManifestTypes, MediaType};
 use crate::memory::LedgerError;
 use crate::name::{RegistryName, RepositoryName};
 use crate::request::RequestCounts;
@@ -71,6 +71,10 @@ pub enum Capability {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Capabilities {
+    /// The kinds of manifests that it was seen to serve, or to take. Nobody asks for them: what a registry does not have,
+    /// it cannot be seen to serve, and what it takes, only a push shows.
+    #[serde(skip_serializing_if = "ManifestTypes::is_empty")]
+    pub media_types: ManifestTypes,
     /// A list of its repositories, for whoever asked.
     pub catalog: Capability,
     /// The referrers API of distribution specification 1.1.

@@ -73,6 +73,7 @@ impl RegistryRead for HarborRegistry {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            media_types: self.oci.capabilities().media_types,
             catalog: self.catalog.get(),
             // Every version that is supported has all of these.
             referrers: Capability::Offered,

@@ -96,7 +96,10 @@ impl OciRegistry {
         }
         match stated_digest(&request, &answer)? {
             Some(stated) if stated != intent.digest => Err(other(&request, &intent.digest, &stated)),
-            _ => Ok(()),
+            _ => {
+                self.media_types.saw(&intent.media_type);
+                Ok(())
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, Reques
 use thiserror::Error;
 use url::Url;
 
-use super::{Deletability, Listings, OciRegistry, ReferrersApi};
+use super::{Deletability, Listings, OciRegistry, ReferrersApi, SeenTypes};
 use crate::action::Action;
 use crate::challenge::{self, Challenge};
 use crate::client::RegistryClient;
@@ -113,6 +113,7 @@ impl OciRegistry {
             listings: Listings::default(),
             referrers: ReferrersApi::default(),
             deletion: Deletability::default(),
+            media_types: SeenTypes::default(),
         })
     }
 }

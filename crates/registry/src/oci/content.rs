@@ -38,10 +38,13 @@ impl OciRegistry {
             .await?;
         let digest = digest(&request, &answer, reference)?;
         let media_type = content_type(&request, &answer)?;
-        Manifest::read(answer.body, digest, media_type.as_ref()).map_err(|error| {
+        let read = Manifest::read(answer.body, digest, media_type.as_ref());
+        let manifest = read.map_err(|error| {
             let detail = problem::clean(&error.to_string());
             problem::malformed(&request, detail)
-        })
+        })?;
+        self.media_types.saw(manifest.media_type());
+        Ok(manifest)
     }
 
     /// A blob that fits in memory (distribution specification, "Pulling blobs"). It may come from object storage.

@@ -40,6 +40,9 @@ impl OciRegistry {
             (StatusCode::OK, _) => {
                 if let Some(digest) = stated_digest(&request, &answer)? {
                     let media_type = content_type(&request, &answer)?;
+                    if let Some(media_type) = &media_type {
+                        self.media_types.saw(media_type);
+                    }
                     return head(&request, reference, Head { digest, media_type }).map(Some);
                 }
             }

@@ -9,15 +9,15 @@ mod probe;
 mod referrers;
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use http::HeaderValue;
 use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Capability, Deletion, Digest, Failure, Head, Manifest, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RequestCounts, RequestKind,
-    Tag,
+    Capabilities, Capability, Deletion, Digest, Failure, Head, Manifest, ManifestTypes, MediaType, Reference,
+    Referrers, RegistryError, RegistryIdentity, RegistryProbe, RegistryRead, RegistryWrite, RepositoryName,
+    RequestCounts, RequestKind, Tag,
 };
 use url::Url;
 
@@ -42,6 +42,22 @@ pub struct OciRegistry {
     listings: Listings,
     referrers: ReferrersApi,
     deletion: Deletability,
+    media_types: SeenTypes,
+}
+
+/// The kinds of manifests that the registry was seen to serve or to take.
+#[derive(Debug, Default)]
+struct SeenTypes(Mutex<ManifestTypes>);
+
+impl SeenTypes {
+    fn get(&self) -> ManifestTypes {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn saw(&self, media_type: &MediaType) {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = seen.and(ManifestTypes::only(media_type));
+    }
 }
 
 /// Whether the registry offers something, as far as it was seen.
@@ -117,6 +133,7 @@ impl RegistryRead for OciRegistry {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
+            media_types: self.media_types.get(),
             catalog: self.listings.catalog.get(),
             referrers: self.referrers.capability(),
             delete_manifest: self.deletion.manifest.get(),

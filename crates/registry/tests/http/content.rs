@@ -89,6 +89,33 @@ async fn a_manifest_asked_for_by_digest_hashes_to_it_whatever_the_header_says() 
 }
 
 #[tokio::test]
+async fn the_kinds_of_manifests_that_were_served_are_remembered() {
+    let server = Server::registry(|request: &Seen| {
+        if request.method == "HEAD" {
+            let digest = Digest::of(b"").to_string();
+            respond(
+                200,
+                &[
+                    ("content-type", MANIFEST_TYPE),
+                    ("docker-content-digest", &digest),
+                ],
+                "",
+            )
+        } else {
+            respond(200, &[("content-type", INDEX_TYPE)], index(&["a"]))
+        }
+    })
+    .await;
+    let registry = server.connect().await;
+    let seen = || registry.capabilities().media_types.iter().collect::<Vec<_>>();
+    assert_eq!(seen(), []);
+    registry.manifest(&app(), &tag()).await.unwrap();
+    assert_eq!(seen(), [MediaType::OCI_INDEX]);
+    registry.resolve(&app(), &tag()).await.unwrap();
+    assert_eq!(seen(), [MediaType::OCI_MANIFEST, MediaType::OCI_INDEX]);
+}
+
+#[tokio::test]
 async fn an_index_is_read_by_its_content_type() {
     let (read, _) = read(tag(), |_| {
         respond(

@@ -31,6 +31,7 @@ fn a_whole_plan_is_the_document_of_the_specification() {
         repository: Some("team/app".parse().unwrap()),
         refuses: true,
     }];
+    head.capabilities.media_types = lagan_model::ManifestTypes::only(&lagan_model::MediaType::OCI_INDEX);
     head.capabilities.catalog = Capability::Offered;
     head.capabilities.delete_manifest = Capability::NotOffered;
     head.probed = true;
@@ -51,7 +52,7 @@ fn a_whole_plan_is_the_document_of_the_specification() {
             r#""policies":[{{"name":"prereleases","sha256":"{sha256}","mode":"dry-run"}}],"#,
             r#""clocks":[{{"clock":"pushed","known":false,"why":"not recorded"}}],"#,
             r#""guards":[{{"limit":"keep_at_least","allowed":1,"wanted":0,"repository":"team/app","refuses":true}}],"#,
-            r#""capabilities":{{"catalog":"offered","referrers":"unknown","delete_manifest":"not_offered","#,
+            r#""capabilities":{{"media_types":["application/vnd.oci.image.index.v1+json"],"catalog":"offered","referrers":"unknown","delete_manifest":"not_offered","#,
             r#""delete_tag":"unknown","probed":true}},"#,
             r#""repositories":["#,
             "\n",
