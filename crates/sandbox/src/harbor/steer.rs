@@ -206,6 +206,11 @@ impl Harbor<'_> {
         })
     }
 
+    /// When a retention policy runs, by its identity: a cron expression of six fields; empty is by hand.
+    pub fn schedule_retention(self, retention: i64, cron: &str) {
+        self.change(|tables| tables.retention_crons.insert(retention, cron.to_owned()));
+    }
+
     /// One more replication policy; answers its identity.
     pub fn replication(self, replication: Replication) -> i64 {
         self.change(|tables| {

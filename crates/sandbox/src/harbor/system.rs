@@ -170,6 +170,7 @@ pub(super) fn retention(call: &Call<'_>, route: &Route) -> Result<Response, Fail
         .retentions
         .get(&id)
         .ok_or_else(|| Failure::not_found(format!("retention {id} not found")))?;
+    let cron = tables.retention_crons.get(&id).map_or("", String::as_str);
     let rules: Vec<Value> = rules
         .iter()
         .enumerate()
@@ -179,7 +180,7 @@ pub(super) fn retention(call: &Call<'_>, route: &Route) -> Result<Response, Fail
         "id": id,
         "algorithm": "or",
         "rules": rules,
-        "trigger": {"kind": "Schedule", "references": {}, "settings": {"cron": ""}},
+        "trigger": {"kind": "Schedule", "references": {}, "settings": {"cron": cron}},
         "scope": {"level": "project", "ref": project},
     })))
 }

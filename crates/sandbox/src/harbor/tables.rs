@@ -117,6 +117,8 @@ pub(super) struct Tables {
     pub(super) labels: BTreeMap<i64, LabelRow>,
     pub(super) immutable: BTreeMap<i64, (i64, ImmutableRule)>,
     pub(super) retentions: BTreeMap<i64, (i64, Vec<RetentionRule>)>,
+    /// When these run, as cron expressions; those that are not here run by hand.
+    pub(super) retention_crons: BTreeMap<i64, String>,
     pub(super) replications: BTreeMap<i64, Replication>,
     pub(super) users: Vec<Account>,
     pub(super) robots: BTreeMap<i64, RobotRow>,
