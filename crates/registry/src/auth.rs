@@ -78,6 +78,14 @@ impl Authenticator {
         }
     }
 
+    /// The user name, where there is one.
+    pub(crate) async fn username(&self) -> Option<String> {
+        match self.read().await.ok()?.as_deref()? {
+            Login::Password(credentials) => Some(credentials.username().to_owned()),
+            Login::IdentityToken(_) => None,
+        }
+    }
+
     /// What to send with a request for `scope`.
     pub(crate) async fn grant(
         &self,

@@ -38,6 +38,14 @@ impl Connected {
         }
     }
 
+    /// The user name that it was connected with, where there is one.
+    pub async fn username(&self) -> Option<String> {
+        match self {
+            Self::Oci(registry) => registry.client().auth().username().await,
+            Self::Harbor(registry) => registry.username().await,
+        }
+    }
+
     async fn find_out(settings: Settings) -> Result<Self, ConnectError> {
         let greeting = Greeting::send(&settings).await?;
         if greeting.service().as_deref() != Some(SERVICE) {

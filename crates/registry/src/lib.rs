@@ -18,6 +18,7 @@ mod client;
 mod connected;
 mod count;
 mod credentials;
+mod front;
 mod gate;
 mod grant;
 mod guard;
@@ -37,7 +38,13 @@ mod window;
 pub use address::{RegistryUrl, TokenRealm};
 pub use connected::Connected;
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
+pub use front::{Certificate, Front};
 pub use harbor::HarborRegistry;
+pub use harbor::examine::{
+    Account, Allowed, Asked, CollectionRun, CollectionSchedule, Examination, ImmutableRule, ProjectFacts,
+    ReplicationPolicy, Selector,
+};
+pub use harbor::retention::{Fate, Retained, Retention};
 pub use oci::{ConnectError, OciRegistry};
 pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};
 pub use settings::{CaBundle, ClientCertificate, Credentials, Retry, Settings, SettingsError, Timeouts};

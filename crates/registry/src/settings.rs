@@ -119,6 +119,10 @@ impl Credentials {
         Ok(Self { username, password })
     }
 
+    pub(crate) fn username(&self) -> &str {
+        &self.username
+    }
+
     pub(crate) fn same(&self, other: &Self) -> bool {
         self.username == other.username && self.password.expose_secret() == other.password.expose_secret()
     }

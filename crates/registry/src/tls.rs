@@ -29,6 +29,15 @@ pub fn install_crypto_provider() {
 /// Without certificates of the system the platform's verifier refuses to be made, even for plain HTTP (a
 /// container image from scratch has none): then the compiled-in ones of Mozilla are trusted instead.
 pub(crate) fn client(settings: &Settings, guard: &Guard) -> Result<Client, SettingsError> {
+    build(settings, guard, false)
+}
+
+/// The same; its answers tell the certificate of whoever gave them.
+pub(crate) fn client_that_tells(settings: &Settings, guard: &Guard) -> Result<Client, SettingsError> {
+    build(settings, guard, true)
+}
+
+fn build(settings: &Settings, guard: &Guard, tells: bool) -> Result<Client, SettingsError> {
     install_crypto_provider();
     let extra = || -> Result<Vec<Certificate>, SettingsError> {
         let bundle = settings.ca.iter().flat_map(|ca| ca.certificates());
@@ -36,7 +45,8 @@ pub(crate) fn client(settings: &Settings, guard: &Guard) -> Result<Client, Setti
             .map(|der| Certificate::from_der(der).map_err(SettingsError::Client))
             .collect()
     };
-    match base(settings, guard)?.tls_certs_merge(extra()?).build() {
+    let base = || Ok::<_, SettingsError>(base(settings, guard)?.tls_info(tells));
+    match base()?.tls_certs_merge(extra()?).build() {
         Ok(client) => Ok(client),
         Err(error) => {
             tracing::debug!(%error, "the system's certificates cannot be used; trusting the compiled-in ones");
@@ -44,7 +54,7 @@ pub(crate) fn client(settings: &Settings, guard: &Guard) -> Result<Client, Setti
             for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
                 trusted.push(Certificate::from_der(der).map_err(SettingsError::Client)?);
             }
-            base(settings, guard)?
+            base()?
                 .tls_certs_only(trusted)
                 .build()
                 .map_err(SettingsError::Client)

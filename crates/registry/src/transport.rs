@@ -22,7 +22,8 @@ use crate::settings::{Retry, Settings, SettingsError};
 use crate::window::Window;
 use crate::{origin, problem, retry, tls};
 
-use self::broken::{Broken, broken};
+use self::broken::Broken;
+pub(crate) use self::broken::broken;
 
 /// How many redirects of one request are followed.
 const MAX_REDIRECTS: usize = 3;

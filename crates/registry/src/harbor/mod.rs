@@ -6,10 +6,12 @@
 
 mod api;
 mod connect;
+pub(crate) mod examine;
 mod facts;
 mod glob;
 mod name;
 mod projects;
+pub(crate) mod retention;
 mod rules;
 mod survey;
 mod walk;
@@ -50,6 +52,10 @@ pub struct HarborRegistry {
 }
 
 impl HarborRegistry {
+    pub(crate) async fn username(&self) -> Option<String> {
+        self.oci.client().auth().username().await
+    }
+
     fn api(&self) -> Api<'_> {
         Api {
             client: self.oci.client(),

@@ -74,7 +74,7 @@ fn any(selectors: &[Selector], positive: &str, negative: &str, text: &str) -> Op
     }
 }
 
-fn select(selector: &Selector, positive: &str, negative: &str, text: &str) -> Option<bool> {
+pub(super) fn select(selector: &Selector, positive: &str, negative: &str, text: &str) -> Option<bool> {
     if selector.kind != "doublestar" {
         return None;
     }
@@ -88,7 +88,7 @@ fn select(selector: &Selector, positive: &str, negative: &str, text: &str) -> Op
     }
 }
 
-fn either(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+pub(super) fn either(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     match (a, b) {
         (Some(true), _) | (_, Some(true)) => Some(true),
         (Some(false), Some(false)) => Some(false),
@@ -96,7 +96,7 @@ fn either(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     }
 }
 
-fn both(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+pub(super) fn both(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     match (a, b) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), Some(true)) => Some(true),

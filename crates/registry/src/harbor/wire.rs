@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// `null`, which is how Harbor writes most empty lists, or nothing at all, is an empty value.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+pub(super) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
@@ -126,7 +126,7 @@ pub(super) struct ImmutableRule {
     pub(super) scope_selectors: BTreeMap<String, Vec<Selector>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub(super) struct Selector {
     #[serde(default, deserialize_with = "nullable")]
     pub(super) kind: String,

@@ -10,8 +10,8 @@ use crate::guard::Refused;
 use crate::problem;
 
 /// What one attempt came to, when not to an answer.
-pub(super) struct Broken {
-    pub(super) error: RegistryError,
+pub(crate) struct Broken {
+    pub(crate) error: RegistryError,
     pub(super) passes: bool,
 }
 
@@ -22,7 +22,7 @@ impl From<RegistryError> for Broken {
 }
 
 /// A request that got no whole answer. The client's own text is left out: it may repeat a URL.
-pub(super) fn broken(request: &Request, error: reqwest::Error) -> Broken {
+pub(crate) fn broken(request: &Request, error: reqwest::Error) -> Broken {
     let error = error.without_url();
     let cause = problem::clean(&root(&error).to_string());
     let unknown = if request.action.is_repeatable() || error.is_connect() {

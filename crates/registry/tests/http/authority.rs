@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pub(crate) certificate: Certificate,
+    /// Whether what it issues has expired.
+    is_late: bool,
 }
 
 impl Authority {
@@ -29,12 +31,24 @@ impl Authority {
         Self {
             issuer: Issuer::new(params, key),
             certificate,
+            is_late: false,
+        }
+    }
+
+    /// One of which every certificate has expired.
+    pub(crate) fn late() -> Self {
+        Self {
+            is_late: true,
+            ..Self::new()
         }
     }
 
     pub(crate) fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        if self.is_late {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 

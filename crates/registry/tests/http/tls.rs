@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lagan_model::{Failure, RegistryRead as _};
-use lagan_registry::{CaBundle, ClientCertificate, ConnectError, OciRegistry, Settings};
+use lagan_registry::{CaBundle, ClientCertificate, ConnectError, Front, OciRegistry, Settings};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -173,4 +173,45 @@ async fn nothing_leads_from_https_to_plain_http() {
         assert_eq!(error.failure(), Failure::Malformed, "{error}");
     }
     assert!(other.whole_log().is_empty());
+}
+
+#[tokio::test]
+async fn the_front_tells_the_certificate_that_was_trusted_and_what_time_it_is_there() {
+    let authority = Authority::new();
+    let server = SecureServer::start(&authority, "127.0.0.1", 100, |_| {
+        respond(401, &[("date", "Sun, 06 Nov 1994 08:49:37 GMT")], "")
+    })
+    .await;
+    let url = format!("https://127.0.0.1:{}", server.port);
+    let front = Front::look(&with(&url, Some(authority.bundle()), None))
+        .await
+        .unwrap();
+    let certificate = front.certificate.unwrap();
+    assert_eq!(certificate.names, ["127.0.0.1"]);
+    // What the library that made it writes where nothing else is said.
+    assert_eq!(
+        certificate.not_after,
+        Some("4096-01-01T00:00:00Z".parse().unwrap())
+    );
+    assert!(certificate.issuer.contains("CN=rcgen"), "{}", certificate.issuer);
+    assert_eq!(front.date, Some("1994-11-06T08:49:37Z".parse().unwrap()));
+    assert_eq!(front.address.unwrap().port(), server.port);
+    let error = Front::look(&with(&url, None, None)).await.unwrap_err();
+    assert!(error.to_string().contains("TLS failed"), "{error}");
+    assert!(error.hint().unwrap().contains("CA file"));
+
+    let plain = Server::start(|_| json(200, "{}")).await;
+    let front = Front::look(&with(&plain.url, None, None)).await.unwrap();
+    assert!(front.certificate.is_none());
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_expired_is_not_trusted_and_said_to_be_the_reason() {
+    let authority = Authority::late();
+    let server = SecureServer::start(&authority, "127.0.0.1", 100, |_| json(200, "{}")).await;
+    let url = format!("https://127.0.0.1:{}", server.port);
+    let error = Front::look(&with(&url, Some(authority.bundle()), None))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().to_lowercase().contains("expired"), "{error}");
 }

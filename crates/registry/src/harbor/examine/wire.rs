@@ -1,0 +1,155 @@
+//! Answers that say what a Harbor is set up to do, as far as they are read.
+
+use lagan_model::json;
+use serde::Deserialize;
+
+use super::ReplicationPolicy;
+use crate::harbor::api::Keyed;
+use crate::harbor::wire::nullable;
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Information {
+    pub(super) harbor_version: Option<String>,
+    pub(super) read_only: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct CurrentUser {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) username: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) sysadmin_flag: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Permission {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) resource: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) action: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Project {
+    pub(super) project_id: i64,
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) registry_id: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Metadata {
+    pub(super) retention_id: Option<String>,
+}
+
+/// A collection, or the schedule of them, which Harbor writes in the same form.
+#[derive(Debug, Deserialize)]
+pub(super) struct Collection {
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) id: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) job_status: String,
+    pub(super) creation_time: Option<String>,
+    pub(super) schedule: Option<Schedule>,
+    /// A document in a text.
+    pub(super) job_parameters: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Schedule {
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    pub(super) kind: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) cron: String,
+    pub(super) next_scheduled_time: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    #[serde(default, deserialize_with = "nullable")]
+    delete_untagged: bool,
+}
+
+impl Collection {
+    /// Without parameters it takes none; what cannot be read is not known.
+    pub(super) fn delete_untagged(&self) -> Option<bool> {
+        match self.job_parameters.as_deref() {
+            None | Some("") => Some(false),
+            Some(text) => {
+                let read: Option<Parameters> = json::read(text.as_bytes()).ok();
+                read.map(|parameters| parameters.delete_untagged)
+            }
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Replication {
+    id: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    enabled: bool,
+    /// What `replicate_deletion` was called before.
+    #[serde(default, deserialize_with = "nullable")]
+    deletion: bool,
+    #[serde(default, deserialize_with = "nullable")]
+    replicate_deletion: bool,
+    trigger: Option<Trigger>,
+    #[serde(default, deserialize_with = "nullable")]
+    filters: Vec<Filter>,
+    src_registry: Option<Registry>,
+    dest_registry: Option<Registry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Trigger {
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    kind: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Filter {
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    kind: String,
+    #[serde(default)]
+    value: serde_json::Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct Registry {
+    #[serde(default, deserialize_with = "nullable")]
+    id: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    name: String,
+}
+
+impl Keyed for Replication {
+    fn key(&self) -> i64 {
+        self.id
+    }
+}
+
+impl Replication {
+    pub(super) fn policy(self) -> ReplicationPolicy {
+        let name = self.filters.iter().find(|filter| filter.kind == "name");
+        ReplicationPolicy {
+            name: self.name,
+            is_enabled: self.enabled,
+            is_event_based: self.trigger.is_some_and(|trigger| trigger.kind == "event_based"),
+            deletes: self.deletion || self.replicate_deletion,
+            // Harbor itself is the registry without a number. What names no source is taken for one that copies from here.
+            is_outward: self.src_registry.is_none_or(|registry| registry.id == 0),
+            repositories: name
+                .and_then(|filter| filter.value.as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            destination: self
+                .dest_registry
+                .map(|registry| registry.name)
+                .unwrap_or_default(),
+        }
+    }
+}
