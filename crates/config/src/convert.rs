@@ -24,7 +24,7 @@ mod artifact_registry;
 pub(crate) mod dialect;
 mod draft;
 mod ecr;
-mod glob;
+pub(crate) mod glob;
 mod harbor;
 mod regex;
 mod render;

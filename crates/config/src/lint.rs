@@ -4,13 +4,13 @@
 //! rules are decided. What cannot be proven is not said. Each lint says in [`Lint::proves`] what its findings rest on.
 
 mod against;
-mod language;
+pub(crate) mod language;
 mod limits;
 mod overlap;
 mod place;
 mod protections;
 mod rules;
-mod selection;
+pub(crate) mod selection;
 
 use std::fmt;
 use std::sync::OnceLock;
