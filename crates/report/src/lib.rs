@@ -7,7 +7,9 @@
 //! Text that came from outside (a registry's error message, a name in a policy) passes through [`sanitize`] on
 //! its way out, whatever the view.
 
+pub mod against;
 pub mod compare;
+pub mod doctor;
 pub mod explain;
 pub mod history;
 pub mod number;
