@@ -7,6 +7,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod against;
 mod authentication;
 mod capabilities;
 mod document;

@@ -56,10 +56,12 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
     Check(CheckArgs),
+    /// Look whether a registry is ready: name, TLS, account, permissions, collections, rules that overlap
+    Doctor(DoctorArgs),
     /// The journal of deletions: what was deleted, when, why; moving it, checking it
     #[command(subcommand)]
     Journal(JournalCommand),
-    /// Work on policies, without a network
+    /// Work on policies, without a network but where one is to be converted from a Harbor
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// The whole story on a registry of our own: no set-up, no network
@@ -187,6 +189,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "OLD.json")]
     pub compare: Option<PathBuf>,
 
+    /// Report where the registry's own retention and this plan decide differently, artifact by artifact, with the reasons
+    /// of both; nothing of it is run. As text, markdown or json
+    #[arg(long, value_name = "WHAT", conflicts_with = "compare")]
+    pub compare_with: Option<CompareWith>,
+
     /// What the report is ordered by: rules and channels stand before repositories. As text, markdown, csv or html
     #[arg(long, value_name = "WHAT", default_value = "repository")]
     pub group_by: Grouping,
@@ -295,6 +302,11 @@ pub(crate) struct UndoArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompareWith {
+    Harbor,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
     Json,
@@ -362,6 +374,61 @@ fn lints() -> impl Iterator<Item = &'static str> {
     lagan_config::Lint::ALL.iter().map(|lint| lint.code())
 }
 
+/// Exits with 0 where nothing stands in the way, with 4 where something was found or could not be found out, with 1 where
+/// the registry cannot be reached or does not take the credentials.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Only what these globs over repositories reach; else what the configuration's policies name
+    #[arg(value_name = "REPOSITORY_GLOB")]
+    pub repositories: Vec<String>,
+
+    #[command(flatten)]
+    pub connect: ConnectArgs,
+
+    /// What the account is to be for; else planning, and where a policy is enforced deleting and undoing. Repeatable
+    #[arg(long = "for", value_name = "PURPOSE")]
+    pub purposes: Vec<Purpose>,
+
+    /// Ask an OCI registry what it can delete, by one DELETE of a digest and one of a tag that do not exist. Otherwise
+    /// only GET and HEAD are sent
+    #[arg(long)]
+    pub probe: bool,
+
+    /// Print the robot account that may do just what is needed, as `POST /api/v2.0/robots` of Harbor takes it, and nothing
+    /// else
+    #[arg(long)]
+    pub print_robot: bool,
+
+    /// The form of the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: DoctorFormat,
+
+    /// Write it there instead of to stdout, at once and whole
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What an account is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum Purpose {
+    /// Reading
+    Plan,
+    /// Taking tags off artifacts that stay
+    SoftDelete,
+    /// Deleting artifacts
+    Delete,
+    /// Putting back what was deleted
+    Undo,
+    /// Starting a collection of garbage
+    Collect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DoctorFormat {
+    Text,
+    Json,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
     /// List the runs, oldest first
@@ -415,7 +482,7 @@ pub(crate) enum JournalFormat {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Print retention that was written for something else as a policy file, and say where its meaning differs
-    Convert(ConvertArgs),
+    Convert(Box<ConvertArgs>),
     /// Decide the cases of files that say what a policy is to do, and compare
     Test(PolicyTestArgs),
     /// Print the JSON schema of a kind of document, for editors
@@ -443,9 +510,13 @@ pub(crate) struct PolicyTestArgs {
 /// What has no native form is kept, said line by line on stderr, and makes the exit code 4.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// Lifecycle rules (YAML), or retention of Harbor, Amazon ECR, Google Artifact Registry or zot (JSON or YAML)
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    /// Lifecycle rules (YAML), or retention of Harbor, Amazon ECR, Google Artifact Registry or zot (JSON or YAML); or the URL
+    /// of a Harbor, of which the project that --attached-to names is asked for its retention
+    #[arg(value_name = "FILE|URL", required_unless_present = "registry")]
+    pub file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub connect: ConnectArgs,
 
     /// The format; else it is told by the document
     #[arg(long, value_name = "FORMAT")]

@@ -28,15 +28,7 @@ pub(crate) struct Comparing {
 impl Comparing {
     /// Opens the older plan, before anything is read.
     pub(crate) fn open(path: &Path, format: Format, colour: bool) -> Result<Self, Failure> {
-        let format = match format {
-            Format::Text => CompareFormat::Text,
-            Format::Json => CompareFormat::Json,
-            Format::Markdown => CompareFormat::Markdown,
-            Format::Ndjson | Format::Csv | Format::Html => {
-                let failure = Failure::usage("a comparison has the forms text, markdown and json");
-                return Err(failure.with_hint("leave --compare out for this form of a plan"));
-            }
-        };
+        let format = self::format(format)?;
         let reader = saved::open_any(path)?;
         let old = reader.head().clone();
         Ok(Self {
@@ -92,5 +84,18 @@ impl Comparing {
         writer.head(out, &compared)?;
         body.copy_to(out)?;
         Ok(writer.foot(out, &compared)?)
+    }
+}
+
+/// The form of a comparison.
+pub(crate) fn format(format: Format) -> Result<CompareFormat, Failure> {
+    match format {
+        Format::Text => Ok(CompareFormat::Text),
+        Format::Json => Ok(CompareFormat::Json),
+        Format::Markdown => Ok(CompareFormat::Markdown),
+        Format::Ndjson | Format::Csv | Format::Html => {
+            let failure = Failure::usage("a comparison has the forms text, markdown and json");
+            Err(failure.with_hint("leave --compare and --compare-with out for this form of a plan"))
+        }
     }
 }

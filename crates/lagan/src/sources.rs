@@ -203,6 +203,19 @@ impl Source {
     }
 }
 
+/// The first segments that patterns name outright, as Harbor's projects are named, sorted.
+pub(crate) fn first_segments<'p>(patterns: impl Iterator<Item = &'p RepositoryPattern>) -> Vec<String> {
+    let literal = patterns.filter_map(|pattern| {
+        let (first, _) = pattern.as_str().split_once('/')?;
+        let is_plain = !first.contains(['*', '?', '[', ']', '{', '}', '\\']);
+        is_plain.then(|| first.to_owned())
+    });
+    let mut named: Vec<String> = literal.collect();
+    named.sort();
+    named.dedup();
+    named
+}
+
 /// The globs of the command line.
 pub(crate) fn globs(texts: &[String]) -> Result<Vec<RepositoryPattern>, Failure> {
     let parse = |text: &String| {

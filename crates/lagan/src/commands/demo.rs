@@ -117,6 +117,7 @@ fn plan() -> PlanArgs {
         out: None,
         save: None,
         compare: None,
+        compare_with: None,
         group_by: Grouping::Repository,
         all: false,
         exact: false,

@@ -5,6 +5,7 @@ mod check;
 mod completions;
 mod daemon;
 mod demo;
+mod doctor;
 mod explain;
 mod journal;
 mod man;
@@ -29,8 +30,9 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Daemon(arguments) => daemon::run(config, state, &arguments),
         Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
+        Command::Doctor(arguments) => doctor::run(config, colour, &arguments),
         Command::Journal(command) => journal::run(config, state, colour, &command),
-        Command::Policy(command) => policy::run(&command),
+        Command::Policy(command) => policy::run(config, &command),
         Command::Demo(arguments) => demo::run(colour, &arguments),
         Command::Completions { shell } => completions::run(shell),
         Command::Man { dir } => man::run(dir.as_deref()),

@@ -11,8 +11,9 @@ use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
 use lagan_state::Memory;
 
+use crate::against::Against;
 use crate::body::Body;
-use crate::cli::{Colour, Format, Grouping, PlanArgs};
+use crate::cli::{Colour, CompareWith, Format, Grouping, PlanArgs};
 use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
@@ -50,8 +51,9 @@ pub(crate) async fn run_source(
     };
     let mut writer = format(arguments.format).writer(options);
     let by = arguments.group_by;
-    if by != Grouping::Repository && arguments.compare.is_some() {
-        return Err(Failure::usage("--compare and --group-by do not go together"));
+    let is_compared = arguments.compare.is_some() || arguments.compare_with.is_some();
+    if by != Grouping::Repository && is_compared {
+        return Err(Failure::usage("a comparison and --group-by do not go together"));
     }
     let mut body = Body::new(by, arguments.all, &source.policies.versions, writer.as_mut())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
@@ -60,9 +62,16 @@ pub(crate) async fn run_source(
     let mut comparing = compare
         .map(|old| Comparing::open(old, arguments.format, options.colour))
         .transpose()?;
+    let mut against = arguments
+        .compare_with
+        .map(|CompareWith::Harbor| Against::open(arguments.format, options.colour, source.now))
+        .transpose()?;
     let save = arguments.save.as_deref();
     let mut saving = save.map(|path| Saving::open(path, &source)).transpose()?;
     let registry = Connected::connect(source.registry.clone(), source.kind).await?;
+    if let Some(against) = &mut against {
+        against.learn(&registry, &source, &only).await?;
+    }
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));
     let scope = Scope {
         only,
@@ -81,7 +90,7 @@ pub(crate) async fn run_source(
             Depth::Enough
         },
         probe: source.probe,
-        facts: saving.is_some(),
+        facts: saving.is_some() || against.is_some(),
         memory: super::remembered(memory, ledger.as_ref(), !source.replayed),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
@@ -96,9 +105,10 @@ pub(crate) async fn run_source(
         if let Some(saving) = &mut saving {
             saving.repository(plan, seen)?;
         }
-        match &mut comparing {
-            Some(comparing) => comparing.repository(plan),
-            None => body.repository(writer.as_mut(), plan),
+        match (&mut comparing, &mut against) {
+            (Some(comparing), _) => comparing.repository(plan),
+            (_, Some(against)) => against.repository(plan, seen),
+            (None, None) => body.repository(writer.as_mut(), plan),
         }
     })
     .await;
@@ -122,9 +132,10 @@ pub(crate) async fn run_source(
     if let Some(saving) = saving {
         saving.finish(&head, &foot)?;
     }
-    match comparing {
-        Some(comparing) => comparing.finish(&mut out, &head, &foot)?,
-        None => {
+    match (comparing, against) {
+        (Some(comparing), _) => comparing.finish(&mut out, &head, &foot)?,
+        (_, Some(against)) => against.finish(&mut out, &head)?,
+        (None, None) => {
             writer.head(&mut out, &head, &foot)?;
             body.copy_to(writer.as_ref(), &mut out)?;
             writer.foot(&mut out, &head, &foot)?;

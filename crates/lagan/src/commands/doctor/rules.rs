@@ -1,0 +1,244 @@
+//! What else deletes, keeps or copies where a policy decides: Harbor's retention, immutable tags, replication, caches.
+
+use lagan_config::{Doublestar, Meeting, Overlaps};
+use lagan_policy::Policy;
+use lagan_registry::{Examination, ImmutableRule, ProjectFacts, ReplicationPolicy, Selector};
+use lagan_report::doctor::{Finding, Level};
+use serde_json::Value;
+
+use super::{Patient, of_error};
+
+pub(super) fn look(
+    patient: &Patient,
+    examined: &Examination,
+    projects: &[ProjectFacts],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(overlaps) = Overlaps::new() else {
+        let text = "whether Harbor's own rules overlap with the policies could not be told";
+        findings.push(Finding::new("retention", Level::Unknown, text));
+        return;
+    };
+    let before = findings.len();
+    for project in projects {
+        findings.extend(cache(patient, project));
+        findings.extend(retention(patient, &overlaps, project));
+        findings.extend(immutable(patient, &overlaps, project));
+    }
+    let none = |check, text: &str| Finding::new(check, Level::Ok, text);
+    let has = |check| findings[before..].iter().any(|finding| finding.check == check);
+    let (retention, immutable) = (has("retention"), has("immutable"));
+    if !projects.is_empty() && !retention {
+        findings.push(none(
+            "retention",
+            "no retention of Harbor's own deletes where a policy does",
+        ));
+    }
+    if !projects.is_empty() && !immutable {
+        findings.push(none(
+            "immutable",
+            "no rule for immutable tags covers what a policy selects",
+        ));
+    }
+    replication(patient, &overlaps, examined, findings);
+}
+
+fn cache(patient: &Patient, project: &ProjectFacts) -> Option<Finding> {
+    if !project.is_proxy_cache {
+        return None;
+    }
+    let below = |policy: &&Policy| {
+        let patterns = policy.repositories.iter();
+        patterns
+            .clone()
+            .any(|pattern| pattern.may_match_below(&project.name))
+    };
+    let mut policies = patient.policies.policies.iter().filter(below).peekable();
+    let is_allowed = policies.peek().is_some() && policies.all(|policy| policy.allow_proxy_cache);
+    Some(
+        match is_allowed {
+            true => Finding::new(
+                "proxy-cache",
+                Level::Warning,
+                "the project caches another registry: what a policy with `allow_proxy_cache` deletes there cannot be \
+                 undone",
+            ),
+            false => Finding::new(
+                "proxy-cache",
+                Level::Note,
+                "the project caches another registry, where nothing can be undone: it is left alone",
+            ),
+        }
+        .of_project(&project.name),
+    )
+}
+
+/// A repository that a policy decides about and these selectors mean. Only the first is looked at: some versions of Harbor
+/// go by it alone, and what it does not mean no version means.
+fn meeting<'p>(
+    patient: &'p Patient,
+    overlaps: &Overlaps,
+    root: &str,
+    selectors: &[Selector],
+) -> Option<(&'p Policy, String)> {
+    let everything = Doublestar {
+        pattern: "**",
+        excludes: false,
+    };
+    let (pattern, is_known) = match selectors.first() {
+        None => (everything, true),
+        Some(selector) => match (selector.excludes, &selector.pattern) {
+            (Some(excludes), Some(pattern)) => (Doublestar { pattern, excludes }, true),
+            _ => (everything, false),
+        },
+    };
+    patient
+        .policies
+        .policies
+        .iter()
+        .find_map(|policy| match overlaps.repositories(policy, root, pattern) {
+            Meeting::At(name) if is_known => Some((policy, format!("as in {name}"))),
+            Meeting::At(_) | Meeting::Unknown => Some((policy, "as far as can be told".to_owned())),
+            Meeting::Nowhere => None,
+        })
+}
+
+fn retention(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> Vec<Finding> {
+    let text = match &project.retention {
+        Ok(None) => return Vec::new(),
+        Ok(Some(text)) => text,
+        Err(error) => {
+            let mut finding = of_error("retention", Level::Unknown, error).needed(patient.purposes.deletes());
+            finding.text = format!("what Harbor's own retention does is not told: {}", finding.text);
+            return vec![finding.of_project(&project.name)];
+        }
+    };
+    let Ok(policy) = serde_json::from_str::<Value>(text) else {
+        let finding = Finding::new(
+            "retention",
+            Level::Unknown,
+            "Harbor's own retention cannot be read",
+        );
+        return vec![finding.of_project(&project.name)];
+    };
+    let rules = policy["rules"].as_array().map_or(&[][..], Vec::as_slice);
+    let cron = policy.pointer("/trigger/settings/cron").and_then(Value::as_str);
+    let (level, when) = match cron {
+        Some(cron) if !cron.is_empty() => (Level::Warning, format!("runs by the schedule {cron}")),
+        _ => (Level::Note, "runs only when somebody starts it".to_owned()),
+    };
+    let enabled: Vec<&Value> = rules.iter().filter(|rule| rule["disabled"] != true).collect();
+    if enabled.is_empty() {
+        return Vec::new();
+    }
+    if patient.policies.policies.is_empty() {
+        let text = format!("the project has retention of Harbor's own, which {when}");
+        return vec![Finding::new("retention", Level::Note, text).of_project(&project.name)];
+    }
+    let found = enabled.iter().find_map(|rule| {
+        let selectors = repositories_of(rule);
+        meeting(patient, overlaps, &project.name, &selectors)
+    });
+    let Some((ours, place)) = found else {
+        return Vec::new();
+    };
+    let text = format!(
+        "Harbor's own retention {when}, and deletes where policy {} decides, {place}: what either of them deletes is gone",
+        ours.name
+    );
+    let finding = Finding::new("retention", level, text).of_project(&project.name);
+    vec![finding.with_hint(
+        "leave it to one of them: `lagan plan --compare-with harbor` shows where they differ, and `lagan policy convert \
+         URL` takes Harbor's rules over",
+    )]
+}
+
+fn repositories_of(rule: &Value) -> Vec<Selector> {
+    let selectors = rule
+        .pointer("/scope_selectors/repository")
+        .and_then(Value::as_array);
+    let selector = |value: &Value| Selector {
+        excludes: match value["decoration"].as_str() {
+            Some("repoMatches") => Some(false),
+            Some("repoExcludes") => Some(true),
+            _ => None,
+        },
+        pattern: value["pattern"]
+            .as_str()
+            .filter(|_| value["kind"] == "doublestar")
+            .map(str::to_owned),
+    };
+    selectors.into_iter().flatten().map(selector).collect()
+}
+
+fn immutable(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> Vec<Finding> {
+    // That they cannot be read is a missing permission, which is said there.
+    let rules = project.immutable.as_deref().unwrap_or_default();
+    let covered = |rule: &ImmutableRule| {
+        let (policy, place) = meeting(patient, overlaps, &project.name, &rule.repositories)?;
+        let tags = rule.tags.first()?;
+        let apart = match (tags.excludes, &tags.pattern) {
+            (Some(excludes), Some(pattern)) => {
+                let pattern = Doublestar { pattern, excludes };
+                policy.rules.iter().all(|rule| overlaps.tags_apart(rule, pattern))
+            }
+            _ => false,
+        };
+        (!apart).then(|| {
+            let shown = match (tags.excludes, &tags.pattern) {
+                (Some(false), Some(pattern)) => format!("tags {pattern}"),
+                (Some(true), Some(pattern)) => format!("tags but {pattern}"),
+                _ => "tags".to_owned(),
+            };
+            let text = format!(
+                "rule {} makes {shown} immutable, {place}: they stay, whatever policy {} says of them",
+                rule.id, policy.name
+            );
+            Finding::new("immutable", Level::Note, text).of_project(&project.name)
+        })
+    };
+    rules.iter().filter_map(covered).collect()
+}
+
+fn replication(patient: &Patient, overlaps: &Overlaps, examined: &Examination, findings: &mut Vec<Finding>) {
+    let copies = match &examined.replications {
+        Ok(copies) => copies,
+        Err(error) => {
+            let mut finding =
+                of_error("replication", Level::Unknown, error).needed(patient.purposes.deletes());
+            finding.text = format!(
+                "whether deletions are copied to other registries is not told: {}",
+                finding.text
+            );
+            findings.push(finding.with_hint("this takes `replication-policy:list` of the system"));
+            return;
+        }
+    };
+    let concerns =
+        |copy: &&ReplicationPolicy| copy.is_enabled && copy.deletes && copy.is_event_based && copy.is_outward;
+    let before = findings.len();
+    for copy in copies.iter().filter(concerns) {
+        let selector = Selector {
+            excludes: Some(false),
+            pattern: Some(copy.repositories.clone()),
+        };
+        let place = match meeting(patient, overlaps, "", &[selector]) {
+            Some((_, place)) => place,
+            None if patient.policies.policies.is_empty() => "wherever it reaches".to_owned(),
+            None => continue,
+        };
+        let text = format!(
+            "replication {} copies deletions to {}: what is deleted here, {place}, is deleted there too, and undo does \
+             not reach it",
+            copy.name, copy.destination
+        );
+        let finding = Finding::new("replication", Level::Warning, text);
+        findings.push(
+            finding.with_hint("switch off that it replicates deletions, or leave these repositories out"),
+        );
+    }
+    if findings.len() == before {
+        let text = "no deletion is copied to another registry";
+        findings.push(Finding::new("replication", Level::Ok, text));
+    }
+}
