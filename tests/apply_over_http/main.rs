@@ -9,6 +9,7 @@
 )]
 
 mod faults;
+mod grace;
 #[path = "../support/photograph.rs"]
 mod photograph;
 mod refusals;

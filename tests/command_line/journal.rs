@@ -80,6 +80,7 @@ fn intent(manifest: &Manifest, unit: u64, tag: &str) -> DeleteIntent {
         labels: Vec::new(),
         reasons: json!([{"kind": "keep_none", "policy": "prereleases", "rule": "old"}]),
         undo_until: Some(at(59)),
+        held: None,
         at: at(1),
     }
 }
@@ -140,6 +141,7 @@ async fn story(root: &Path) {
         media_type: deleted.media_type.clone(),
         tags: deleted.tags.clone(),
         hold_until: Some(at(58)),
+        held_until: None,
         at: at(11),
     };
     let restore = journal.record_restore(undone(), restore).await.unwrap();

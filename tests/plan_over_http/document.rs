@@ -186,6 +186,7 @@ async fn the_document_has_every_field_of_the_specification_in_its_order() {
             "referrers",
             "delete_manifest",
             "delete_tag",
+            "mount",
             "probed"
         ]
     );

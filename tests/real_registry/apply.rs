@@ -339,3 +339,51 @@ async fn a_registry_that_remembers_what_was_collected_is_believed_when_it_has_fo
     assert_eq!(count(&undone, "failed"), 0, "{undone}");
     assert_whole(&server.url).await;
 }
+
+/// The photograph of everything but copies that are held.
+async fn but_copies(url: &str, before: Option<&Photograph>) -> Photograph {
+    let mut whole = photograph(url, before).await;
+    whole.manifests.retain(|key, _| !key.starts_with("hold/"));
+    whole.referrers.retain(|key, _| !key.starts_with("hold/"));
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_survives_a_garbage_collection_comes_back_and_is_purged_in_the_end() {
+    let Some(server) = filled(1, 24).await else { return };
+    let place = Place::new();
+    let policy = |period: &str| {
+        let text = format!(
+            "repositories: [\"**\"]\nmode: enforce\nrules:\n  - select: {{tags: [\"*\"]}}\n    keep: {{last: 4, by: created}}\n\
+             grace: {{repository: \"hold/{{repository}}\", for: {period}}}\n"
+        );
+        format!("--policy-file {}", place.file("policy.yaml", text).display())
+    };
+    let url = &server.url;
+    let before = but_copies(url, None).await;
+    let line = |period: &str| format!("apply --registry {url} {} --yes --format json", policy(period));
+    // The grace of the first copies ends at once, and they are purged as soon as it may be.
+    let report = place.run(&line("1s")).await.exits(0).json();
+    let deleted = count(&report, "deleted");
+    assert!(deleted > 5, "{report}");
+    server.collect_garbage().await;
+    let undone = place.run("undo last --format json").await.exits(0).json();
+    assert_eq!(count(&undone, "restored"), deleted, "{undone}");
+    let restored = but_copies(url, Some(&before)).await;
+    assert_eq!(before.differences(&restored), Vec::<String>::new());
+
+    let purging = line("72h");
+    let mut purged = 0;
+    for _ in 0..100 {
+        purged += count(&place.run(&purging).await.exits(0).json(), "purged");
+        if purged > 0 {
+            break;
+        }
+    }
+    assert!(purged > 0);
+    place.run("journal verify").await.exits(0);
+    // What was put back is on hold, and the collection takes nothing of it.
+    server.collect_garbage().await;
+    let after = but_copies(url, Some(&before)).await;
+    assert_eq!(before.differences(&after), Vec::<String>::new());
+}

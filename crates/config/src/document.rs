@@ -2,6 +2,7 @@
 
 pub(crate) mod channels;
 pub(crate) mod config;
+pub(crate) mod grace;
 pub(crate) mod keep;
 pub(crate) mod limits;
 pub(crate) mod policy;

@@ -112,6 +112,7 @@ pub fn one_liner(arguments: &OneLiner<'_>) -> Result<Policy, ConfigErrors> {
             protect: protect?,
             limits: Limits::default(),
             untag: true,
+            grace: None,
             allow_proxy_cache: false,
         })
     };

@@ -13,7 +13,8 @@ use lagan_model::journal::{
 use lagan_model::{Clock, Digest, NodeId, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
 
 use crate::apply::reading::{Reader, Reading};
-use crate::restore::{collected, missing_blob, put_exact};
+use crate::holding::{bring, to_bring};
+use crate::restore::{collected, put_exact};
 use crate::run::Mended;
 use crate::world::World;
 
@@ -153,13 +154,18 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
         media_type: intent.media_type.clone(),
         tags: Vec::new(),
         hold_until: None,
+        held_until: None,
         at: world.clock.now(),
     };
     let recorded = world.journal.record_restore(run, restore).await?;
     let registry = world.registry;
-    let failure = match missing_blob(registry, &intent.repository, &intent.blobs).await {
-        Ok(None) => put_exact(registry, &recorded).await.err(),
-        Ok(Some(blob)) => Some(collected(blob)),
+    let held = intent.held.as_ref();
+    let failure = match to_bring(registry, &intent.repository, &intent.blobs, held).await {
+        Ok(Ok(blobs)) => match bring(registry, &recorded, &blobs, held).await {
+            Ok(()) => put_exact(registry, &recorded).await.err(),
+            Err(detail) => Some(detail),
+        },
+        Ok(Err(blob)) => Some(collected(&blob)),
         Err(error) => Some(error.to_string()),
     };
     let result = match &failure {

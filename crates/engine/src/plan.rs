@@ -156,7 +156,8 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
             let Inspection { seen, decisions } = *decided;
             match seen.snapshot.complete() {
                 Ok(complete) => {
-                    let plan = RepositoryPlan::new(names, complete, &decisions, request.depth);
+                    let plan = RepositoryPlan::new(names, complete, &decisions, request.depth)
+                        .with_grace(policies.grace(), request.now);
                     facts = request.facts.then_some(seen);
                     plan
                 }

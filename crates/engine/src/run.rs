@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lagan_model::journal::{DeleteResult, Role, Sequence, Skip};
+use lagan_model::journal::{DeleteResult, Held, Role, Sequence, Skip};
 use lagan_model::{Digest, RepositoryName, Tag};
 use serde::Serialize;
 
@@ -15,6 +15,8 @@ pub struct RepositoryRun {
     pub actions: Vec<ActionRun>,
     /// Manifests that were put back at the end, because something new needs them.
     pub mended: Vec<Mended>,
+    /// How many copies in holding repositories are on record, whatever became of them.
+    pub copies: u64,
     /// What went wrong with the repository as a whole.
     pub problem: Option<String>,
     /// Whether nothing is in doubt, it was read once more after the last deletion, and everything is back that
@@ -44,6 +46,9 @@ pub struct ManifestRun {
     pub role: Role,
     /// Its record in the journal; `None` where it did not come to that.
     pub sequence: Option<Sequence>,
+    /// Where a copy of it is held, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// What became of it.
     #[serde(flatten)]
     pub outcome: ActionOutcome,
@@ -119,6 +124,8 @@ pub struct RunTotals {
     pub repositories: u64,
     /// Manifests and untags by the name of their outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
+    /// Copies in holding repositories that are on record, whatever became of them.
+    pub copies: u64,
     /// Manifests that were put back.
     pub mended: u64,
     /// Repositories with a problem as a whole, and manifests that could not be put back.
@@ -137,6 +144,7 @@ impl RunTotals {
             .iter()
             .filter(|mended| mended.failure.is_some())
             .count() as u64;
+        self.copies += run.copies;
         self.mended += run.mended.len() as u64 - failed;
         self.problems += failed + u64::from(run.problem.is_some());
     }

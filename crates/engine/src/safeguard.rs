@@ -39,6 +39,18 @@ pub(crate) enum Safeguard {
     TagsOnlyWhereAbsent,
     /// What was put back is held.
     Hold,
+    /// Where a policy has a grace, a copy is in the holding repository before the deletion.
+    HoldFirst,
+    /// A copy has a tag: what has none goes with a collection of untagged manifests.
+    HoldByTag,
+    /// A copy is read back.
+    HoldReadBack,
+    /// Nothing is held where a purge of it may still happen.
+    HoldNotInDoubt,
+    /// Blobs that are gone are taken over from the copy.
+    BringBack,
+    /// A copy is purged only when every grace of it is over.
+    PurgeWhenDue,
 }
 
 #[cfg(not(test))]

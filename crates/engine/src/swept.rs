@@ -31,6 +31,7 @@ pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
         media_type: untag.media_type.clone(),
         tags: untag.others.clone(),
         hold_until: None,
+        held_until: None,
         at: world.clock.now(),
     };
     let recorded = world.journal.record_restore(run, intent).await?;

@@ -32,6 +32,7 @@ pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
                 outcome: manifest.outcome.as_str(),
                 why,
                 detail,
+                held: manifest.held.clone(),
                 conflicts: BTreeMap::new(),
                 lacks: Vec::new(),
             }
@@ -43,6 +44,18 @@ pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
         mended: run.mended.iter().map(mended).collect(),
         problem: run.problem.clone(),
     }
+}
+
+/// A holding repository whose copies were purged.
+pub(crate) fn of_purge(run: &RepositoryRun) -> RepositoryOutcome {
+    let mut outcome = of_run(run);
+    for entry in &mut outcome.entries {
+        entry.action = "purge";
+        if entry.outcome == ActionOutcome::Deleted.as_str() {
+            entry.outcome = "purged";
+        }
+    }
+    outcome
 }
 
 /// A repository of an undo.
@@ -71,6 +84,7 @@ pub(crate) fn of_undo(undo: &RepositoryUndo) -> RepositoryOutcome {
             outcome: manifest.outcome.as_str(),
             why: None,
             detail,
+            held: None,
             conflicts,
             lacks: manifest.lacks.clone(),
         }
@@ -114,6 +128,7 @@ pub(crate) fn is_whole(run: &RepositoryRun) -> bool {
             | Skip::KeepAtLeast
             | Skip::InDoubt
             | Skip::NotApproved
+            | Skip::NotHeld
             | Skip::Incomplete => false,
         },
     };

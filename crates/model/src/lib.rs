@@ -29,8 +29,8 @@ pub use manifest::{Descriptor, Manifest};
 pub use media_type::{ManifestTypes, MediaType};
 pub use name::{RegistryName, RepositoryName};
 pub use port::{
-    ArtifactRecord, Capabilities, Capability, Catalog, Clock, Deletion, Head, Observer, Records, Referrers,
-    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
+    ArtifactRecord, Capabilities, Capability, Catalog, Clock, Deletion, Head, Mount, Observer, Records,
+    Referrers, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
 };
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{

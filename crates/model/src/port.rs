@@ -6,7 +6,7 @@ use std::future::Future;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, Blob};
 use crate::clock::Time;
 use crate::digest::Digest;
 use crate::error::{Failure, RegistryError};
@@ -83,6 +83,8 @@ pub struct Capabilities {
     pub delete_manifest: Capability,
     /// Deletion of a single tag, which leaves the manifest and its other tags.
     pub delete_tag: Capability,
+    /// Taking a blob over from another repository without moving its bytes.
+    pub mount: Capability,
 }
 
 /// The answer to a question for referrers.
@@ -273,6 +275,15 @@ pub enum Deletion {
     NotFound,
 }
 
+/// How a blob came from another repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mount {
+    /// By name alone: no bytes moved.
+    Mounted,
+    /// The registry did not mount it, and its bytes were read and pushed.
+    Copied,
+}
+
 /// Changing a registry. Every change takes what proves that the journal has it.
 ///
 /// No method sends its request again, not even after an answer that asks for that: until it is sent again, somebody
@@ -310,6 +321,24 @@ pub trait RegistryWrite: RegistryRead {
         restore: &RecordedRestore,
         tag: Option<&Tag>,
     ) -> impl Future<Output = Result<(), RegistryError>> + Send;
+
+    /// Brings a blob of the repository `from` into the repository of the intent, which the manifest that is about to be
+    /// put there needs: by mounting it, or else by copying its bytes. That is no proof that it can be read there.
+    ///
+    /// Fails with [`Failure::Unsupported`] where this kind of registry is not known to be able to, and with
+    /// [`Failure::NotFound`] where `from` has no such blob.
+    fn mount_blob(
+        &self,
+        restore: &RecordedRestore,
+        blob: &Blob,
+        from: &RepositoryName,
+    ) -> impl Future<Output = Result<Mount, RegistryError>> + Send {
+        let request = format!("mount {from}@{} in {}", blob.digest, restore.intent().repository);
+        async {
+            let detail = "not sent: blobs are not taken over from other repositories here";
+            Err(RegistryError::new(Failure::Unsupported, request, detail))
+        }
+    }
 }
 
 /// The time, and waiting for it.

@@ -32,6 +32,10 @@ pub enum RequestKind {
     Delete,
     /// A PUT of a manifest, by digest or under a tag.
     Put,
+    /// A POST that asks for a blob of another repository.
+    Mount,
+    /// A step of copying a blob to another repository, where the registry did not mount it.
+    Copy,
     /// What kind of registry it is, and which version (Harbor).
     SystemInfo,
     /// A page of projects, or one of them (Harbor).
@@ -46,7 +50,7 @@ pub enum RequestKind {
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -59,6 +63,8 @@ impl RequestKind {
         Self::Blob,
         Self::Delete,
         Self::Put,
+        Self::Mount,
+        Self::Copy,
         Self::SystemInfo,
         Self::Projects,
         Self::Repositories,
@@ -82,6 +88,8 @@ impl RequestKind {
             Self::Blob => "blob",
             Self::Delete => "delete",
             Self::Put => "put",
+            Self::Mount => "mount",
+            Self::Copy => "copy",
             Self::SystemInfo => "system_info",
             Self::Projects => "projects",
             Self::Repositories => "repositories",

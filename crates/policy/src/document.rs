@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::pattern::RepositoryPattern;
 use crate::version::VersionTable;
 
+mod grace;
 mod keep;
 mod limits;
 mod protect;
 mod select;
 
+pub use grace::{Grace, HoldingPattern, HoldingPatternError};
 pub(crate) use keep::Bucket;
 pub use keep::{Clock, Keep, KeepLine, Order, Per, Period, Timezone};
 pub use limits::{LimitOverride, Limits, OverrideError};
@@ -49,7 +51,8 @@ pub struct PolicySet {
 impl PolicySet {
     /// The policies that name a repository. All of them keep; those in `asked` make candidates as well.
     ///
-    /// `None` where no policy that is asked for names the repository: then there is nothing to decide.
+    /// `None` where no policy that is asked for names the repository, and where it may be one that holds what was deleted
+    /// elsewhere: then there is nothing to decide.
     #[must_use]
     pub fn of_repository<'a>(
         &'a self,
@@ -62,6 +65,11 @@ impl PolicySet {
             .filter(|policy| policy.names(repository))
             .map(|policy| (policy, asked(policy)))
             .collect();
+        // What is held is purged when its grace ends, and otherwise nobody's business.
+        let mut graces = self.policies.iter().filter_map(|policy| policy.grace.as_ref());
+        if graces.any(|grace| grace.repository.may_hold(repository)) {
+            return None;
+        }
         let any_asked = policies.iter().any(|(_, asked)| *asked);
         any_asked.then_some(RepositoryPolicies {
             policies,
@@ -109,6 +117,22 @@ impl<'a> RepositoryPolicies<'a> {
         self.policies.iter().all(|(policy, _)| policy.untag)
     }
 
+    /// The longest grace of all of them; of several that are as long, the first.
+    #[must_use]
+    pub fn grace(&self) -> Option<&'a Grace> {
+        let graces = self
+            .policies
+            .iter()
+            .filter_map(|(policy, _)| policy.grace.as_ref());
+        graces.reduce(|longest, other| {
+            if other.period.delta() > longest.period.delta() {
+                other
+            } else {
+                longest
+            }
+        })
+    }
+
     /// The strictest limits of all of them.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -153,6 +177,9 @@ pub struct Policy {
     pub protect: Vec<Protection>,
     /// How much it may delete.
     pub limits: Limits,
+    /// Where what is deleted is held before, and for how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Grace>,
     /// Whether a tag may be taken from an artifact that stays, where the registry can do that. Else a tag goes only
     /// along with its whole artifact, whatever the other policies of the repository say.
     #[serde(skip_serializing_if = "is_default_untag")]

@@ -28,13 +28,14 @@ mod votes;
 pub use age::Age;
 pub use decide::{Context, Decision, Decisions, Depth, Step, Verdict, decide};
 pub use document::{
-    Clock, Keep, KeepLine, LimitOverride, Limits, Mode, Order, OverrideError, Per, Period, Policy,
-    PolicyName, PolicySet, Protection, ProtectionPattern, RepositoryPolicies, Rule, Select, Timezone,
+    Clock, Grace, HoldingPattern, Keep, KeepLine, LimitOverride, Limits, Mode, Order, OverrideError, Per,
+    Period, Policy, PolicyName, PolicySet, Protection, ProtectionPattern, RepositoryPolicies, Rule, Select,
+    Timezone,
 };
 pub use guard::{Guard, GuardReport, Guards, RunHistory};
 pub use needs::Needs;
 pub use pattern::{RepositoryPattern, TagPattern, TagRegex, TextPattern};
-pub use plan::{Action, Dependent, Kept, KeptUntagged, RepositoryPlan, Totals, Undo};
+pub use plan::{Action, Dependent, Holding, Kept, KeptUntagged, RepositoryPlan, Totals, Undo};
 pub use reason::Reason;
 pub use served::Unserved;
 pub use version::{Channel, TagReading, VersionRequirement, VersionTable};

@@ -2,10 +2,11 @@
 //!
 //! The serialized form of these types is the `repositories` part of `lagan.plan/v1`.
 
-use lagan_model::{Digest, Incomplete, MediaType, RepositoryName, Tag};
+use lagan_model::{Digest, Incomplete, MediaType, RepositoryName, Tag, Time};
 use serde::{Deserialize, Serialize};
 
-use crate::document::PolicyName;
+use crate::age::Age;
+use crate::document::{Grace, PolicyName};
 use crate::reason::{Reason, only_shares_digest};
 
 /// One repository of a plan.
@@ -100,9 +101,22 @@ pub struct Undo {
     /// Whether it can.
     pub possible: bool,
     /// Until when, where the registry tells.
-    pub until: Option<lagan_model::Time>,
+    pub until: Option<Time>,
     /// What it depends on, or why not.
     pub why: Option<String>,
+    /// Where a copy is made before the deletion, and how long it stays there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding: Option<Holding>,
+}
+
+/// A repository in which what is deleted is held for some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// How long after the deletion.
+    #[serde(rename = "for")]
+    pub period: Age,
 }
 
 impl Undo {
@@ -113,6 +127,7 @@ impl Undo {
             possible: true,
             until: None,
             why: Some("until the registry's next garbage collection, whose time it does not tell".to_owned()),
+            holding: None,
         }
     }
 
@@ -123,6 +138,21 @@ impl Undo {
             possible: false,
             until: None,
             why: Some("the project is a proxy cache, which takes no pushes".to_owned()),
+            holding: None,
+        }
+    }
+
+    /// Possible until the grace ends, whatever the registry collects: deleted at `now`, it is held until then.
+    #[must_use]
+    pub fn held(holding: Holding, now: Time) -> Self {
+        Self {
+            possible: true,
+            until: now.checked_add_signed(holding.period.delta()),
+            why: Some(format!(
+                "it is held in {} for {}, and then until the registry's next garbage collection",
+                holding.repository, holding.period
+            )),
+            holding: Some(holding),
         }
     }
 }
@@ -281,6 +311,34 @@ impl RepositoryPlan {
             deleted_unread: 0,
             bytes_reclaimable: Some(0),
         }
+    }
+
+    /// The same, with everything held for a grace that goes and that can be put back. Where there is no name for the
+    /// repository that would hold it, nothing goes.
+    #[must_use]
+    pub fn with_grace(mut self, grace: Option<&Grace>, now: Time) -> Self {
+        let Some(grace) = grace.filter(|_| !self.actions.is_empty()) else {
+            return self;
+        };
+        let Some(repository) = grace.repository.holding(&self.name) else {
+            let why = format!(
+                "what goes is to be held in {}, which is no name of a repository here: it would be too long",
+                grace.repository
+            );
+            return Self::incomplete(self.name, self.policies, self.tags_total, Incomplete { why });
+        };
+        for action in &mut self.actions {
+            if let Action::Delete { undo, .. } = action
+                && undo.possible
+            {
+                let holding = Holding {
+                    repository: repository.clone(),
+                    period: grace.period.clone(),
+                };
+                *undo = Undo::held(holding, now);
+            }
+        }
+        self
     }
 
     /// A repository about which nothing is decided: every tag that was seen stays.

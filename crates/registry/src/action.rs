@@ -20,8 +20,24 @@ pub(crate) enum Action {
     Taste,
     /// POST of a form to a token service. The form holds a secret.
     Exchange(SecretString),
+    /// GET of some bytes, by a Range.
+    Part {
+        /// The first of them.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
     /// DELETE.
     Delete,
+    /// POST without content: it begins an upload, unless that is not needed.
+    Begin,
+    /// PATCH: more of an upload.
+    Append {
+        /// Where in the whole it begins.
+        first: u64,
+        /// Its bytes; at least one.
+        content: Bytes,
+    },
     /// PUT.
     Put {
         /// What the content is.
@@ -34,9 +50,10 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) fn method(&self) -> Method {
         match self {
-            Self::Read | Self::Taste => Method::GET,
+            Self::Read | Self::Taste | Self::Part { .. } => Method::GET,
             Self::Look => Method::HEAD,
-            Self::Exchange(_) => Method::POST,
+            Self::Exchange(_) | Self::Begin => Method::POST,
+            Self::Append { .. } => Method::PATCH,
             Self::Delete => Method::DELETE,
             Self::Put { .. } => Method::PUT,
         }
@@ -45,8 +62,8 @@ impl Action {
     /// Whether it may be sent again when nobody knows what came of it, and follow a redirect.
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
-            Self::Read | Self::Look | Self::Taste | Self::Exchange(_) => true,
-            Self::Delete | Self::Put { .. } => false,
+            Self::Read | Self::Look | Self::Taste | Self::Part { .. } | Self::Exchange(_) => true,
+            Self::Delete | Self::Begin | Self::Append { .. } | Self::Put { .. } => false,
         }
     }
 }

@@ -132,8 +132,10 @@ impl RegistryClient {
         let error = problem::refusal_of(request, answer, scope);
         let what = match request.action {
             Action::Delete => "deleting this",
-            Action::Put { .. } => "pushing this",
-            Action::Read | Action::Look | Action::Taste | Action::Exchange(_) => "reading this",
+            Action::Begin | Action::Append { .. } | Action::Put { .. } => "pushing this",
+            Action::Read | Action::Look | Action::Taste | Action::Part { .. } | Action::Exchange(_) => {
+                "reading this"
+            }
         };
         if answer.foreign {
             error.with_hint("this is the answer of another host, to which the registry redirects")

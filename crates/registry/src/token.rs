@@ -46,12 +46,22 @@ pub(crate) enum Scope {
     Delete(RepositoryName),
     /// Writing to one repository: only to bring back what was deleted, and to hold it.
     Push(RepositoryName),
+    /// Writing to one repository what is read from another.
+    Mount {
+        /// Where it is written.
+        to: RepositoryName,
+        /// Where it is.
+        from: RepositoryName,
+    },
 }
 
 impl Scope {
-    /// As the token specification writes it.
+    /// As the token specification writes it; several parts stand with spaces between them.
     pub(crate) fn text(&self) -> Option<String> {
         let (repository, actions) = match self {
+            Self::Mount { to, from } => {
+                return Some(format!("repository:{to}:pull,push repository:{from}:pull"));
+            }
             Self::Nothing => return None,
             Self::Catalog => return Some("registry:catalog:*".to_owned()),
             Self::Pull(repository) => (repository, "pull"),
@@ -65,7 +75,10 @@ impl Scope {
     pub(crate) fn repository(&self) -> Option<&RepositoryName> {
         match self {
             Self::Nothing | Self::Catalog => None,
-            Self::Pull(repository) | Self::Delete(repository) | Self::Push(repository) => Some(repository),
+            Self::Pull(repository)
+            | Self::Delete(repository)
+            | Self::Push(repository)
+            | Self::Mount { to: repository, .. } => Some(repository),
         }
     }
 }
@@ -183,9 +196,6 @@ impl TokenService {
         let mut url = self.realm.clone();
         let service = self.service.as_deref().map(|service| ("service", service));
         let scope_text = scope.text();
-        let wanted = service
-            .into_iter()
-            .chain(scope_text.as_deref().map(|scope| ("scope", scope)));
         let (action, basic) = match login {
             Some(Login::IdentityToken(token)) => {
                 // The distribution project's token specification, "Authenticating using OAuth 2".
@@ -193,15 +203,16 @@ impl TokenService {
                 form.append_pair("grant_type", "refresh_token");
                 form.append_pair("client_id", "lagan");
                 form.append_pair("refresh_token", token.expose_secret());
-                form.extend_pairs(wanted);
+                form.extend_pairs(service);
+                form.extend_pairs(scope_text.as_deref().map(|scope| ("scope", scope)));
                 (Action::Exchange(SecretString::from(form.finish())), None)
             }
             Some(Login::Password(credentials)) => {
-                url.query_pairs_mut().extend_pairs(wanted);
+                ask_for(&mut url, service, scope_text.as_deref());
                 (Action::Read, credentials.basic())
             }
             None => {
-                url.query_pairs_mut().extend_pairs(wanted);
+                ask_for(&mut url, service, scope_text.as_deref());
                 (Action::Read, None)
             }
         };
@@ -249,9 +260,10 @@ impl TokenService {
             .ok_or_else(unusable)?;
         let header = SecretString::from(format!("Bearer {}", token.expose_secret()));
         let header = secret_header(&header).ok_or_else(unusable)?;
-        let granted = scope_text
-            .as_deref()
-            .and_then(|scope| grant::shortfall(token.expose_secret(), scope));
+        let granted = scope_text.as_deref().and_then(|scope| {
+            let mut parts = scope.split(' ');
+            parts.find_map(|part| grant::shortfall(token.expose_secret(), part))
+        });
         if let Some(granted) = &granted {
             tracing::debug!(
                 asked = scope_text,
@@ -264,6 +276,14 @@ impl TokenService {
         });
         Ok((header, granted.map(Arc::from), lifetime))
     }
+}
+
+/// A query has a field for each part of a scope (token specification, "Requesting a Token"), where a form has one for all.
+fn ask_for(url: &mut Url, service: Option<(&str, &str)>, scope: Option<&str>) {
+    let parts = scope.into_iter().flat_map(|scope| scope.split(' '));
+    let parts = parts.map(|part| ("scope", part));
+    url.query_pairs_mut()
+        .extend_pairs(service.into_iter().chain(parts));
 }
 
 /// How long a token with this lifetime is used.
@@ -297,6 +317,26 @@ mod tests {
             assert_eq!(scope.text().unwrap(), format!("repository:team/app:{actions}"));
             assert_eq!(scope.repository(), Some(&name));
         }
+        let both = Scope::Mount {
+            to: "hold/app".parse().unwrap(),
+            from: name.clone(),
+        };
+        let parts = "repository:hold/app:pull,push repository:team/app:pull";
+        assert_eq!(both.text().unwrap(), parts);
+        let mut url = Url::parse("https://tokens.example/").unwrap();
+        ask_for(&mut url, Some(("service", "s")), both.text().as_deref());
+        let asked: Vec<_> = url
+            .query_pairs()
+            .map(|(field, value)| format!("{field}={value}"))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                "service=s",
+                "scope=repository:hold/app:pull,push",
+                "scope=repository:team/app:pull"
+            ]
+        );
         assert_eq!(Scope::Catalog.text().unwrap(), "registry:catalog:*");
         assert_eq!(Scope::Nothing.text(), None);
     }

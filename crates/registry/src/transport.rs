@@ -5,7 +5,10 @@ mod broken;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, LOCATION, RANGE, USER_AGENT};
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE,
+    USER_AGENT,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
@@ -34,6 +37,9 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 /// How much of a URL goes into a message, in characters.
 const MAX_SHOWN_URL: usize = 1024;
 
+/// Bytes of no kind.
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
 /// Which redirects are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redirects {
@@ -58,10 +64,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Method and URL, for a message. A token service's query is left out.
+    /// Method and URL, for a message. The query is left out that a token service is asked with, and that an upload
+    /// has, which is the registry's secret.
     pub(crate) fn line(&self) -> String {
         let url = match self.kind {
-            RequestKind::Token => self.url.as_str().split('?').next().unwrap_or_default(),
+            RequestKind::Token | RequestKind::Copy => self.url.as_str().split('?').next().unwrap_or_default(),
             _ => self.url.as_str(),
         };
         match url.char_indices().nth(MAX_SHOWN_URL) {
@@ -235,6 +242,19 @@ impl Transport {
                     sent.headers_mut().insert(RANGE, first);
                     None
                 }
+                Action::Part { first, last } => {
+                    let part = HeaderValue::try_from(format!("bytes={first}-{last}"));
+                    sent.headers_mut().extend(part.ok().map(|part| (RANGE, part)));
+                    None
+                }
+                Action::Begin => Some((OCTETS, reqwest::Body::from(""))),
+                Action::Append { first, content } => {
+                    let last = (first + content.len() as u64).saturating_sub(1);
+                    let part = HeaderValue::try_from(format!("{first}-{last}"));
+                    sent.headers_mut()
+                        .extend(part.ok().map(|part| (CONTENT_RANGE, part)));
+                    Some((OCTETS, content.clone().into()))
+                }
                 Action::Exchange(form) => {
                     let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
                     Some((kind, form.expose_secret().to_owned().into()))
@@ -243,6 +263,11 @@ impl Transport {
             };
             if let Some((kind, body)) = content {
                 sent.headers_mut().insert(CONTENT_TYPE, kind);
+                // Some servers refuse what has content and does not say how much.
+                if body.as_bytes().is_some_and(<[u8]>::is_empty) {
+                    sent.headers_mut()
+                        .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+                }
                 *sent.body_mut() = Some(body);
             }
             if let Some(authorization) = authorization {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use lagan_model::journal::{PolicyIdentity, Role, RunId, Sequence};
+use lagan_model::journal::{Held, PolicyIdentity, Role, RunId, Sequence};
 use lagan_model::{Digest, RegistryIdentity, RepositoryName, RequestCounts, Tag, Time};
 use lagan_policy::GuardReport;
 use serde::Serialize;
@@ -72,7 +72,7 @@ pub struct RepositoryOutcome {
 /// What became of one manifest, or of one tag.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct OutcomeEntry {
-    /// `delete`, `untag` or `restore`.
+    /// `delete`, `untag`, `purge` or `restore`.
     pub action: &'static str,
     /// The manifest.
     pub digest: Digest,
@@ -93,6 +93,9 @@ pub struct OutcomeEntry {
     /// The same in words, or how it failed. Text from outside may be in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// Where a copy is held, and until when at least it can be put back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// What tags are on that were not put back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub conflicts: BTreeMap<Tag, Digest>,

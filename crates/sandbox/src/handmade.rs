@@ -1,5 +1,7 @@
 //! Content put by hand: tests tell their story with it, without a request.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 
 use crate::content::{AttachmentSpec, Content, ImageSpec, Kind, Manifest};
@@ -235,6 +237,46 @@ impl Sandbox {
     /// Removes a blob, as garbage collection would; answers whether it was there.
     pub fn delete_blob(&self, repository: &str, digest: Digest) -> bool {
         self.shared().store.delete_blob(repository, &digest)
+    }
+
+    /// Collects the garbage, as docker-registry does: blobs that no manifest of any repository needs go everywhere, and with
+    /// `untagged` before them the manifests that have no tag, and that no tagged index lists. Answers how many blobs went.
+    pub fn collect_garbage(&self, untagged: bool) -> usize {
+        let store = &self.shared().store;
+        let (names, _) = store.names_after(None, false, usize::MAX);
+        let mut needed: HashSet<Digest> = HashSet::new();
+        for name in &names {
+            let marked = store.read(name, |view| {
+                let all = view.manifests();
+                let mut work: Vec<Digest> = match untagged {
+                    false => all.iter().map(|manifest| manifest.digest).collect(),
+                    true => view.tags().into_iter().map(|(_, digest)| digest).collect(),
+                };
+                let mut live: HashSet<Digest> = HashSet::new();
+                while let Some(digest) = work.pop() {
+                    if let Some(manifest) = view.manifest(&digest).filter(|_| live.insert(digest)) {
+                        work.extend(manifest.children.iter().copied());
+                        let blobs = manifest.config.iter().chain(&manifest.layers);
+                        needed.extend(blobs.map(|blob| blob.digest));
+                    }
+                }
+                let dead = all.iter().map(|manifest| manifest.digest);
+                dead.filter(|digest| !live.contains(digest)).collect::<Vec<_>>()
+            });
+            for digest in marked.unwrap_or_default() {
+                store.delete_manifest(name, &digest);
+            }
+        }
+        let mut swept = 0;
+        for name in &names {
+            for blob in store.read(name, |view| view.blobs()).unwrap_or_default() {
+                if !needed.contains(&blob) && store.delete_blob(name, &blob) {
+                    swept += 1;
+                }
+            }
+            self.changed(name);
+        }
+        swept
     }
 
     /// The tags of a repository now, in byte order; none where there is no such repository.

@@ -101,6 +101,7 @@ impl DraftPolicy {
             protect: Vec::new(),
             limits: Limits::default(),
             untag: self.untag,
+            grace: None,
             allow_proxy_cache: false,
         }
     }

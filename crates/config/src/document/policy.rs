@@ -4,7 +4,7 @@ use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
 use lagan_scheduler::Schedule;
 
-use super::{limits, protect, rule, timing};
+use super::{grace, limits, protect, rule, timing};
 use crate::convert::dialect;
 use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
@@ -58,10 +58,11 @@ pub(crate) const SCHEMA: Schema = Schema {
         "rules",
         "protect",
         "limits",
+        "grace",
         "untag",
         "allow_proxy_cache",
     ],
-    later: &["grace", "rollout", "freeze", "notice"],
+    later: &["rollout", "freeze", "notice"],
 };
 
 /// The keys of a policy that is a whole file: `channels` may stand beside its own.
@@ -76,6 +77,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "rules",
         "protect",
         "limits",
+        "grace",
         "untag",
         "allow_proxy_cache",
         "channels",
@@ -169,6 +171,10 @@ fn body(
         .required("rules", None, problems)
         .and_then(|(_, node)| rule::decode(node, versions, problems));
     let protect = fields.optional("protect", |node| protect::decode(node, problems));
+    let grace = match fields.entry("grace") {
+        Some((key, node)) => grace::decode(node, key.span, problems).map(Some),
+        None => Ok(None),
+    };
     let untag = fields.optional("untag", |node| truth(node, problems));
     let proxy = fields.optional("allow_proxy_cache", |node| truth(node, problems));
     let limits = match fields.entry("limits") {
@@ -183,6 +189,7 @@ fn body(
         rules: rules?,
         protect: protect?.unwrap_or_default(),
         limits: limits?,
+        grace: grace?,
         untag: untag?.unwrap_or(true),
         allow_proxy_cache: proxy?.unwrap_or(false),
     })

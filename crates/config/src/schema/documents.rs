@@ -8,7 +8,8 @@ use super::parts::{
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    channels as words, config, keep, limits, policy, policy_file, protect, registry, rule, select, timing,
+    channels as words, config, grace, keep, limits, policy, policy_file, protect, registry, rule, select,
+    timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -110,6 +111,11 @@ fn policy_keys() -> Vec<Property> {
             list(&reference("protection")),
         ),
         Property("limits", "How much may be deleted.", reference("limits")),
+        Property(
+            "grace",
+            "Where what is deleted is held before, and for how long.",
+            reference("grace"),
+        ),
         Property(
             "untag",
             "Whether a tag may be taken from an artifact that stays; `true` unless said.",
@@ -405,6 +411,19 @@ fn of_rules() -> Vec<Part> {
                     json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" }),
                 ),
                 Property("why", "Why, for reports.", text()),
+            ],
+        ),
+        mapping(
+            "grace",
+            &grace::SCHEMA,
+            &["repository", "for"],
+            [
+                Property(
+                    "repository",
+                    "The repository that holds it; `{repository}` stands for the one that is deleted from.",
+                    text(),
+                ),
+                Property("for", "How long it is held.", age()),
             ],
         ),
         mapping(

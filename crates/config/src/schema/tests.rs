@@ -184,6 +184,10 @@ fn what_the_decoder_reads_validates() {
         ),
         ("{select: {tags: a}, keep: all}", "untag: false"),
         (
+            "{select: {tags: a}, keep: all}",
+            "grace: {repository: 'lagan-hold/{repository}', for: 72h}",
+        ),
+        (
             "{select: {tags: a}, keep: all, allow_empty_repository: false}",
             "",
         ),
@@ -223,6 +227,11 @@ fn what_the_decoder_refuses_for_its_keys_or_words_does_not_validate() {
         ),
         ("{select: {tags: a}, keep: all}", "limits: {keep_at_least: off}"),
         ("{select: {tags: a}, keep: all}", "protect: []"),
+        ("{select: {tags: a}, keep: all}", "grace: {for: 72h}"),
+        (
+            "{select: {tags: a}, keep: all}",
+            "grace: {repository: h, for: 1m}",
+        ),
         ("{select: {tags: a}, keep: all}", "schedule: {}"),
     ] {
         let text = policy(rule, more);

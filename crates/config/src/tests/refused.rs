@@ -85,10 +85,10 @@ fn rules_and_policies() {
                 ],
             ),
             (
-                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\ngrace: {for: 72h}\nrollout: 1\n",
+                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nfreeze: x\nrollout: 1\n",
                 &[
                     "3:1 `schedule` is for the policies of a configuration, which the daemon runs",
-                    "4:1 `grace` is not supported by this version",
+                    "4:1 `freeze` is not supported by this version",
                     "5:1 `rollout` is not supported by this version",
                 ],
             ),

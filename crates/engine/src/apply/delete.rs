@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, Doubt, JournalError, JournalStore, Outcome as Settled, RecordedDelete, RunId,
-    Sequence, Skip,
+    DeleteIntent, DeleteResult, Doubt, Held, JournalError, JournalStore, Outcome as Settled, RecordedDelete,
+    RunId, Sequence, Skip,
 };
 use lagan_model::{
     Artifact, ArtifactGraph, Clock, Deletion, Digest, Failure, Manifest, Reference, RegistryError,
-    RegistryWrite, RepositoryName, Tag,
+    RegistryWrite, RepositoryName, Tag, Time,
 };
 
 use super::MAX_READING_AGE;
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check};
+use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
@@ -25,6 +26,7 @@ pub(crate) struct Deleter<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
     pub repository: &'a RepositoryName,
+    pub holder: Holder<'a, R, S, C>,
 }
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
@@ -49,7 +51,11 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .journal
             .record_unit(self.run, intents, &manifests)
             .await?;
-        let mut ends = self.delete_recorded(&here, recorded).await?.into_iter();
+        let ends = match self.hold(&recorded).await? {
+            Ok(()) => self.delete_recorded(&here, recorded, reading).await?,
+            Err(left) => self.leave(recorded, &left).await?,
+        };
+        let mut ends = ends.into_iter();
         let gone = Left::because(Skip::Gone, "it was gone already");
         Ok(unit
             .members
@@ -62,9 +68,36 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .collect())
     }
 
+    /// Makes the copies that were promised. Where one of them cannot be made, the whole unit stays.
+    async fn hold(&self, recorded: &[RecordedDelete]) -> Result<Result<(), Left>, JournalError> {
+        for deletion in recorded {
+            if let Err(why) = self.holder.hold(deletion).await? {
+                let digest = &deletion.intent().digest;
+                return Ok(Err(Left::because(
+                    Skip::NotHeld,
+                    format!("{digest} could not be held: {why}"),
+                )));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    async fn leave(&self, recorded: Vec<RecordedDelete>, left: &Left) -> Result<Ends, JournalError> {
+        let mut ends = Ends::new();
+        for deletion in recorded {
+            let sequence = deletion.sequence();
+            ends.push((Some(sequence), self.settle(sequence, skip(left.clone())).await?));
+        }
+        Ok(ends)
+    }
+
     fn intent(&self, unit: &Unit, member: &Member, manifest: &Manifest, reading: &Reading) -> DeleteIntent {
         let artifact = Artifact::from(manifest);
         let related = |relation| reading.related(&member.digest, relation);
+        let at = self.world.clock.now();
+        let until =
+            |period: &lagan_policy::Age| at.checked_add_signed(period.delta()).unwrap_or(Time::MAX_UTC);
+        let until = member.holding.as_ref().map(|holding| until(&holding.period));
         DeleteIntent {
             unit: unit.number,
             role: member.role,
@@ -81,13 +114,23 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 .collect(),
             subject: artifact.subject,
             attachments: related(ArtifactGraph::attachments),
-            blobs: artifact.blobs,
             pushed: None,
             pulled: None,
             labels: Vec::new(),
             reasons: member.reasons.clone(),
-            undo_until: member.undo_until,
-            at: self.world.clock.now(),
+            undo_until: until.or(member.undo_until),
+            // The bytes of a manifest are on record: what a collection takes are blobs.
+            held: member
+                .holding
+                .as_ref()
+                .zip(until)
+                .filter(|_| !artifact.blobs.is_empty())
+                .map(|(holding, until)| Held {
+                    repository: holding.repository.clone(),
+                    until,
+                }),
+            blobs: artifact.blobs,
+            at,
         }
     }
 
@@ -95,10 +138,13 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         &self,
         members: &[&Member],
         recorded: Vec<RecordedDelete>,
+        reading: &Reading,
     ) -> Result<Ends, JournalError> {
         let mut ends = Ends::new();
         let mut left: Option<Left> = None;
-        let mut read_at = self.world.clock.now();
+        // Copies can take long.
+        let holds = recorded.iter().any(|deletion| deletion.intent().held.is_some());
+        let mut read_at = if holds { reading.at } else { self.world.clock.now() };
         for (position, intent) in recorded.iter().enumerate() {
             let sequence = intent.sequence();
             // An artifact in hand is finished: what was untagged below it would be seen by nobody later.

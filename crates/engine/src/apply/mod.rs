@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use self::repository::RepositoryApply;
 use crate::approve::ApprovedPlan;
+use crate::holding::COPIES;
 use crate::recover::LeftOut;
 use crate::run::{RepositoryRun, RunTotals};
 use crate::world::{Veto, World};
@@ -129,6 +130,7 @@ where
             .outcomes
             .iter()
             .map(|(outcome, count)| ((*outcome).to_owned(), *count))
+            .chain((totals.copies > 0).then(|| (COPIES.to_owned(), totals.copies)))
             .collect(),
         stopped: world.stop.is_requested(),
     };

@@ -13,6 +13,7 @@ use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units
 use super::untag::Untagger;
 use super::{ApplyRequest, DELETIONS_PER_READING, MAX_READING_AGE};
 use crate::approve::{Approved, seal};
+use crate::holding::{Holder, Holdings};
 use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
 use crate::run::{ActionOutcome as Outcome, ActionRun, ManifestRun, RepositoryRun};
 use crate::safeguard::{Safeguard, on};
@@ -25,6 +26,8 @@ pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     /// What became of each action's manifests so far.
     ends: BTreeMap<(usize, Digest), (Option<Sequence>, Outcome)>,
     deleted: BTreeSet<Digest>,
+    /// What was held so far.
+    holdings: Holdings,
     problem: Option<String>,
     looked_after: bool,
 }
@@ -41,6 +44,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             plan,
             ends: BTreeMap::new(),
             deleted: BTreeSet::new(),
+            holdings: Holdings::default(),
             problem: None,
             looked_after: true,
         }
@@ -261,6 +265,12 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             world: self.world,
             run: self.run(),
             repository: self.name(),
+            holder: Holder {
+                world: self.world,
+                run: self.run(),
+                in_doubt: self.request.in_doubt,
+                so_far: &self.holdings,
+            },
         };
         let world = self.world;
         let ended: Vec<(Unit, Result<Option<Ends>, JournalError>)> = {
@@ -346,10 +356,16 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     vec![(digest.clone(), Role::Artifact)],
                 ),
             };
+            // An index without blobs is held by what it lists.
+            let mut of_some = of_action.iter().map(|(digest, _)| digest);
+            let held_with = of_some.find_map(|digest| self.holdings.of(digest));
             let manifests = of_action.into_iter().map(|(digest, role)| {
                 let end = self.ends.remove(&(position, digest.clone()));
                 let (sequence, outcome) = end.unwrap_or_else(|| (None, skipped(rest.clone())));
+                let held = self.holdings.of(&digest).or_else(|| held_with.clone());
+                let held = held.filter(|_| outcome == Outcome::Deleted);
                 ManifestRun {
+                    held,
                     digest,
                     role,
                     sequence,
@@ -367,6 +383,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             name: self.plan.name.clone(),
             actions,
             mended,
+            copies: self.holdings.copies(),
             problem: self.problem,
             looked_after: self.looked_after,
         }

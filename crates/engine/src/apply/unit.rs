@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lagan_model::journal::{Role, Skip};
 use lagan_model::{ArtifactGraph, AttachmentForm, Digest, NodeId, Tag, Time};
-use lagan_policy::{Action, Dependent};
+use lagan_policy::{Action, Dependent, Holding};
 
 use super::reading::Reading;
 use crate::safeguard::{Safeguard, on};
@@ -23,6 +23,8 @@ pub(crate) struct Member {
     pub tags: BTreeSet<Tag>,
     pub reasons: serde_json::Value,
     pub undo_until: Option<Time>,
+    /// Where a copy is made before.
+    pub holding: Option<Holding>,
 }
 
 /// Manifests that are deleted together, in the order of their deletion.
@@ -70,6 +72,7 @@ pub(crate) fn members(position: usize, action: &Action) -> Vec<Member> {
         tags: tags.iter().cloned().collect(),
         reasons: reasons.clone(),
         undo_until: undo.until,
+        holding: undo.holding.clone(),
     };
     let dependent = |role| {
         let member = &member;

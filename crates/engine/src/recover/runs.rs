@@ -6,6 +6,7 @@ use lagan_model::journal::{DeleteResult, End, JournalError, JournalStore, Purpos
 use lagan_model::{Clock, RegistryWrite, RepositoryName, Time};
 use lagan_policy::RunHistory;
 
+use crate::holding::COPIES;
 use crate::mend::{DeletedHere, DeletedManifest};
 use crate::world::World;
 
@@ -29,7 +30,7 @@ pub async fn run_history<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(RunHistory(done.take(RunHistory::RUNS).collect()))
 }
 
-/// How many intents of a run ended in each way.
+/// How many intents of a run ended in each way, and how many copies it has on record.
 pub(crate) async fn results_of<R, S: JournalStore, C>(
     world: World<'_, R, S, C>,
     run: RunId,
@@ -39,6 +40,7 @@ pub(crate) async fn results_of<R, S: JournalStore, C>(
         let name = match world.journal.read(sequence).await?.1 {
             Record::Outcome(outcome) => outcome.result.as_str(),
             Record::Restored(outcome) => outcome.result.as_str(),
+            Record::Restore(intent) if intent.held_until.is_some() => COPIES,
             _ => continue,
         };
         *results.entry(name.to_owned()).or_default() += 1;

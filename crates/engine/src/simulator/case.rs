@@ -16,6 +16,8 @@ pub(crate) struct Case {
     pub collections: bool,
     /// Whether the plan is changed after its approval.
     pub tampering: bool,
+    /// For how many minutes what is deleted is held before; none where no policy asks for that.
+    pub grace: Option<i64>,
     /// Whether several units of a repository are worked on at once.
     pub concurrency: bool,
 }
@@ -31,6 +33,7 @@ impl Case {
             crashes: 3,
             collections: seed.is_multiple_of(3),
             tampering: seed.is_multiple_of(16),
+            grace: (seed / 3 % 2 == 1).then(|| [4, 30, 24 * 60][(seed / 6 % 3) as usize]),
             concurrency: seed % 4 == 1,
         }
     }
@@ -49,6 +52,7 @@ impl Case {
                 tampering: false,
                 ..self
             },
+            Self { grace: None, ..self },
             Self {
                 concurrency: false,
                 ..self

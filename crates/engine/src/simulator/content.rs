@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use lagan_model::{Digest, Manifest, MediaType, RepositoryName, Tag};
 
-use super::world::{Repository, State, blobs, children, is_sound};
+use super::world::{Repository, State, blobs, children, is_holding, is_sound};
 
 impl State {
     /// Fills the registry as the case says.
@@ -24,7 +24,12 @@ impl State {
 
     /// Something that others do.
     pub(crate) fn act(&mut self) {
-        let names: Vec<RepositoryName> = self.repositories.keys().cloned().collect();
+        let names: Vec<RepositoryName> = self
+            .repositories
+            .keys()
+            .filter(|name| !is_holding(name))
+            .cloned()
+            .collect();
         let Some(name) = self.others.pick(&names).cloned() else {
             return;
         };
@@ -34,7 +39,10 @@ impl State {
             6..=8 => self.push_index_of_present(&name),
             9..=10 => self.attach(&name),
             11 => self.push_again(&name),
-            _ => self.collect_garbage(&name),
+            _ => {
+                self.collect_garbage(&name);
+                self.collect_garbage(&format!("hold/{name}").parse().unwrap());
+            }
         }
     }
 
@@ -242,10 +250,14 @@ impl State {
         digest
     }
 
-    /// Takes every blob that no manifest needs.
+    /// Takes every blob that no manifest needs; of a holding repository also every manifest without a tag.
     pub(crate) fn collect_garbage(&mut self, name: &RepositoryName) {
         self.note(|| format!("others: garbage collection in {name}"));
         if let Some(repository) = self.repositories.get_mut(name) {
+            if is_holding(name) {
+                let tagged: std::collections::BTreeSet<&Digest> = repository.tags.values().collect();
+                repository.manifests.retain(|digest, _| tagged.contains(digest));
+            }
             let needed: std::collections::BTreeSet<Digest> =
                 repository.manifests.values().flat_map(blobs).collect();
             repository.blobs.retain(|blob| needed.contains(blob));

@@ -144,4 +144,9 @@ needed! {
     without_children_first_something_is_missed: ChildrenFirst,
     without_leaving_moved_tags_something_is_missed: TagsOnlyWhereAbsent,
     without_holds_something_is_missed: Hold,
+    without_holding_first_something_is_missed: HoldFirst,
+    without_tags_on_copies_something_is_missed: HoldByTag,
+    without_reading_copies_back_something_is_missed: HoldReadBack,
+    without_bringing_blobs_back_something_is_missed: BringBack,
+    without_waiting_for_the_end_of_the_grace_something_is_missed: PurgeWhenDue,
 }

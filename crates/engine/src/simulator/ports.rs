@@ -10,9 +10,9 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Capability, Clock, Deletion, Descriptor, Digest, Failure, Head, Manifest, Reference,
-    Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
-    RepositoryName, RequestCounts, RequestKind, Tag, Time,
+    Blob, Capabilities, Capability, Clock, Deletion, Descriptor, Digest, Failure, Head, Manifest, Mount,
+    Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead,
+    RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
 use super::world::{Effect, Late, Repository, State, blobs, children};
@@ -341,6 +341,29 @@ impl RegistryWrite for Simulated {
             state.violation(text);
         }
         Ok(())
+    }
+
+    async fn mount_blob(
+        &self,
+        restore: &RecordedRestore,
+        blob: &Blob,
+        from: &RepositoryName,
+    ) -> Result<Mount, RegistryError> {
+        self.asked(RequestKind::Mount).await;
+        self.fails("POST mount")?;
+        let mut state = self.state();
+        let to = restore.intent().repository.clone();
+        state.note(|| format!("mount {} from {from} in {to}", blob.digest));
+        let forgotten = state.fault(15);
+        let there = state.repositories.get(from);
+        if !there.is_some_and(|there| there.blobs.contains(&blob.digest)) {
+            return Err(error(Failure::NotFound, "POST mount"));
+        }
+        if !forgotten {
+            let repository = state.repositories.entry(to).or_default();
+            repository.blobs.insert(blob.digest.clone());
+        }
+        Ok(Mount::Mounted)
     }
 }
 

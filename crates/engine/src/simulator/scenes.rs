@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
 use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag};
-use lagan_policy::{Depth, Guard, LimitOverride, Limits, RepositoryPlan};
+use lagan_policy::{Action, Depth, Guard, LimitOverride, Limits, RepositoryPlan};
 
 use super::case::Case;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::story::policies;
-use super::world::{Repository, State};
+use super::world::{Effect, Late, Repository, State};
+use crate::safeguard::{Safeguard, without};
 use crate::{
-    ActionOutcome, ApplyRequest, Approval, ApprovedPlan, DEFAULT_HOLD, Holds, LeftOut, PlanRequest,
-    RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, Veto, World, apply,
-    plan, recover, run_history, undo,
+    ActionOutcome, ApplyRequest, Approval, ApprovedPlan, DEFAULT_HOLD, Due, Holds, InDoubt, LeftOut,
+    PlanRequest, PurgeRequest, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
+    UndoTarget, Veto, World, apply, due, plan, purge, recover, run_history, undo,
 };
 
 struct Scene {
@@ -24,10 +25,17 @@ struct Scene {
     journal: Journal<ModelStore>,
     stop: Arc<Stop>,
     runs: u128,
+    /// For how many minutes what goes is held before.
+    grace: Option<i64>,
 }
 
 fn name() -> RepositoryName {
     "team/app".parse().unwrap()
+}
+
+/// Where what is deleted there is held.
+fn holding() -> RepositoryName {
+    "hold/team/app".parse().unwrap()
 }
 
 fn tag(text: &str) -> Tag {
@@ -38,6 +46,7 @@ impl Scene {
     fn new() -> Self {
         let case = Case {
             repositories: 0,
+            grace: None,
             ..Case::of(0)
         };
         let mut state = State::new(case, false);
@@ -51,6 +60,7 @@ impl Scene {
             world,
             stop,
             runs: 0,
+            grace: None,
         }
     }
 
@@ -95,7 +105,7 @@ impl Scene {
     }
 
     fn plan(&self) -> Vec<RepositoryPlan> {
-        let (policies, scope) = (policies(), Scope::default());
+        let (policies, scope) = (policies(self.grace), Scope::default());
         let request = PlanRequest {
             policies: &policies,
             asked: &|_| true,
@@ -122,6 +132,16 @@ impl Scene {
         approved: &ApprovedPlan,
         veto: &impl Veto,
     ) -> RepositoryRun {
+        self.apply_beside(plans, approved, veto, &LeftOut::default())
+    }
+
+    fn apply_beside(
+        &mut self,
+        plans: &[RepositoryPlan],
+        approved: &ApprovedPlan,
+        veto: &impl Veto,
+        in_doubt: &LeftOut,
+    ) -> RepositoryRun {
         let purpose = Purpose::Apply {
             plan: "plan".to_owned(),
         };
@@ -129,7 +149,7 @@ impl Scene {
             begin: self.begin(purpose),
             approved,
             veto,
-            in_doubt: &LeftOut::default(),
+            in_doubt,
             repositories_at_once: 1,
             units_at_once: 1,
         };
@@ -164,6 +184,57 @@ impl Scene {
         };
         change(&mut request);
         self.drive(undo(self.world(), &request)).unwrap()
+    }
+
+    fn due(&self) -> Due {
+        self.drive(due(self.world(), Some(500))).unwrap()
+    }
+
+    /// Purges what is due, and says what became of it.
+    fn purge(&mut self) -> Vec<RepositoryRun> {
+        let due = self.due();
+        {
+            let mut state = self.world.state();
+            for plan in &due.plans {
+                for action in &plan.actions {
+                    if let Action::Delete { digest, .. } = action {
+                        state.approved.insert((plan.name.clone(), digest.clone()));
+                    }
+                }
+            }
+        }
+        let request = PurgeRequest {
+            begin: self.begin(Purpose::Purge),
+            in_doubt: &LeftOut::default(),
+            repositories_at_once: 1,
+            units_at_once: 1,
+        };
+        let mut runs = Vec::new();
+        self.drive(purge(self.world(), &request, &due, |run| {
+            runs.push(run.clone());
+            Ok::<(), Infallible>(())
+        }))
+        .unwrap();
+        runs
+    }
+
+    fn collect_garbage(&self) {
+        let mut state = self.world.state();
+        state.collect_garbage(&name());
+        state.collect_garbage(&holding());
+    }
+
+    /// Whether a promise to hold something was broken.
+    fn is_broken(&self) -> bool {
+        let state = self.world.state();
+        state.violations.iter().any(|text| text.starts_with("I8"))
+    }
+
+    /// What is held.
+    fn held(&self) -> Vec<Digest> {
+        let state = self.world.state();
+        let holding = state.repositories.get(&holding());
+        holding.map_or_else(Vec::new, |holding| holding.tags.values().cloned().collect())
     }
 
     fn runs_on_record(&self) -> usize {
@@ -487,4 +558,144 @@ fn recovery_of_a_quiet_world_finds_nothing() {
     let recovery = scene.drive(recover(scene.world())).unwrap();
     assert_eq!(recovery, crate::Recovery::default());
     assert_eq!(recovery.left_out(), LeftOut::default());
+}
+
+#[test]
+fn what_is_held_comes_back_after_a_garbage_collection() {
+    for grace in [None, Some(30)] {
+        let mut scene = Scene::new();
+        scene.grace = grace;
+        let digest = scene.image(&["d1"]);
+        let run = scene.apply();
+        assert_eq!(outcomes(&run), [&ActionOutcome::Deleted]);
+        assert_eq!(run.actions[0].manifests[0].held.is_some(), grace.is_some());
+        assert_eq!(scene.held().contains(&digest), grace.is_some());
+        scene.collect_garbage();
+        let undone = scene.undo(|_| {});
+        match grace {
+            None => assert_eq!(undone[0].manifests[0].outcome.as_str(), "unrecoverable"),
+            Some(_) => assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored),
+        }
+        assert_eq!(scene.tags().len(), usize::from(grace.is_some()));
+        assert!(!scene.is_broken());
+    }
+}
+
+#[test]
+fn a_copy_is_purged_when_its_grace_is_over_and_not_before() {
+    let mut scene = Scene::new();
+    scene.grace = Some(30);
+    let digest = scene.image(&["d1"]);
+    scene.apply();
+    assert_eq!((scene.due().manifests(), scene.due().held), (0, 1));
+    scene.world.state().now += TimeDelta::minutes(31);
+    assert_eq!(scene.due().manifests(), 1);
+    let runs = scene.purge();
+    assert_eq!(outcomes(&runs[0]), [&ActionOutcome::Deleted]);
+    assert!(!scene.held().contains(&digest));
+    assert_eq!((scene.due().manifests(), scene.due().held), (0, 0));
+    scene.collect_garbage();
+    assert_eq!(
+        scene.undo(|_| {})[0].manifests[0].outcome.as_str(),
+        "unrecoverable"
+    );
+    assert!(!scene.is_broken());
+}
+
+#[test]
+fn a_copy_on_which_somebody_put_a_tag_stays() {
+    let mut scene = Scene::new();
+    scene.grace = Some(30);
+    let digest = scene.image(&["d1"]);
+    scene.apply();
+    scene.world.state().put_tag(&holding(), tag("mine"), &digest);
+    scene.world.state().now += TimeDelta::minutes(31);
+    let runs = scene.purge();
+    assert_eq!(skipped(&runs[0]), [Skip::Changed]);
+    assert!(scene.held().contains(&digest));
+}
+
+#[test]
+fn a_holding_repository_is_planned_for_nobody_and_kept_from_a_plan_that_was_made_anyway() {
+    let mut scene = Scene::new();
+    scene.grace = Some(30);
+    scene.image(&["d1"]);
+    scene.apply();
+    assert!(scene.plan().iter().all(|plan| plan.name == name()));
+    // The policy has no grace any more, and would take everything with a `q`.
+    scene.grace = None;
+    let plans: Vec<_> = scene
+        .plan()
+        .into_iter()
+        .filter(|plan| plan.name == holding())
+        .collect();
+    assert_eq!(plans[0].actions.len(), 1);
+    let approved = approved(&plans, &limits(0));
+    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    assert_eq!(skipped(&scene.apply_to(&plans, &approved, &holds)), [Skip::Held]);
+}
+
+#[test]
+fn what_cannot_be_held_stays() {
+    let mut scene = Scene::new();
+    scene.grace = Some(30);
+    let digest = scene.image(&["d1"]);
+    // A layer is not there.
+    {
+        let mut state = scene.world.state();
+        let repository = state.repositories.get_mut(&name()).unwrap();
+        let blob = repository.blobs.iter().next().cloned().unwrap();
+        repository.blobs.remove(&blob);
+    }
+    let run = scene.apply();
+    assert_eq!(skipped(&run), [Skip::NotHeld]);
+    assert!(
+        scene.world.state().repositories[&name()]
+            .manifests
+            .contains_key(&digest)
+    );
+}
+
+#[test]
+fn nothing_is_held_where_a_purge_of_it_may_still_happen() {
+    for safe in [true, false] {
+        let mut scene = Scene::new();
+        scene.grace = Some(30);
+        let digest = scene.image(&["d1"]);
+        let plans = scene.plan();
+        let approved = approved(&plans, &limits(0));
+        let until = scene.world.state().now + TimeDelta::minutes(9);
+        let doubt = InDoubt {
+            run: RunId::from_bits(77),
+            sequence: lagan_model::journal::Sequence(77),
+            repository: holding(),
+            digest: digest.clone(),
+            tags: Vec::new(),
+            until: Some(until),
+        };
+        let off = (!safe).then_some(Safeguard::HoldNotInDoubt);
+        let run = without(off, || {
+            scene.apply_beside(&plans, &approved, &(), &LeftOut::of(&[doubt]))
+        });
+        assert_eq!(skipped(&run), if safe { vec![Skip::NotHeld] } else { vec![] });
+        let mut state = scene.world.state();
+        state.approved.insert((holding(), digest.clone()));
+        let effect = Effect {
+            sequence: lagan_model::journal::Sequence(77),
+            repository: holding(),
+            digest,
+            tag: None,
+            step: 0,
+        };
+        state.late.push(Late {
+            due: until,
+            seen: 0,
+            effect,
+            intended: std::collections::BTreeSet::new(),
+        });
+        state.pass(TimeDelta::minutes(10));
+        // Where nothing was held, the late purge finds nothing.
+        let purged_early = state.violations.iter().any(|text| text.starts_with("I8"));
+        assert_eq!(purged_early, !safe, "{:?}", state.violations);
+    }
 }

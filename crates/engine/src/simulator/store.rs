@@ -59,6 +59,19 @@ impl ModelStore {
             let (Some(digest), Some(repository)) = (digest, repository) else {
                 continue;
             };
+            let time = |text: &serde_json::Value| text.as_str()?.parse::<lagan_model::Time>().ok();
+            if let Some(until) = record.get("held_until").and_then(time) {
+                let mut state = self.world.state();
+                let of_digest = state.copies.entry((repository, digest)).or_default();
+                of_digest.push(until);
+                continue;
+            }
+            if let Some(held) = record.get("held")
+                && let (Some(holding), Some(until)) = (held["repository"].as_str(), time(&held["until"]))
+            {
+                let holding = holding.parse().unwrap();
+                self.world.state().promised.insert(*sequence, (holding, until));
+            }
             let bytes = durable.contents.get(&digest);
             if bytes.is_some_and(|bytes| digest.verifies(bytes) == Some(true)) {
                 let step = durable.steps.get(sequence).copied().unwrap_or(0);

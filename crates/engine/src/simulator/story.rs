@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
-use lagan_model::journal::{Begin, Journal, PolicyIdentity, Purpose, RunId};
+use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId};
 use lagan_model::{Digest, RegistryRead, RepositoryName};
 use lagan_policy::{
-    Action, Depth, Keep, Limits, Mode, Policy, PolicySet, RepositoryPlan, Rule, Select, Undo,
+    Action, Depth, Grace, Keep, Limits, Mode, Policy, PolicySet, RepositoryPlan, Rule, Select, Undo,
 };
 
 use super::case::Case;
 use super::chance::Chance;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
-use super::world::{State, children, is_collected, is_sound};
+use super::world::{State, children, is_collected, is_holding, is_sound};
 use crate::{
-    ApplyRequest, Approval, Holds, PlanRequest, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
-    UndoTarget, World, apply, plan, recover, undo,
+    ApplyRequest, Approval, Due, Holds, LeftOut, PlanRequest, PurgeRequest, RepositoryUndo, Scope, Stop,
+    UndoOutcome, UndoRequest, UndoTarget, World, apply, due, plan, purge, recover, undo,
 };
 
 /// What came of a story.
@@ -39,7 +39,7 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
     let mut story = Story {
         journal: Journal::new(store.clone()),
         store,
-        policies: policies(),
+        policies: policies(case.grace),
         chance: Chance::new(case.seed, 6),
         runs: 0,
         restored: 0,
@@ -59,6 +59,7 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
     story.apply_once();
     story.calm(true);
     story.settle_down();
+    story.purge_rest();
     story.check_rest();
     story.undo_everything();
     let mut state = story.world.state();
@@ -71,12 +72,12 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
     }
 }
 
-/// Everything with a tag that begins with `d` goes.
-pub(crate) fn policies() -> PolicySet {
+/// Everything with a tag that begins with `d` goes, and would with `q`; held for some minutes before, where that is said.
+pub(crate) fn policies(grace: Option<i64>) -> PolicySet {
     let rule = Rule {
         name: "doomed".into(),
         select: Select {
-            tags: vec!["d*".parse().unwrap()],
+            tags: vec!["d*".parse().unwrap(), "q*".parse().unwrap()],
             ..Select::default()
         },
         keep: Keep::none(),
@@ -91,6 +92,10 @@ pub(crate) fn policies() -> PolicySet {
         protect: Vec::new(),
         limits: Limits::default(),
         untag: true,
+        grace: grace.map(|minutes| Grace {
+            repository: "hold/{repository}".parse().unwrap(),
+            period: format!("{minutes}min").parse().unwrap(),
+        }),
         allow_proxy_cache: false,
     };
     PolicySet {
@@ -214,6 +219,7 @@ impl Story {
         let begin = self.begin(Purpose::Apply {
             plan: "plan".to_owned(),
         });
+        let begin_purge = self.begin(Purpose::Purge);
         let stop = self.new_stop();
         let world = World {
             registry: &self.world,
@@ -226,11 +232,13 @@ impl Story {
             let recovery = recover(world).await?;
             self.note(&format!("{recovery:?}"));
             let holds = Holds::read(world).await?;
+            let due = due(world, Some(500)).await?;
+            let in_doubt = recovery.left_out();
             let request = ApplyRequest {
                 begin,
                 approved: &approved,
                 veto: &holds,
-                in_doubt: &recovery.left_out(),
+                in_doubt: &in_doubt,
                 repositories_at_once: concurrency,
                 units_at_once: concurrency,
             };
@@ -239,11 +247,71 @@ impl Story {
                 self.note(&format!("done: {run:?}"));
                 Ok(())
             });
-            done.await.map_err(|error| match error {
-                crate::ApplyError::Journal(error) => error,
-                other => panic!("{other}"),
-            })
+            done.await.map_err(only_the_journal)?;
+            self.purge(world, begin_purge, &in_doubt, &due).await
         });
+    }
+
+    async fn purge(
+        &self,
+        world: World<'_, Simulated, ModelStore, Simulated>,
+        begin: Begin,
+        in_doubt: &LeftOut,
+        due: &Due,
+    ) -> Result<(), JournalError> {
+        if due.plans.is_empty() || world.stop.is_requested() {
+            return Ok(());
+        }
+        self.note(&format!("-- purge {due:?}"));
+        {
+            let mut state = self.world.state();
+            for plan in &due.plans {
+                let going = going(plan).map(|digest| (plan.name.clone(), digest));
+                state.approved.extend(going);
+            }
+        }
+        let request = PurgeRequest {
+            begin,
+            in_doubt,
+            repositories_at_once: 1,
+            units_at_once: 1,
+        };
+        let done = purge(world, &request, due, |run| {
+            self.note(&format!("done: {run:?}"));
+            Ok::<(), std::convert::Infallible>(())
+        });
+        done.await.map(|_| ()).map_err(only_the_journal)
+    }
+
+    /// In calm, every copy goes whose grace is over, and no other.
+    fn purge_rest(&mut self) {
+        let begin = self.begin(Purpose::Purge);
+        let stop = self.new_stop();
+        let world = World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &stop,
+        };
+        let now = self.world.state().now;
+        self.run(async {
+            let due = due(world, None).await?;
+            self.purge(world, begin, &LeftOut::default(), &due).await
+        });
+        let mut state = self.world.state();
+        let mut bad = Vec::new();
+        for ((name, digest), copies) in &state.copies {
+            let there = state.repositories.get(name).is_some_and(|holding| {
+                holding.tags.values().any(|on| on == digest) && holding.manifests.contains_key(digest)
+            });
+            let over = copies.iter().all(|until| *until <= now);
+            if there && over {
+                bad.push(format!("I8: {name}@{digest} stays, and its grace is over"));
+            }
+        }
+        for text in bad {
+            state.violation(text);
+        }
     }
 
     /// Somebody edits the plan after it was approved.
@@ -292,7 +360,8 @@ impl Story {
             0 => UndoTarget::Run(RunId::from_bits(1 + self.chance.below(3) as u128)),
             1 => UndoTarget::Repository("team/app0".parse().unwrap()),
             _ => {
-                let effects: Vec<_> = self.world.state().effects.clone();
+                let mut effects: Vec<_> = self.world.state().effects.clone();
+                effects.retain(|effect| !is_holding(&effect.repository));
                 let Some(effect) = self.chance.pick(&effects) else {
                     return;
                 };
@@ -436,7 +505,10 @@ impl Story {
     fn undo_everything(&mut self) {
         let deleted: Vec<(RepositoryName, Digest)> = {
             let state = self.world.state();
-            let manifests = state.effects.iter().filter(|effect| effect.tag.is_none());
+            let manifests = state
+                .effects
+                .iter()
+                .filter(|effect| effect.tag.is_none() && !is_holding(&effect.repository));
             manifests
                 .map(|effect| (effect.repository.clone(), effect.digest.clone()))
                 .collect()
@@ -457,6 +529,15 @@ impl Story {
                 if let UndoOutcome::Failed { detail } = &manifest.outcome {
                     bad.push(format!(
                         "I4: nothing fails, and {} was not put back: {detail}",
+                        manifest.digest
+                    ));
+                }
+                let held = state.promised.get(&manifest.deletion);
+                if let UndoOutcome::Unrecoverable { why } = &manifest.outcome
+                    && held.is_some_and(|(_, until)| *until > state.now)
+                {
+                    bad.push(format!(
+                        "I8: {} is held, and cannot come back: {why}",
                         manifest.digest
                     ));
                 }
@@ -481,6 +562,13 @@ impl Story {
         for text in bad {
             state.violation(text);
         }
+    }
+}
+
+fn only_the_journal(error: crate::ApplyError<std::convert::Infallible>) -> JournalError {
+    match error {
+        crate::ApplyError::Journal(error) => error,
+        other => panic!("{other}"),
     }
 }
 

@@ -84,6 +84,10 @@ pub(crate) struct State {
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
+    /// What deletions promise: the repository that holds the manifest, and until when.
+    pub promised: BTreeMap<Sequence, (RepositoryName, Time)>,
+    /// Copies that are on record: until when each is held.
+    pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
     pub violations: Vec<String>,
     pub requests: BTreeMap<RequestKind, u64>,
     pub crashed: bool,
@@ -130,6 +134,8 @@ impl State {
             gone_along: BTreeSet::new(),
             put_back: BTreeMap::new(),
             durable: BTreeMap::new(),
+            promised: BTreeMap::new(),
+            copies: BTreeMap::new(),
             violations: Vec::new(),
             requests: BTreeMap::new(),
             crashed: false,
@@ -208,6 +214,7 @@ impl State {
                 effect.digest
             ));
         }
+        bad.extend(self.is_not_held(effect));
         if let Some(repository) = self.repositories.get(name) {
             if repository.unread {
                 bad.push(format!("I7: {name} is deleted from, and was not read whole"));
@@ -224,6 +231,26 @@ impl State {
         for text in bad {
             self.violation(text);
         }
+    }
+
+    /// I8: where there is a grace, what has blobs is deleted only when a tagged copy of it is there, with all of them.
+    fn is_not_held(&self, effect: &Effect) -> Option<String> {
+        let name = &effect.repository;
+        let manifest = self.repositories.get(name)?.manifests.get(&effect.digest)?;
+        let needed = blobs(manifest);
+        if self.case.grace.is_none() || is_holding(name) || effect.tag.is_some() || needed.is_empty() {
+            return None;
+        }
+        let about = format!("I8: {name}@{} is deleted", effect.digest);
+        let Some((holding, _)) = self.promised.get(&effect.sequence) else {
+            return Some(format!("{about}, and nothing says where it is held"));
+        };
+        let held = self.repositories.get(holding).is_some_and(|holding| {
+            holding.tags.values().any(|digest| *digest == effect.digest)
+                && holding.manifests.contains_key(&effect.digest)
+                && needed.iter().all(|blob| holding.blobs.contains(blob))
+        });
+        (!held).then(|| format!("{about}, and not held in {holding}"))
     }
 
     /// A deletion takes effect. Here the oracle looks at what it takes along.
@@ -266,6 +293,13 @@ impl State {
                         effect.digest
                     ));
                 }
+            }
+            let copies = self.copies.get(&(name.clone(), effect.digest.clone()));
+            if copies.is_some_and(|copies| copies.iter().any(|until| *until > self.now)) {
+                bad.push(format!(
+                    "I8: {name}@{} is purged before its grace is over",
+                    effect.digest
+                ));
             }
             if !self.approved.contains(&(name.clone(), effect.digest.clone())) {
                 bad.push(format!(
@@ -317,6 +351,11 @@ impl State {
         self.effects.push(effect);
         true
     }
+}
+
+/// Whether a repository holds what is deleted elsewhere.
+pub(crate) fn is_holding(name: &RepositoryName) -> bool {
+    name.as_str().starts_with("hold/")
 }
 
 /// What an index lists.

@@ -48,6 +48,7 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
         protect: Vec::new(),
         limits: Limits::default(),
         untag: true,
+        grace: None,
         allow_proxy_cache: false,
     };
     PolicySet {

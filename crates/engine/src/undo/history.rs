@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, JournalError, JournalStore, Record, RunId, Sequence, UntagIntent,
+    DeleteIntent, DeleteResult, JournalError, JournalStore, Purpose, Record, RunId, Sequence, UntagIntent,
 };
 use lagan_model::{Clock, Digest, Reference, RegistryWrite, RepositoryName, Tag, Time};
 
@@ -79,7 +79,7 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
 ) -> Result<BTreeMap<RepositoryName, Chosen>, JournalError> {
     let mut chosen: BTreeMap<RepositoryName, Chosen> = BTreeMap::new();
     let named = repositories(world, target).await?;
-    for (repository, history) in histories(world, &named).await? {
+    for (repository, history) in histories(world, target, &named).await? {
         let digests: Vec<Digest> = history
             .deleted
             .values()
@@ -134,10 +134,15 @@ async fn repositories<R: RegistryWrite, S: JournalStore, C: Clock>(
 
 async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
+    target: &UndoTarget,
     named: &BTreeSet<RepositoryName>,
 ) -> Result<BTreeMap<RepositoryName, History>, JournalError> {
     let mut histories: BTreeMap<RepositoryName, History> = BTreeMap::new();
-    for run in runs_here(world).await?.into_keys() {
+    for (run, here) in runs_here(world).await? {
+        // What was purged was a copy: it comes back where that is asked for, and not with everything else.
+        if matches!(here.purpose, Purpose::Purge) && !target.names_purge(run) {
+            continue;
+        }
         let mut deletions = BTreeMap::new();
         let mut untaggings = BTreeMap::new();
         for sequence in world.journal.store().entries_of(run).await? {
@@ -185,6 +190,15 @@ async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
 }
 
 impl UndoTarget {
+    /// Whether a run that purged copies is meant.
+    fn names_purge(&self, run: RunId) -> bool {
+        match self {
+            Self::Run(named) => *named == run,
+            Self::Artifact(..) | Self::Repository(_) => true,
+            Self::Since(_) => false,
+        }
+    }
+
     fn names_deletion(&self, deleted: &Deleted) -> bool {
         let intent = &deleted.intent;
         match self {

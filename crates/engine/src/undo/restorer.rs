@@ -16,6 +16,7 @@ use super::kept::Kept;
 use super::merge::merged;
 use super::order::in_order;
 use super::{ManifestUndo, UndoOutcome, UndoRequest};
+use crate::holding::{bring, to_bring};
 use crate::restore::{bytes_of, collected, missing_blob, on_tag, put_exact, put_tag};
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
@@ -112,10 +113,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             Err(error) => return Ok(failed(&error)),
         };
         // One that is there may be hollow: put back by somebody who did not look for what it needs.
-        if let Some(outcome) = self.obstacle(intent, kept, ends).await {
-            return Ok(outcome);
-        }
-        if !lack.manifest && lack.tags.is_empty() && lack.merge.is_empty() {
+        let blobs = match self.obstacle(intent, kept, ends).await {
+            Ok(blobs) => blobs,
+            Err(outcome) => return Ok(outcome),
+        };
+        if !lack.manifest && lack.tags.is_empty() && lack.merge.is_empty() && blobs.is_empty() {
             return Ok(if lack.moved.is_empty() {
                 UndoOutcome::AlreadyThere
             } else {
@@ -131,7 +133,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             .journal
             .record_restore(self.request.begin.run, restore)
             .await?;
-        let mut done = self.put(&recorded, &lack).await;
+        let registry = self.world.registry;
+        let mut done = bring(registry, &recorded, &blobs, intent.held.as_ref()).await;
+        if done.is_ok() {
+            done = self.put(&recorded, &lack, !blobs.is_empty()).await;
+        }
         if done.is_ok() {
             for tag in &lack.merge {
                 if let Err(error) = self.merge(deleted, &recorded, tag).await? {
@@ -192,7 +198,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             .journal
             .record_restore(self.request.begin.run, restore)
             .await?;
-        let done = self.put(&recorded, &lack).await;
+        let done = self.put(&recorded, &lack, false).await;
         self.settle(&recorded, done, lack.moved).await
     }
 
@@ -225,38 +231,46 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         Ok(lack)
     }
 
-    /// What stands in the way of putting a manifest: blobs or children that are gone.
+    /// What stands in the way of putting a manifest: blobs or children that are gone. If nothing does, the blobs that have
+    /// to be taken over from its copy.
     async fn obstacle(
         &self,
         intent: &DeleteIntent,
         kept: &Kept,
         ends: &HashMap<&Digest, UndoOutcome>,
-    ) -> Option<UndoOutcome> {
-        if let Some(outcome) = self.missing_blob(&intent.blobs).await {
-            return Some(outcome);
-        }
+    ) -> Result<Vec<Blob>, UndoOutcome> {
+        let held = intent.held.as_ref();
+        let blobs = match to_bring(self.world.registry, self.repository, &intent.blobs, held).await {
+            Ok(Ok(blobs)) => blobs,
+            Ok(Err(blob)) => {
+                return Err(UndoOutcome::Unrecoverable {
+                    why: collected(&blob),
+                });
+            }
+            Err(error) => return Err(failed(&error)),
+        };
         for child in kept.below(&intent.children) {
             if self.is_in_doubt(child, []) {
-                return Some(UndoOutcome::InDoubt);
+                return Err(UndoOutcome::InDoubt);
             }
             if let Some(detail) = kept.unread.get(child) {
                 let detail = detail.clone();
-                return Some(UndoOutcome::Failed { detail });
+                return Err(UndoOutcome::Failed { detail });
             }
             match ends.get(child) {
                 Some(UndoOutcome::Unrecoverable { why }) => {
                     let why = format!("its child {child} cannot be put back: {why}");
-                    return Some(UndoOutcome::Unrecoverable { why });
+                    return Err(UndoOutcome::Unrecoverable { why });
                 }
                 Some(UndoOutcome::Failed { detail }) => {
                     let detail = format!("its child {child} was not put back: {detail}");
-                    return Some(UndoOutcome::Failed { detail });
+                    return Err(UndoOutcome::Failed { detail });
                 }
-                Some(UndoOutcome::InDoubt) => return Some(UndoOutcome::InDoubt),
+                Some(UndoOutcome::InDoubt) => return Err(UndoOutcome::InDoubt),
                 _ => {}
             }
         }
-        None
+        Ok(blobs)
     }
 
     /// What stands in the way of a manifest of which only the bytes are on record.
@@ -297,13 +311,15 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             media_type: media_type.clone(),
             tags: tags.to_vec(),
             hold_until: on(Safeguard::Hold).then(|| now + self.request.hold),
+            held_until: None,
             at: now,
         }
     }
 
-    async fn put(&self, recorded: &RecordedRestore, lack: &Lack) -> Result<(), String> {
+    /// Puts what is lacking; the manifest as well where it is there, and blobs of it were not.
+    async fn put(&self, recorded: &RecordedRestore, lack: &Lack, hollow: bool) -> Result<(), String> {
         let registry = self.world.registry;
-        if lack.manifest {
+        if lack.manifest || hollow {
             put_exact(registry, recorded).await?;
         }
         for tag in &lack.tags {

@@ -6,10 +6,12 @@
 use std::path::Path;
 
 use chrono::SubsecRound as _;
-use lagan_engine::{ApplyError, ApplyRequest, Holds, Stop, World, apply, recover};
+use lagan_engine::{
+    ApplyError, ApplyRequest, Due, Holds, PurgeRequest, Stop, World, apply, due, purge, recover,
+};
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{Clock as _, RegistryRead as _};
-use lagan_policy::RepositoryPattern;
+use lagan_policy::{Limits, RepositoryPattern};
 use lagan_registry::{Connected, OciRegistry};
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
@@ -116,6 +118,7 @@ pub(crate) async fn run_source(
     };
     let recovery = recover(world).await?;
     let holds = Holds::read(world).await?;
+    let due = due(world, Limits::default().max_deletions).await?;
     let shown = (!arguments.yes).then(|| is_coloured(colour, None));
     let approved = match plan {
         Plan::Fresh(only) => approve::fresh(&source, only, world, arguments, shown).await?,
@@ -159,39 +162,66 @@ pub(crate) async fn run_source(
     for repository in &approved.incomplete {
         report.writer.repository(&mut report.body, repository)?;
     }
+    report.foot.recovery.problems.extend(due.problems.iter().cloned());
     let mut whole = true;
     let mut failure = None;
-    if approved.spool.repositories() > 0 {
-        if !arguments.yes && !confirmed(&approved)? {
+    let applies = approved.spool.repositories() > 0;
+    if applies || !due.plans.is_empty() {
+        if !arguments.yes && !confirmed(&approved, &due)? {
             return Err(Failure::usage("declined: nothing deleted"));
         }
-        report.head.run = Some(run);
         let stop = stopping.begin()?;
         let world = World { stop: &stop, ..world };
-        let request = ApplyRequest {
-            begin,
-            approved: &approved.plan,
-            veto: &holds,
-            in_doubt: &recovery.left_out(),
-            repositories_at_once: REPOSITORIES,
-            units_at_once: UNITS,
+        let in_doubt = recovery.left_out();
+        let begin_purge = Begin {
+            run: RunId::from_bits(ulid::Ulid::new().0),
+            purpose: Purpose::Purge,
+            policies: Vec::new(),
+            ..begin.clone()
         };
-        let progress = Progress::new();
-        progress.deleting(approved.spool.repositories());
-        let applied = apply(world, &request, approved.spool.read()?, |run| {
-            whole &= outcome::is_whole(run);
-            progress.deleted(
-                run.actions
-                    .iter()
-                    .map(|action| action.manifests.len() as u64)
-                    .sum(),
-            );
-            report.writer.repository(&mut report.body, &outcome::of_run(run))
-        })
-        .await;
-        progress.finish();
+        report.head.run = Some(if applies { run } else { begin_purge.run });
+        if applies {
+            let request = ApplyRequest {
+                begin,
+                approved: &approved.plan,
+                veto: &holds,
+                in_doubt: &in_doubt,
+                repositories_at_once: REPOSITORIES,
+                units_at_once: UNITS,
+            };
+            let progress = Progress::new();
+            progress.deleting(approved.spool.repositories());
+            let applied = apply(world, &request, approved.spool.read()?, |run| {
+                whole &= outcome::is_whole(run);
+                progress.deleted(
+                    run.actions
+                        .iter()
+                        .map(|action| action.manifests.len() as u64)
+                        .sum(),
+                );
+                report.writer.repository(&mut report.body, &outcome::of_run(run))
+            })
+            .await;
+            progress.finish();
+            failure = applied.err();
+        }
+        // What is over stays a little longer where the run went wrong.
+        if failure.is_none() && !stop.is_requested() {
+            let request = PurgeRequest {
+                begin: begin_purge,
+                in_doubt: &in_doubt,
+                repositories_at_once: REPOSITORIES,
+                units_at_once: UNITS,
+            };
+            let purged = purge(world, &request, &due, |run| {
+                whole &= outcome::is_whole(run);
+                report
+                    .writer
+                    .repository(&mut report.body, &outcome::of_purge(run))
+            });
+            failure = purged.await.err();
+        }
         report.foot.stopped = stop.is_requested();
-        failure = applied.err();
     }
     report.foot.ended = SystemClock.now().trunc_subsecs(0);
     report.foot.requests = registry.requests();
@@ -252,15 +282,26 @@ impl Report {
     }
 }
 
-fn confirmed(approved: &Approved) -> Result<bool, Failure> {
+fn confirmed(approved: &Approved, due: &Due) -> Result<bool, Failure> {
     let totals = &approved.totals;
+    let purges = (due.manifests() > 0).then(|| {
+        format!(
+            "purge {} whose grace is over, which then can be undone only until the next garbage collection",
+            count(due.manifests(), "held copy", "held copies")
+        )
+    });
+    if approved.spool.repositories() == 0 {
+        let purges = purges.unwrap_or_default();
+        return Ok(ask(&format!("\nNothing to delete; {purges}?"))?);
+    }
     let mut what = vec![count(totals.delete_artifacts, "manifest", "manifests")];
     if totals.untag > 0 {
         what.push(count(totals.untag, "single tag", "single tags"));
     }
     let repositories = count(approved.spool.repositories(), "repository", "repositories");
+    let also = purges.map_or_else(String::new, |purges| format!(", and {purges}"));
     Ok(ask(&format!(
-        "\nDelete {} in {repositories}?",
+        "\nDelete {} in {repositories}{also}?",
         what.join(" and ")
     ))?)
 }

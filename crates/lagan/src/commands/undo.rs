@@ -198,7 +198,7 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
 
 fn deletes(summary: &RunSummary) -> bool {
     let purpose = summary.begin.as_ref().map(|begin| &begin.purpose);
-    matches!(purpose, Some(Purpose::Apply { .. } | Purpose::Purge))
+    matches!(purpose, Some(Purpose::Apply { .. }))
 }
 
 /// The registry that it is about: that of the run, or the one that is given, or the only one there is.

@@ -17,6 +17,10 @@ use crate::tag::Tag;
 /// A record, by kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "records are read one at a time, and deletions are most of them"
+)]
 pub enum Record {
     /// A run begins.
     Begin(Begin),
@@ -130,8 +134,20 @@ pub struct DeleteIntent {
     pub reasons: serde_json::Value,
     /// Until when undoing is possible, as far as the registry tells.
     pub undo_until: Option<Time>,
+    /// Where a copy is made before it is deleted; `None` where no policy asks for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
     /// When this was decided to be done.
     pub at: Time,
+}
+
+/// Where a copy of what is deleted is kept from garbage collections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The holding repository.
+    pub repository: RepositoryName,
+    /// From when on the copy may be deleted as well.
+    pub until: Time,
 }
 
 /// A tag that is about to be taken off.
@@ -213,6 +229,8 @@ pub enum Skip {
     NotApproved,
     /// The repository could not be read whole.
     Incomplete,
+    /// Its copy could not be made in the holding repository.
+    NotHeld,
 }
 
 /// A deletion whose answer was lost: the manifest was still there afterwards, and may be deleted late.
@@ -242,6 +260,10 @@ pub struct RestoreIntent {
     /// Until when it must not be deleted again: its push time is new, or its rank unchanged, and the policy that
     /// deleted it would take it at the next run.
     pub hold_until: Option<Time>,
+    /// Where this is no restoration, but a copy in a holding repository, made before the deletion: from when on it may
+    /// be deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Time>,
     /// When this was decided to be done.
     pub at: Time,
 }

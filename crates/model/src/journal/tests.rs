@@ -86,6 +86,7 @@ fn intent(manifest: &Manifest) -> DeleteIntent {
         labels: Vec::new(),
         reasons: serde_json::Value::Null,
         undo_until: None,
+        held: None,
         at: chrono::DateTime::from_timestamp(0, 0).unwrap(),
     }
 }
@@ -115,6 +116,7 @@ fn what_is_recorded_can_be_read_again_with_its_bytes() {
         media_type: a.media_type().clone(),
         tags: Vec::new(),
         hold_until: None,
+        held_until: None,
         at: unit[0].at,
     };
     let recorded = now(journal.record_restore(run, restore)).unwrap();
@@ -142,6 +144,7 @@ fn nothing_is_put_back_without_the_bytes_of_its_digest() {
         media_type: MediaType::OCI_INDEX,
         tags: Vec::new(),
         hold_until: None,
+        held_until: None,
         at: chrono::DateTime::from_timestamp(0, 0).unwrap(),
     };
     assert!(now(journal.record_restore(run, restore.clone())).is_err());

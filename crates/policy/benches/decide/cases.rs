@@ -30,6 +30,7 @@ impl Case {
             protect,
             limits: Limits::default(),
             untag: true,
+            grace: None,
             allow_proxy_cache: false,
         };
         Self {

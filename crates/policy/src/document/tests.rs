@@ -38,6 +38,7 @@ fn policy() -> Policy {
         }],
         limits: Limits::default(),
         untag: true,
+        grace: None,
         allow_proxy_cache: false,
     }
 }
@@ -48,7 +49,7 @@ fn the_hash_of_a_policy_changes_with_all_that_it_says() {
     let known = policy().sha256(&table);
     assert_eq!(known.len(), 64);
     assert_eq!(known, policy().sha256(&table));
-    let changes: [fn(&mut Policy); 9] = [
+    let changes: [fn(&mut Policy); 10] = [
         |policy| policy.name = "other".into(),
         |policy| policy.repositories.push("infra".parse().unwrap()),
         |policy| policy.exclude_repositories.clear(),
@@ -58,6 +59,7 @@ fn the_hash_of_a_policy_changes_with_all_that_it_says() {
         |policy| policy.rules[0].allow_empty_repository = true,
         |policy| policy.protect[0].until = None,
         |policy| policy.limits.keep_at_least = 2,
+        |policy| policy.grace = Some(grace("hold/{repository}", "72h")),
     ];
     let mut hashes = std::collections::BTreeSet::from([known]);
     for (number, change) in changes.into_iter().enumerate() {
@@ -164,4 +166,52 @@ fn groups_are_read_as_they_are_written() {
     for bad in ["", "capture:", "patch", "Major"] {
         assert!(bad.parse::<Per>().is_err(), "{bad:?}");
     }
+}
+
+fn grace(repository: &str, period: &str) -> Grace {
+    Grace {
+        repository: repository.parse().unwrap(),
+        period: period.parse().unwrap(),
+    }
+}
+
+#[test]
+fn what_may_hold_for_any_policy_is_selected_by_none() {
+    let mut holding = policy();
+    holding.mode = Mode::DryRun;
+    holding.grace = Some(grace("hold/{repository}", "72h"));
+    let mut all = policy();
+    all.name = "all".into();
+    all.repositories = vec!["**".parse().unwrap()];
+    all.exclude_repositories = Vec::new();
+    let set = |policies: &[&Policy]| PolicySet {
+        policies: policies.iter().copied().cloned().collect(),
+        ..PolicySet::default()
+    };
+    let name = "hold/team/app".parse().unwrap();
+    assert!(set(&[&all]).of_repository(&name, &|_| true).is_some());
+    assert!(set(&[&all, &holding]).of_repository(&name, &|_| true).is_none());
+    let other = "held/team/app".parse().unwrap();
+    assert!(set(&[&all, &holding]).of_repository(&other, &|_| true).is_some());
+}
+
+#[test]
+fn the_longest_grace_of_a_repository_holds() {
+    let mut policies = Vec::new();
+    for (name, period) in [("a", "1h"), ("b", "2d"), ("c", "48h")] {
+        policies.push(Policy {
+            name: name.into(),
+            repositories: vec!["**".parse().unwrap()],
+            exclude_repositories: Vec::new(),
+            grace: Some(grace(&format!("hold-{name}/{{repository}}"), period)),
+            ..policy()
+        });
+    }
+    let set = PolicySet {
+        policies,
+        ..PolicySet::default()
+    };
+    let name = "team/app".parse().unwrap();
+    let longest = set.of_repository(&name, &|_| true).unwrap().grace().cloned();
+    assert_eq!(longest, Some(grace("hold-b/{repository}", "2d")));
 }

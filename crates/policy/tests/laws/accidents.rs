@@ -152,6 +152,7 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         protect: Vec::new(),
         limits: Limits::default(),
         untag: true,
+        grace: None,
         allow_proxy_cache: false,
     }
 }

@@ -390,6 +390,7 @@ impl Document {
                     .collect(),
                 limits: Limits::default(),
                 untag: policy.untag,
+                grace: None,
                 allow_proxy_cache: policy.allow_proxy_cache,
             }
         });

@@ -85,6 +85,7 @@ impl RegistryRead for HarborRegistry {
             referrers: Capability::Offered,
             delete_manifest: Capability::Offered,
             delete_tag: Capability::Offered,
+            mount: Capability::Offered,
         }
     }
 

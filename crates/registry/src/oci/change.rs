@@ -121,7 +121,7 @@ impl OciRegistry {
     }
 
     /// What an answer that is not the one hoped for says about the change: that it was not made, or nothing.
-    fn refused(&self, request: &Request, answer: &Answer, scope: &Scope) -> RegistryError {
+    pub(super) fn refused(&self, request: &Request, answer: &Answer, scope: &Scope) -> RegistryError {
         let refusal = self.client.refusal(request, answer, scope);
         let failure = match answer.status.as_u16() {
             _ if problem::has_code(answer, &OciErrorCode::Unsupported) => Failure::Unsupported,

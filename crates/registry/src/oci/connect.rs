@@ -6,7 +6,7 @@ use lagan_model::{Failure, RegistryError, RegistryIdentity, RegistryKind, Reques
 use thiserror::Error;
 use url::Url;
 
-use super::{Deletability, Listings, OciRegistry, ReferrersApi, SeenTypes};
+use super::{Deletability, Listings, Mounting, OciRegistry, ReferrersApi, SeenTypes};
 use crate::action::Action;
 use crate::challenge::{self, Challenge};
 use crate::client::RegistryClient;
@@ -114,6 +114,7 @@ impl OciRegistry {
             referrers: ReferrersApi::default(),
             deletion: Deletability::default(),
             media_types: SeenTypes::default(),
+            mounting: Mounting::default(),
         })
     }
 }

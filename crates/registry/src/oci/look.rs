@@ -114,7 +114,7 @@ fn head(request: &Request, reference: &Reference, head: Head) -> Result<Head, Re
     }
 }
 
-fn is_of(request: &Request, answer: &Answer, digest: &Digest) -> Result<(), RegistryError> {
+pub(super) fn is_of(request: &Request, answer: &Answer, digest: &Digest) -> Result<(), RegistryError> {
     match stated_digest(request, answer)? {
         Some(stated) if stated != *digest => Err(other(request, digest, &stated)),
         _ => Ok(()),

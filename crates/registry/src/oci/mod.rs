@@ -4,6 +4,7 @@ mod change;
 mod connect;
 mod content;
 mod look;
+mod mount;
 mod names;
 mod probe;
 mod referrers;
@@ -15,14 +16,15 @@ use bytes::Bytes;
 use http::HeaderValue;
 use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Capability, Deletion, Digest, Failure, Head, Manifest, ManifestTypes, MediaType, Reference,
-    Referrers, RegistryError, RegistryIdentity, RegistryProbe, RegistryRead, RegistryWrite, RepositoryName,
-    RequestCounts, RequestKind, Tag,
+    Blob, Capabilities, Capability, Deletion, Digest, Failure, Head, Manifest, ManifestTypes, MediaType,
+    Mount, Reference, Referrers, RegistryError, RegistryIdentity, RegistryProbe, RegistryRead, RegistryWrite,
+    RepositoryName, RequestCounts, RequestKind, Tag,
 };
 use url::Url;
 
 pub use self::connect::ConnectError;
 pub(crate) use self::connect::Greeting;
+use self::mount::Mounting;
 use self::names::Listings;
 use self::probe::Deletability;
 use self::referrers::ReferrersApi;
@@ -42,6 +44,7 @@ pub struct OciRegistry {
     listings: Listings,
     referrers: ReferrersApi,
     deletion: Deletability,
+    mounting: Mounting,
     media_types: SeenTypes,
 }
 
@@ -138,6 +141,7 @@ impl RegistryRead for OciRegistry {
             referrers: self.referrers.capability(),
             delete_manifest: self.deletion.manifest.get(),
             delete_tag: self.deletion.tag.get(),
+            mount: self.mounting.capability(),
         }
     }
 
@@ -216,5 +220,14 @@ impl RegistryWrite for OciRegistry {
 
     async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
         self.put(restore, tag).await
+    }
+
+    async fn mount_blob(
+        &self,
+        restore: &RecordedRestore,
+        blob: &Blob,
+        from: &RepositoryName,
+    ) -> Result<Mount, RegistryError> {
+        self.take_over(restore.intent(), blob, from).await
     }
 }

@@ -106,6 +106,7 @@ pub(crate) async fn deletion() -> RecordedDelete {
         labels: Vec::new(),
         reasons: serde_json::Value::Null,
         undo_until: None,
+        held: None,
         at: Time::default(),
     };
     let recorded = journal.record_unit(run(), vec![intent], &[manifest]).await;
@@ -139,6 +140,7 @@ pub(crate) async fn restoration() -> RecordedRestore {
         media_type: manifest.media_type().clone(),
         tags: vec![tag("1.0")],
         hold_until: None,
+        held_until: None,
         at: Time::default(),
     };
     let bytes = manifest.bytes().clone();

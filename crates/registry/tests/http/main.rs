@@ -19,6 +19,7 @@ mod journal;
 mod limits;
 mod listings;
 mod looks;
+mod mounts;
 mod probe;
 mod proxies;
 mod referrers;

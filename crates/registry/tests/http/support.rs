@@ -76,6 +76,7 @@ impl Server {
                 }
             },
         );
+        let app = app.layer(axum::extract::DefaultBodyLimit::disable());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { url, log }
     }

@@ -163,7 +163,11 @@ impl<'a> From<&'a Deed> for Action<'a> {
                 let (word, detail) = result_of(outcome.as_ref().map(|outcome| &outcome.result));
                 Self {
                     sequence,
-                    action: "restore",
+                    action: if intent.held_until.is_some() {
+                        "hold"
+                    } else {
+                        "restore"
+                    },
                     unit: None,
                     role: None,
                     repository: &intent.repository,
@@ -178,7 +182,7 @@ impl<'a> From<&'a Deed> for Action<'a> {
                     detail,
                     settled: outcome.as_ref().map(|outcome| outcome.at),
                     undo_until: None,
-                    hold_until: Some(intent.hold_until),
+                    hold_until: Some(intent.held_until.or(intent.hold_until)),
                     deleted_by: *of,
                     restored: None,
                 }

@@ -59,6 +59,7 @@ fn deletion(role: Role, reasons: Value, outcome: Option<DeleteResult>) -> Deed {
                 labels: Vec::new(),
                 reasons,
                 undo_until: None,
+                held: None,
                 at: at(1),
             }),
             outcome: outcome.map(|result| Outcome {

@@ -246,6 +246,10 @@ fn row(deed: Deed) -> Row {
                     .hold_until
                     .map(|until| format!("held until {}", moment(until))),
             );
+            notes.extend(intent.held_until.map(|until| {
+                let repository = &intent.repository;
+                format!("a copy in {repository}, held until {}", moment(until))
+            }));
             let tags = match intent.tags.as_slice() {
                 [] => "untagged".to_owned(),
                 tags => listed(tags.iter().map(Tag::as_str)),

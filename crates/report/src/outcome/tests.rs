@@ -26,6 +26,7 @@ fn entry(name: &str, outcome: &'static str, role: Role) -> OutcomeEntry {
         outcome,
         why: None,
         detail: None,
+        held: None,
         conflicts: BTreeMap::new(),
         lacks: Vec::new(),
     }

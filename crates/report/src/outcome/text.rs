@@ -98,7 +98,7 @@ impl OutcomeWriter for Text {
 
 fn style(outcome: &str) -> Style {
     match outcome {
-        "deleted" => DELETE,
+        "deleted" | "purged" => DELETE,
         "untagged" => UNTAG,
         "restored" | "already_there" => KEEP,
         "skipped" => FAINT,

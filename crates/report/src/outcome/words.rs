@@ -14,7 +14,7 @@ use crate::wording::{moment, registry_kind};
 const SAID: usize = 600;
 
 /// The outcomes that want a look, before those that do not.
-const ORDER: [&str; 10] = [
+const ORDER: [&str; 11] = [
     "failed",
     "in_doubt",
     "conflict",
@@ -22,6 +22,7 @@ const ORDER: [&str; 10] = [
     "skipped",
     "deleted",
     "untagged",
+    "purged",
     "restored",
     "already_there",
     "mended",
@@ -201,6 +202,15 @@ pub(super) fn requests(foot: &OutcomeFoot) -> String {
 
 /// What a row says beside its outcome.
 pub(super) fn notes(entry: &OutcomeEntry) -> Vec<String> {
+    let held = entry.held.as_ref().map(|held| {
+        let until = moment(held.until);
+        format!("held in {}, can be undone until {until}", held.repository)
+    });
+    held.into_iter().chain(own_notes(entry)).collect()
+}
+
+/// The same without what it shares with what went along.
+fn own_notes(entry: &OutcomeEntry) -> Vec<String> {
     let mut notes = Vec::new();
     notes.extend(
         entry
@@ -255,7 +265,7 @@ pub(super) fn role(role: Role) -> &'static str {
 pub(super) fn folded(entries: &[OutcomeEntry]) -> Vec<(&OutcomeEntry, u64)> {
     let mut rows: Vec<(&OutcomeEntry, u64)> = Vec::new();
     for entry in entries {
-        let plain = entry.role != Role::Artifact && entry.detail.is_none() && notes(entry).is_empty();
+        let plain = entry.role != Role::Artifact && entry.detail.is_none() && own_notes(entry).is_empty();
         match rows.last_mut() {
             Some((artifact, more))
                 if plain && artifact.role == Role::Artifact && artifact.outcome == entry.outcome =>

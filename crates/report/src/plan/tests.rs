@@ -118,6 +118,7 @@ fn busy() -> RepositoryPlan {
             possible: false,
             until: None,
             why: Some("its manifest is not kept".to_owned()),
+            holding: None,
         },
         reasons: vec![beyond(5)],
     };

@@ -53,7 +53,7 @@ fn a_whole_plan_is_the_document_of_the_specification() {
             r#""clocks":[{{"clock":"pushed","known":false,"why":"not recorded"}}],"#,
             r#""guards":[{{"limit":"keep_at_least","allowed":1,"wanted":0,"repository":"team/app","refuses":true}}],"#,
             r#""capabilities":{{"media_types":["application/vnd.oci.image.index.v1+json"],"catalog":"offered","referrers":"unknown","delete_manifest":"not_offered","#,
-            r#""delete_tag":"unknown","probed":true}},"#,
+            r#""delete_tag":"unknown","mount":"unknown","probed":true}},"#,
             r#""repositories":["#,
             "\n",
             r#"{{"name":"team/app","policies":["prereleases"],"complete":true,"tags_total":8,"actions":["#,

@@ -113,6 +113,7 @@ fn any_action() -> impl Strategy<Value = Action> {
         possible,
         until: None,
         why,
+        holding: None,
     });
     let delete = (
         any_digest(),
