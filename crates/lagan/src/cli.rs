@@ -52,6 +52,10 @@ pub(crate) enum Command {
     /// Run policies when their `schedule` says so, each in its mode. SIGTERM finishes the artifact in hand, SIGHUP
     /// reads the configuration again
     Daemon(DaemonArgs),
+    /// Let nothing be deleted by `apply` and the daemon, until a time or until `resume`. Plans are made, undo works
+    Pause(PauseArgs),
+    /// End a pause
+    Resume,
     /// Tell why one tag is kept or deleted: every rule, rank, clock and relation
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
@@ -253,6 +257,18 @@ pub(crate) struct DaemonArgs {
     /// How long the artifact in hand may take when the daemon is told to stop
     #[arg(long, value_name = "TIME", default_value = "60s", env = "LAGAN_STOP_WITHIN")]
     pub stop_within: Age,
+}
+
+/// A run that is under way finishes the artifacts in hand.
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// Until when: a time (RFC 3339), or how long, such as 3d; else until `resume`
+    #[arg(long, value_name = "WHEN", value_parser = until)]
+    pub until: Option<DateTime<Utc>>,
+
+    /// Why, for whoever finds that nothing is deleted
+    #[arg(long, value_name = "TEXT")]
+    pub why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -560,6 +576,15 @@ fn since(text: &str) -> Result<DateTime<Utc>, String> {
     match text.parse().ok().and_then(ago) {
         Some(time) => Ok(time),
         None => time(text).map_err(|error| format!("{error}, an age 7d or 12h")),
+    }
+}
+
+/// A time, or how far ahead.
+fn until(text: &str) -> Result<DateTime<Utc>, String> {
+    let ahead = |age: Age| Utc::now().checked_add_signed(age.delta());
+    match text.parse().ok().and_then(ahead) {
+        Some(time) => Ok(time),
+        None => time(text).map_err(|error| format!("{error}, a length of time 7d or 12h")),
     }
 }
 

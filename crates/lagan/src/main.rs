@@ -2,6 +2,7 @@
 //! nothing.
 
 mod against;
+mod bans;
 mod body;
 mod cli;
 mod commands;

@@ -1,15 +1,18 @@
 //! Which registry and which policies a command is about.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
 use lagan_model::{RegistryKind, RegistryName, RepositoryName, Time};
 use lagan_policy::{Mode, Policy, PolicyName, PolicySet, RepositoryPattern};
 use lagan_registry::{RegistryUrl, Settings};
+use lagan_report::sanitize::harmless;
 use lagan_report::saved::SavedHead;
+use lagan_scheduler::Freeze;
 
+use crate::bans::{Bans, frozen, longest};
 use crate::cli::{ConnectArgs, SourceArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::print_notices;
@@ -36,6 +39,10 @@ pub(crate) struct Source {
     pub probe: bool,
     /// The repositories there are, where a file says so and not the registry.
     pub listed: Option<Vec<RepositoryName>>,
+    /// When nothing may be deleted.
+    freezes: Vec<Freeze>,
+    /// When policies may delete nothing.
+    of_policies: BTreeMap<PolicyName, Vec<Freeze>>,
 }
 
 impl Source {
@@ -109,6 +116,10 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
+            freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
+            of_policies: configured
+                .map(|registry| registry.freezes.clone())
+                .unwrap_or_default(),
         })
     }
 
@@ -169,6 +180,10 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: false,
             listed: None,
+            freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
+            of_policies: configured
+                .map(|registry| registry.freezes.clone())
+                .unwrap_or_default(),
         };
         Ok((source, present))
     }
@@ -195,6 +210,44 @@ impl Source {
             ));
         }
         Ok(())
+    }
+
+    /// Lets those policies make no candidates that are frozen, where others are not.
+    pub(crate) fn without_frozen(&mut self, now: Time) {
+        let of = |policy: &PolicyName| longest(self.of_policies.get(policy)?, now);
+        let held: Vec<_> = self
+            .asked
+            .iter()
+            .filter_map(|policy| of(policy).map(|(freeze, until)| (policy.clone(), frozen(freeze, until))))
+            .collect();
+        // Where all are, the run is refused, and says why.
+        if held.len() < self.asked.len() {
+            for (policy, why) in held {
+                tracing::warn!(
+                    "{} only keeps in this run: {}",
+                    harmless(&policy.0),
+                    harmless(&why)
+                );
+                self.asked.remove(&policy);
+            }
+        }
+    }
+
+    /// What may forbid the deletions of a run.
+    pub(crate) fn bans(&self, state: &Path) -> Bans {
+        let of_policies = self
+            .asked
+            .iter()
+            .filter_map(|policy| self.of_policies.get(policy));
+        Bans {
+            state: state.to_owned(),
+            freezes: self
+                .freezes
+                .iter()
+                .chain(of_policies.flatten())
+                .cloned()
+                .collect(),
+        }
     }
 
     /// Whether a policy makes candidates; the others only keep.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use lagan_model::RegistryName;
 use lagan_policy::VersionTable;
+use lagan_scheduler::Freeze;
 
 use super::registry::{RegistrySettings, path};
-use super::{channels, policy, registry};
+use super::{channels, policy, registry, timing};
 use crate::decode::{Fields, Schema, all};
 use crate::error::{ConfigErrors, Problems, Read};
 use crate::source::{Span, quoted};
@@ -23,12 +24,14 @@ pub struct Config {
     pub registries: Vec<RegistrySettings>,
     /// The table of channels and variants, for policies from elsewhere. Each registry's policies have it too.
     pub versions: VersionTable,
+    /// When nothing may be deleted, whatever the policy.
+    pub freeze: Vec<Freeze>,
 }
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "a configuration",
-    keys: &["state_dir", "registries", "policies", "channels"],
-    later: &["freeze", "notice"],
+    keys: &["state_dir", "registries", "policies", "channels", "freeze"],
+    later: &["notice"],
 };
 
 impl Config {
@@ -62,6 +65,7 @@ impl Config {
 fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
     let fields = Fields::open(root, root.span, &SCHEMA, problems)?;
     let state_dir = fields.optional("state_dir", |node| path(node, problems));
+    let freeze = fields.optional("freeze", |node| timing::freezes(node, problems));
     let registries = fields.optional("registries", |node| registry::decode_all(node, problems));
     let (versions, words) = channels::decode(fields.entry("channels"), problems);
     let policies = match fields.entry("policies") {
@@ -89,7 +93,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
                     problems,
                 )
             });
-            Ok((registry?, decoded.policy?, decoded.schedule?))
+            Ok((registry?, decoded.policy?, decoded.schedule?, decoded.freeze?))
         })
     });
     words?;
@@ -97,15 +101,19 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         state_dir: state_dir?,
         registries: registries?.unwrap_or_default(),
         versions,
+        freeze: freeze?.unwrap_or_default(),
     };
     for registry in &mut config.registries {
         registry.policies.versions = config.versions.clone();
     }
-    for (position, policy, schedule) in policies? {
+    for (position, policy, schedule, freeze) in policies? {
         let registry = &mut config.registries[position];
         registry
             .schedules
             .extend(schedule.map(|schedule| (policy.name.clone(), schedule)));
+        if !freeze.is_empty() {
+            registry.freezes.insert(policy.name.clone(), freeze);
+        }
         registry.policies.policies.push(policy);
     }
     Ok(config)

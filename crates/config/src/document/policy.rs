@@ -2,7 +2,7 @@
 
 use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
-use lagan_scheduler::Schedule;
+use lagan_scheduler::{Freeze, Schedule};
 
 use super::{grace, limits, protect, rule, timing};
 use crate::convert::dialect;
@@ -30,6 +30,9 @@ pub(crate) struct Decoded {
     pub(crate) schedule: Read<Option<Schedule>>,
     /// Where that is said.
     schedule_place: Option<Span>,
+    /// When it may delete nothing.
+    pub(crate) freeze: Read<Vec<Freeze>>,
+    freeze_place: Option<Span>,
 }
 
 impl Decoded {
@@ -37,6 +40,10 @@ impl Decoded {
     pub(crate) fn entry(self, problems: &mut Problems<'_>) -> Read<PolicyEntry> {
         if let Some(place) = self.schedule_place {
             let message = "`schedule` is for the policies of a configuration, which the daemon runs";
+            return Err(problems.report(place, message, None));
+        }
+        if let Some(place) = self.freeze_place {
+            let message = "`freeze` is for a configuration, whose own hold for policies from elsewhere, too";
             return Err(problems.report(place, message, None));
         }
         Ok(PolicyEntry {
@@ -55,6 +62,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "exclude_repositories",
         "mode",
         "schedule",
+        "freeze",
         "rules",
         "protect",
         "limits",
@@ -62,7 +70,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "untag",
         "allow_proxy_cache",
     ],
-    later: &["rollout", "freeze", "notice"],
+    later: &["rollout", "notice"],
 };
 
 /// The keys of a policy that is a whole file: `channels` may stand beside its own.
@@ -74,6 +82,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "exclude_repositories",
         "mode",
         "schedule",
+        "freeze",
         "rules",
         "protect",
         "limits",
@@ -129,6 +138,10 @@ pub(crate) fn decode(
                 .map(|(key, node)| timing::schedule(node, key.span, problems))
                 .transpose(),
             schedule_place: fields.entry("schedule").map(|(key, _)| key.span),
+            freeze: fields
+                .optional("freeze", |node| timing::freezes(node, problems))
+                .map(Option::unwrap_or_default),
+            freeze_place: fields.entry("freeze").map(|(key, _)| key.span),
         },
         Err(reported) => Decoded {
             registry: Err(reported),
@@ -136,6 +149,8 @@ pub(crate) fn decode(
             policy: Err(reported),
             schedule: Err(reported),
             schedule_place: None,
+            freeze: Err(reported),
+            freeze_place: None,
         },
     }
 }

@@ -8,7 +8,7 @@ use lagan_model::name::NameError;
 use lagan_model::{RegistryKind, RegistryName};
 use lagan_policy::age::Age;
 use lagan_policy::{PolicyName, PolicySet};
-use lagan_scheduler::Schedule;
+use lagan_scheduler::{Freeze, Schedule};
 use url::Url;
 
 use super::keep::age;
@@ -45,6 +45,8 @@ pub struct RegistrySettings {
     pub policies: PolicySet,
     /// When the daemon runs them; those that are not in it run when somebody asks for it.
     pub schedules: BTreeMap<PolicyName, Schedule>,
+    /// When they may delete nothing; those that always may are not in it.
+    pub freezes: BTreeMap<PolicyName, Vec<Freeze>>,
 }
 
 /// Where to find who we are.
@@ -170,6 +172,7 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         token_realms: token_realms?.unwrap_or_default(),
         policies: PolicySet::default(),
         schedules: BTreeMap::new(),
+        freezes: BTreeMap::new(),
     })
 }
 

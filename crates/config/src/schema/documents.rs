@@ -35,6 +35,11 @@ pub(super) fn of_policies() -> Vec<Part> {
                     "Words by which tags are read, besides the default ones.",
                     reference("channels"),
                 ),
+                Property(
+                    "freeze",
+                    "Times in which nothing is deleted.",
+                    list(&reference("freeze")),
+                ),
             ],
         ),
         other(
@@ -71,7 +76,7 @@ pub(super) fn of_policies() -> Vec<Part> {
             )]),
         ),
     ];
-    parts.push(schedule());
+    parts.extend([schedule(), freeze()]);
     parts.extend(of_registries());
     parts.extend(of_rules());
     parts
@@ -99,6 +104,11 @@ fn policy_keys() -> Vec<Property> {
             "schedule",
             "When the daemon runs the policy; without it, it runs when somebody asks for it.",
             reference("schedule"),
+        ),
+        Property(
+            "freeze",
+            "Times in which the policy deletes nothing.",
+            list(&reference("freeze")),
         ),
         Property(
             "rules",
@@ -150,6 +160,32 @@ fn schedule() -> Part {
                 "How much later it may begin, so that not everything begins at once; at most a day.",
                 age(),
             ),
+        ],
+    )
+}
+
+fn freeze() -> Part {
+    let moment =
+        || json!({ "type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2})?$" });
+    mapping(
+        "freeze",
+        &timing::FREEZE,
+        &[],
+        [
+            Property("from", "The first day, or the time at which it begins.", moment()),
+            Property("until", "The last day, or the time at which it ends.", moment()),
+            Property(
+                "cron",
+                "When it begins, again and again; in the place of `from` and `until`.",
+                text(),
+            ),
+            Property("for", "How long it lasts each time.", age()),
+            Property(
+                "timezone",
+                "A time zone of the IANA database; UTC unless said.",
+                text(),
+            ),
+            Property("why", "Why, for whoever is refused.", text()),
         ],
     )
 }

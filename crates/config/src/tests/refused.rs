@@ -85,10 +85,10 @@ fn rules_and_policies() {
                 ],
             ),
             (
-                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nfreeze: x\nrollout: 1\n",
+                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nnotice: {}\nrollout: 1\n",
                 &[
                     "3:1 `schedule` is for the policies of a configuration, which the daemon runs",
-                    "4:1 `freeze` is not supported by this version",
+                    "4:1 `notice` is not supported by this version",
                     "5:1 `rollout` is not supported by this version",
                 ],
             ),
@@ -378,12 +378,12 @@ fn nothing_that_is_shown_can_act_on_a_terminal() {
 error: a\\u{1b}b.yaml:1:1: unknown key `\\u{1b}[2J` in a configuration
  1 | \"\\e[2J\": 1
    | ^^^^^^^
-hint: a configuration has state_dir, registries, policies, channels
+hint: a configuration has state_dir, registries, policies, channels, freeze
 
 error: a\\u{1b}b.yaml:2:1: unknown key `x\\u{202e}y` in a configuration
  2 | 'x\\u{202e}y': 1
    | ^^^^^^^^^^^^
-hint: a configuration has state_dir, registries, policies, channels
+hint: a configuration has state_dir, registries, policies, channels, freeze
 "
     );
 }

@@ -36,6 +36,68 @@ fn a_schedule_is_no_part_of_what_a_policy_decides() {
     assert_eq!(one, other);
 }
 
+fn frozen(freeze: &str, of_policy: &str) -> Result<Config, Vec<String>> {
+    let text = format!(
+        "freeze: {freeze}\nregistries: {{r: {{url: 'http://r'}}}}\npolicies:\n  p:\n    repositories: a\n    rules: [{{select: {{tags: a}}, keep: all}}]\n    freeze: {of_policy}\n"
+    );
+    Config::read("lagan.yaml", text).map_err(|errors| lines(&errors))
+}
+
+#[test]
+fn a_freeze_is_of_days_of_times_or_comes_again() {
+    let time = |text: &str| text.parse().unwrap();
+    let config = frozen(
+        "[{from: 2026-12-20, until: 2027-01-03, timezone: Europe/Berlin, why: the year ends}]",
+        "[{cron: '0 18 * * FRI', for: 62h}, {from: 2026-11-21T10:00, until: 2026-11-21T11:30}]",
+    )
+    .unwrap();
+    let freeze = &config.freeze[0];
+    assert_eq!(freeze.why.as_deref(), Some("the year ends"));
+    // Its last day is in it.
+    let end = Some(time("2027-01-03T23:00:00Z"));
+    assert_eq!(freeze.until(time("2027-01-03T22:59:59Z")), end);
+    let of_policy = config.registries[0].freezes.values().next().unwrap();
+    assert_eq!(
+        of_policy[0].until(time("2026-11-21T00:00:00Z")),
+        Some(time("2026-11-23T08:00:00Z"))
+    );
+    assert_eq!(
+        of_policy[1].until(time("2026-11-21T10:00:00Z")),
+        Some(time("2026-11-21T11:30:00Z"))
+    );
+}
+
+#[test]
+fn what_is_no_freeze_is_refused_where_it_stands() {
+    for (freeze, errors) in [
+        (
+            "[{why: x}]",
+            &["1:10 a freeze has `from` and `until`, or `cron` and `for`"][..],
+        ),
+        (
+            "[{from: 2026-12-20, for: 2d}]",
+            &["1:10 a freeze has `from` and `until`, or `cron` and `for`"],
+        ),
+        ("[{from: 2026-12-20}]", &["1:10 a freeze needs `until`"]),
+        (
+            "[{from: 2026-12-20, until: 2026-12-19}]",
+            &["1:10 the freeze ends before it begins"],
+        ),
+        (
+            "[{from: tomorrow, until: 2026-02-30}]",
+            &[
+                "1:17 `tomorrow` is neither a day nor a time [a day reads 2026-12-20, a time 2026-12-20T18:00, on the clocks of `timezone`]",
+                "1:34 `2026-02-30` is neither a day nor a time [a day reads 2026-12-20, a time 2026-12-20T18:00, on the clocks of `timezone`]",
+            ],
+        ),
+    ] {
+        let found = frozen(freeze, "[{cron: '@daily', for: 1h}]")
+            .map(drop)
+            .unwrap_err();
+        assert_eq!(found, errors, "{freeze}");
+    }
+}
+
 #[test]
 fn what_is_no_schedule_is_refused_where_it_stands() {
     for (schedule, errors) in [

@@ -19,6 +19,7 @@ use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_w
 
 use self::approve::{Approved, SavedPlan, identities};
 use super::plan::format;
+use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
@@ -62,6 +63,7 @@ pub(crate) fn run(
             let only = globs(&arguments.repositories)?;
             let mut source = Source::read(config, &arguments.source, &arguments.repositories)?;
             source.only_enforced()?;
+            source.without_frozen(SystemClock.now());
             (source, Plan::Fresh(only))
         }
     };
@@ -104,6 +106,8 @@ pub(crate) async fn run_source(
     arguments: &ApplyArgs,
     stopping: Stopping,
 ) -> Result<Exit, Failure> {
+    let bans = source.bans(directory);
+    bans.refuse(SystemClock.now())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
     let registry = oci(Connected::connect(source.registry.clone(), source.kind).await?)?;
@@ -180,46 +184,54 @@ pub(crate) async fn run_source(
             ..begin.clone()
         };
         report.head.run = Some(if applies { run } else { begin_purge.run });
-        if applies {
-            let request = ApplyRequest {
-                begin,
-                approved: &approved.plan,
-                veto: &holds,
-                in_doubt: &in_doubt,
-                repositories_at_once: REPOSITORIES,
-                units_at_once: UNITS,
-            };
-            let progress = Progress::new();
-            progress.deleting(approved.spool.repositories());
-            let applied = apply(world, &request, approved.spool.read()?, |run| {
-                whole &= outcome::is_whole(run);
-                progress.deleted(
-                    run.actions
-                        .iter()
-                        .map(|action| action.manifests.len() as u64)
-                        .sum(),
-                );
-                report.writer.repository(&mut report.body, &outcome::of_run(run))
-            })
-            .await;
-            progress.finish();
-            failure = applied.err();
-        }
-        // What is over stays a little longer where the run went wrong.
-        if failure.is_none() && !stop.is_requested() {
-            let request = PurgeRequest {
-                begin: begin_purge,
-                in_doubt: &in_doubt,
-                repositories_at_once: REPOSITORIES,
-                units_at_once: UNITS,
-            };
-            let purged = purge(world, &request, &due, |run| {
-                whole &= outcome::is_whole(run);
-                report
-                    .writer
-                    .repository(&mut report.body, &outcome::of_purge(run))
-            });
-            failure = purged.await.err();
+        let deleting = async {
+            if applies {
+                let request = ApplyRequest {
+                    begin,
+                    approved: &approved.plan,
+                    veto: &holds,
+                    in_doubt: &in_doubt,
+                    repositories_at_once: REPOSITORIES,
+                    units_at_once: UNITS,
+                };
+                let progress = Progress::new();
+                progress.deleting(approved.spool.repositories());
+                let applied = apply(world, &request, approved.spool.read()?, |run| {
+                    whole &= outcome::is_whole(run);
+                    progress.deleted(
+                        run.actions
+                            .iter()
+                            .map(|action| action.manifests.len() as u64)
+                            .sum(),
+                    );
+                    report.writer.repository(&mut report.body, &outcome::of_run(run))
+                })
+                .await;
+                progress.finish();
+                failure = applied.err();
+            }
+            // What is over stays a little longer where the run went wrong.
+            if failure.is_none() && !stop.is_requested() {
+                let request = PurgeRequest {
+                    begin: begin_purge,
+                    in_doubt: &in_doubt,
+                    repositories_at_once: REPOSITORIES,
+                    units_at_once: UNITS,
+                };
+                let purged = purge(world, &request, &due, |run| {
+                    whole &= outcome::is_whole(run);
+                    report
+                        .writer
+                        .repository(&mut report.body, &outcome::of_purge(run))
+                });
+                failure = purged.await.err();
+            }
+            Ok::<_, Failure>(())
+        };
+        // A pause, and a freeze that begins, hold for a run that goes on.
+        tokio::select! {
+            done = deleting => done?,
+            never = watch(&bans, &SystemClock, &stop) => match never {},
         }
         report.foot.stopped = stop.is_requested();
     }

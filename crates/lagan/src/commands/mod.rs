@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod journal;
 mod man;
+mod pause;
 pub(crate) mod plan;
 mod policy;
 mod undo;
@@ -28,6 +29,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Apply(arguments) => apply::run(config, state, colour, &arguments),
         Command::Undo(arguments) => undo::run(config, state, colour, &arguments),
         Command::Daemon(arguments) => daemon::run(config, state, &arguments),
+        Command::Pause(arguments) => pause::pause(config, state, &arguments),
+        Command::Resume => pause::resume(config, state),
         Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Doctor(arguments) => doctor::run(config, colour, &arguments),

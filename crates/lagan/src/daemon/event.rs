@@ -124,6 +124,10 @@ impl Happening {
                     (Some(error), _) => {
                         tracing::error!("{policy} ended: {outcome} (run {run}); {}", one_line(error));
                     }
+                    (None, _) if record.held.is_some() => {
+                        let why = record.held.as_deref().unwrap_or_default();
+                        tracing::warn!("{policy} ended: {outcome} (run {run}); {}", one_line(why));
+                    }
                     (None, Exit::Done) => tracing::info!("{policy} ended: {outcome} (run {run})"),
                     (None, _) => tracing::warn!("{policy} ended: {outcome} (run {run})"),
                 }

@@ -28,13 +28,15 @@ pub(crate) struct Record {
     pub(crate) exit: Exit,
     /// What ended it, where that was an error.
     pub(crate) error: Option<String>,
+    /// Why it deleted nothing, although its policy is enforced.
+    pub(crate) held: Option<String>,
 }
 
 impl Record {
     pub(super) fn new(job: &Job, done: Done, ended: Time) -> Self {
-        let (exit, error) = match done {
-            Done::Exit(exit) => (exit, None),
-            Done::Failed(failure) | Done::InUse(failure) => (failure.exit, Some(failure.text())),
+        let (exit, error, held) = match done {
+            Done::Exit(exit, held) => (exit, None, held),
+            Done::Failed(failure) | Done::InUse(failure) => (failure.exit, Some(failure.text()), None),
         };
         Self {
             id: job.id.clone(),
@@ -45,12 +47,14 @@ impl Record {
             ended,
             exit,
             error,
+            held,
         }
     }
 
     /// In a word.
     pub(crate) fn outcome(&self) -> &'static str {
         match self.exit {
+            Exit::Done if self.held.is_some() => "planned only",
             Exit::Done | Exit::Changes => "done",
             Exit::Unexpected | Exit::Usage => "failed",
             Exit::Refused => "refused by a limit",
@@ -118,6 +122,7 @@ impl History {
             "exit": record.exit as i32,
             "outcome": record.outcome(),
             "error": record.error,
+            "held": record.held,
             "report": folder.join("report.json").is_file().then_some("report.json"),
         }))?;
         let mut out = Output::file(&folder.join("run.json"))?;

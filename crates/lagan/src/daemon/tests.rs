@@ -386,6 +386,50 @@ async fn a_limit_refuses_a_run_and_the_next_one_is_due_as_ever() {
 }
 
 #[tokio::test]
+async fn while_deletions_are_paused_or_frozen_an_enforced_policy_is_planned_only() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    let pause = crate::bans::Pause {
+        since: None,
+        until: Some("2026-11-21T12:30:00Z".parse().unwrap()),
+        why: Some("an audit".to_owned()),
+    };
+    scene
+        .told(async |daemon| {
+            pause.write(&scene.state()).unwrap();
+            daemon.pass(30).await;
+            let planned = daemon.ended().await;
+            assert_eq!((planned.exit, planned.outcome()), (Exit::Done, "planned only"));
+            assert!(
+                planned.held.as_deref().unwrap().ends_with("an audit"),
+                "{planned:?}"
+            );
+            assert_eq!(scene.report(&planned)["totals"]["delete_artifacts"], 4);
+
+            let path = scene.place.path().join("lagan.yaml");
+            let text = fs::read_to_string(&path).unwrap();
+            let freeze = "freeze: [{from: 2026-11-21T12:45, until: 2026-11-21T13:15}]\n";
+            scene.write(&format!("{freeze}{text}"));
+            daemon.say(Event::Changed).await;
+            daemon.pass(60).await;
+            let planned = daemon.ended().await;
+            assert!(planned.held.unwrap().contains("2026-11-21T13:15:00Z"));
+            assert_eq!(scene.tags(), 6);
+        })
+        .await;
+    // The pause is over, and so is the freeze.
+    scene.configure(&[("prereleases", "enforce")]);
+    crate::bans::Pause::remove(&scene.state()).unwrap();
+    scene
+        .told(async |daemon| {
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.outcome(), "done");
+        })
+        .await;
+    assert_eq!(scene.tags(), 2);
+}
+
+#[tokio::test]
 async fn a_registry_that_cannot_be_reached_fails_the_run_and_not_the_daemon() {
     let scene = Scene::new().await;
     scene.configure(&[("prereleases", "enforce")]);

@@ -29,8 +29,8 @@ pub(super) struct Job {
 
 /// What came of it.
 pub(super) enum Done {
-    /// It went to its end.
-    Exit(Exit),
+    /// It went to its end; what forbade deletions in it, if something did.
+    Exit(Exit, Option<String>),
     /// It did not.
     Failed(Failure),
     /// It did not begin: somebody else has the state directory.
@@ -50,15 +50,21 @@ impl Job {
             source.now = self.began.trunc_subsecs(0);
             source
         });
-        let mode = self.mode;
+        let (mode, began) = (self.mode, self.began);
         async move {
+            let mut held = None;
             let done = match (source, mode) {
                 (Err(failure), _) => Err(failure),
                 (Ok(source), Mode::DryRun) => dry_run(source, &state, report).await,
+                // What is forbidden is deletions: a plan tells what they would be.
+                (Ok(source), Mode::Enforce) if source.bans(&state).why(began).is_some() => {
+                    held = source.bans(&state).why(began);
+                    dry_run(source, &state, report).await
+                }
                 (Ok(source), Mode::Enforce) => enforce(source, &state, report, told).await,
             };
             match done {
-                Ok(exit) => Done::Exit(exit),
+                Ok(exit) => Done::Exit(exit, held),
                 Err(failure) if state::is_in_use(&failure) => Done::InUse(failure),
                 Err(failure) => Done::Failed(failure),
             }
