@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use lagan_model::journal::RecordedRestore;
 use lagan_model::{
-    Artifact, Blob, Digest, Failure, Manifest, Reference, RegistryError, RegistryRead, RegistryWrite,
-    RepositoryName, Tag,
+    Artifact, Blob, Digest, Failure, Manifest, Reference, RegistryError, RegistryLabel, RegistryRead,
+    RegistryWrite, RepositoryName, Tag,
 };
 
 use crate::safeguard::{Safeguard, on};
@@ -45,7 +45,7 @@ pub(crate) async fn put_exact<R: RegistryWrite>(
     }
 }
 
-/// Puts a manifest under a tag, and looks whether the tag is on it.
+/// Puts a manifest under a tag, whatever that is on, and looks whether the tag is on it.
 pub(crate) async fn put_tag<R: RegistryWrite>(
     registry: &R,
     recorded: &RecordedRestore,
@@ -53,6 +53,58 @@ pub(crate) async fn put_tag<R: RegistryWrite>(
 ) -> Result<(), String> {
     let said = |error: RegistryError| error.to_string();
     registry.put_manifest(recorded, Some(tag)).await.map_err(said)?;
+    tag_is_on(registry, recorded, tag).await
+}
+
+/// Makes a tag that was seen not to be there, and looks whether it is on the manifest.
+pub(crate) async fn create_tag<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+    tag: &Tag,
+) -> Result<(), String> {
+    let said = |error: RegistryError| error.to_string();
+    registry.create_tag(recorded, tag).await.map_err(said)?;
+    tag_is_on(registry, recorded, tag).await
+}
+
+/// Puts the registry's own labels back, and looks whether they are there.
+pub(crate) async fn put_labels<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+    labels: &[RegistryLabel],
+) -> Result<(), String> {
+    let said = |error: RegistryError| error.to_string();
+    let intent = recorded.intent();
+    let unmade = registry.put_labels(recorded, labels).await.map_err(said)?;
+    let lacking = registry
+        .lacking_labels(&intent.repository, &intent.digest, labels)
+        .await
+        .map_err(said)?;
+    let names = |labels: &[RegistryLabel]| {
+        let names: Vec<&str> = labels.iter().map(|label| label.name.as_str()).collect();
+        names.join(", ")
+    };
+    if !unmade.is_empty() {
+        return Err(format!(
+            "it is back, but for labels that the registry does not have any more: {}; make them and undo again",
+            names(&unmade)
+        ));
+    }
+    if !lacking.is_empty() {
+        return Err(format!(
+            "the registry accepted labels, and does not show them: {}",
+            names(&lacking)
+        ));
+    }
+    Ok(())
+}
+
+async fn tag_is_on<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+    tag: &Tag,
+) -> Result<(), String> {
+    let said = |error: RegistryError| error.to_string();
     let intent = recorded.intent();
     match on_tag(registry, &intent.repository, tag).await.map_err(said)? {
         Some(digest) if digest == intent.digest => Ok(()),

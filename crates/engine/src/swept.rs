@@ -6,7 +6,7 @@ use lagan_model::journal::{
 };
 use lagan_model::{Artifact, Clock, Manifest, RegistryWrite};
 
-use crate::restore::{collected, missing_blob, on_tag, put_exact, put_tag};
+use crate::restore::{collected, create_tag, missing_blob, on_tag, put_exact};
 use crate::world::World;
 
 /// How putting a manifest back failed.
@@ -55,7 +55,7 @@ pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
     let mut failure = put_exact(world.registry, &recorded).await.err();
     for tag in &untag.others {
         let put = match on_tag(world.registry, &untag.repository, tag).await {
-            Ok(None) => put_tag(world.registry, &recorded, tag).await,
+            Ok(None) => create_tag(world.registry, &recorded, tag).await,
             Ok(Some(_)) => Ok(()),
             Err(error) => Err(error.to_string()),
         };

@@ -29,12 +29,12 @@ pub use manifest::{Descriptor, Manifest};
 pub use media_type::{ManifestTypes, MediaType};
 pub use name::{RegistryName, RepositoryName};
 pub use port::{
-    ArtifactRecord, Capabilities, Capability, Catalog, Clock, Deletion, Head, Mount, Observer, Records,
-    Referrers, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
+    ArtifactRecord, Capabilities, Capability, Catalog, Clock, DeletesHow, Deletion, Head, Mount, Observer,
+    Records, Referrers, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RegistryWrite,
 };
 pub use request::{RequestCounts, RequestKind};
 pub use snapshot::{
-    Accessory, CompleteSnapshot, ImageRecord, Immutable, Incomplete, Labels, ListedTag, NoUndo, Recorded,
-    RepositorySnapshot, Seen, SnapshotError, Times,
+    Accessory, CompleteSnapshot, ImageRecord, Immutable, Incomplete, LabelScope, Labels, ListedTag, NoUndo,
+    Recorded, RegistryLabel, RepositorySnapshot, Seen, SnapshotError, Times,
 };
 pub use tag::{Reference, Tag};

@@ -16,7 +16,7 @@ use crate::media_type::{ManifestTypes, MediaType};
 use crate::memory::LedgerError;
 use crate::name::{RegistryName, RepositoryName};
 use crate::request::RequestCounts;
-use crate::snapshot::{Accessory, ImageRecord, Labels, RepositorySnapshot, Times};
+use crate::snapshot::{Accessory, ImageRecord, Labels, RegistryLabel, RepositorySnapshot, Times};
 use crate::tag::{Reference, Tag};
 
 /// What kind of registry it is.
@@ -115,6 +115,8 @@ pub struct ArtifactRecord {
     pub times: Times,
     /// The labels that it has in the registry.
     pub labels: Labels,
+    /// The same, as the registry tells them apart.
+    pub kept_labels: Vec<RegistryLabel>,
     /// What its configuration says, where it is an image.
     pub image: Option<ImageRecord>,
     /// All that is attached to it.
@@ -174,6 +176,28 @@ pub trait RegistryRead: Send + Sync {
         }
     }
 
+    /// The same, read anew whatever was listed before: what is deleted is decided on no older listing.
+    fn survey_anew(
+        &self,
+        repository: &RepositoryName,
+    ) -> impl Future<Output = Result<RepositorySnapshot, RegistryError>> + Send {
+        self.survey(repository)
+    }
+
+    /// Everything that the registry has attached to an artifact, from an answer that does not leave out what it failed
+    /// to look up.
+    ///
+    /// `None` where [`referrers`](Self::referrers) and tags tell. Fails with [`Failure::NotFound`] where there is no
+    /// such artifact.
+    fn accessories(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> impl Future<Output = Result<Option<Vec<Accessory>>, RegistryError>> + Send {
+        let _ = (repository, subject);
+        async { Ok(None) }
+    }
+
     /// What the registry records of these artifacts.
     ///
     /// `None` where it records nothing beside manifests, which are to be read then.
@@ -196,7 +220,8 @@ pub trait RegistryRead: Send + Sync {
         async { Ok(BTreeSet::new()) }
     }
 
-    /// Every tag of a repository, in no order. A listing that cannot be read to its end is an error.
+    /// Every tag of a repository, in no order, also those that a survey leaves out. A listing that cannot be read to its
+    /// end is an error.
     fn list_tags(
         &self,
         repository: &RepositoryName,
@@ -267,12 +292,27 @@ pub struct Head {
 }
 
 /// What a registry answered to a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deletion {
     /// Accepted. That is no proof that it happened.
     Accepted,
     /// There is no such thing.
     NotFound,
+    /// It is no longer what is on record, or the registry now keeps it: all of it is as it was.
+    Left {
+        /// Why.
+        detail: String,
+    },
+}
+
+/// How a registry deletes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeletesHow {
+    /// With an artifact goes what it lists, unless a tag is on that or something else lists it; and what is attached to
+    /// it.
+    pub takes_along: bool,
+    /// One after another: who sends several at once waits for each.
+    pub one_by_one: bool,
 }
 
 /// How a blob came from another repository.
@@ -307,6 +347,11 @@ pub trait RegistryWrite: RegistryRead {
         digest: &Digest,
     ) -> impl Future<Output = Result<bool, RegistryError>> + Send;
 
+    /// How it deletes.
+    fn deletes(&self) -> DeletesHow {
+        DeletesHow::default()
+    }
+
     /// Deletes a manifest by its digest, and with it every tag on it.
     fn delete(&self, intent: &RecordedDelete)
     -> impl Future<Output = Result<Deletion, RegistryError>> + Send;
@@ -338,6 +383,38 @@ pub trait RegistryWrite: RegistryRead {
             let detail = "not sent: blobs are not taken over from other repositories here";
             Err(RegistryError::new(Failure::Unsupported, request, detail))
         }
+    }
+
+    /// Puts a tag that the intent names on a manifest that is there; where the registry can, only if there is no such
+    /// tag.
+    fn create_tag(
+        &self,
+        restore: &RecordedRestore,
+        tag: &Tag,
+    ) -> impl Future<Output = Result<(), RegistryError>> + Send {
+        self.put_manifest(restore, Some(tag))
+    }
+
+    /// Those of `labels` that an artifact does not have.
+    fn lacking_labels(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        labels: &[RegistryLabel],
+    ) -> impl Future<Output = Result<Vec<RegistryLabel>, RegistryError>> + Send {
+        let _ = (repository, digest, labels);
+        async { Ok(Vec::new()) }
+    }
+
+    /// Puts the registry's own labels back on a manifest that is there. One that does not exist any more is not made
+    /// again: it is given back.
+    fn put_labels(
+        &self,
+        restore: &RecordedRestore,
+        labels: &[RegistryLabel],
+    ) -> impl Future<Output = Result<Vec<RegistryLabel>, RegistryError>> + Send {
+        let _ = (restore, labels);
+        async { Ok(Vec::new()) }
     }
 }
 

@@ -30,7 +30,7 @@ pub enum RequestKind {
     Blob,
     /// A DELETE of a manifest or of a single tag.
     Delete,
-    /// A PUT of a manifest, by digest or under a tag.
+    /// A PUT of a manifest, by digest or under a tag; a POST of a tag or a label (Harbor).
     Put,
     /// A POST that asks for a blob of another repository.
     Mount,
@@ -46,11 +46,13 @@ pub enum RequestKind {
     Artifacts,
     /// A page of a project's rules for immutable tags (Harbor).
     ImmutableRules,
+    /// A page of labels (Harbor).
+    Labels,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -70,6 +72,7 @@ impl RequestKind {
         Self::Repositories,
         Self::Artifacts,
         Self::ImmutableRules,
+        Self::Labels,
     ];
 
     /// The name that reports and metrics use.
@@ -95,6 +98,7 @@ impl RequestKind {
             Self::Repositories => "repositories",
             Self::Artifacts => "artifacts",
             Self::ImmutableRules => "immutable_rules",
+            Self::Labels => "labels",
         }
     }
 }

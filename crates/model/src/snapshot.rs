@@ -18,7 +18,9 @@ use crate::tag::Tag;
 mod beside;
 mod stored;
 
-pub use beside::{Accessory, ImageRecord, Immutable, Labels, NoUndo, Recorded, Times};
+pub use beside::{
+    Accessory, ImageRecord, Immutable, LabelScope, Labels, NoUndo, Recorded, RegistryLabel, Times,
+};
 pub use stored::SnapshotError;
 
 /// A tag of the listing, and the digest it is on, once that is known.
@@ -96,6 +98,15 @@ impl RepositorySnapshot {
             referrers: HashMap::new(),
             beside: beside::Beside::default(),
             incomplete: None,
+        }
+    }
+
+    /// Adds tags that another listing has beside these, and of which nothing is known but their names.
+    pub fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
+        for tag in tags {
+            if let Err(position) = self.tags.binary_search_by(|listed| listed.tag.cmp(&tag)) {
+                self.tags.insert(position, ListedTag { tag, digest: None });
+            }
         }
     }
 

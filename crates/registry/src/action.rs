@@ -38,6 +38,8 @@ pub(crate) enum Action {
         /// Its bytes; at least one.
         content: Bytes,
     },
+    /// POST of a document of JSON.
+    Create(Bytes),
     /// PUT.
     Put {
         /// What the content is.
@@ -52,7 +54,7 @@ impl Action {
         match self {
             Self::Read | Self::Taste | Self::Part { .. } => Method::GET,
             Self::Look => Method::HEAD,
-            Self::Exchange(_) | Self::Begin => Method::POST,
+            Self::Exchange(_) | Self::Begin | Self::Create(_) => Method::POST,
             Self::Append { .. } => Method::PATCH,
             Self::Delete => Method::DELETE,
             Self::Put { .. } => Method::PUT,
@@ -63,7 +65,7 @@ impl Action {
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
             Self::Read | Self::Look | Self::Taste | Self::Part { .. } | Self::Exchange(_) => true,
-            Self::Delete | Self::Begin | Self::Append { .. } | Self::Put { .. } => false,
+            Self::Delete | Self::Begin | Self::Append { .. } | Self::Create(_) | Self::Put { .. } => false,
         }
     }
 }

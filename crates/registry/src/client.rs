@@ -132,7 +132,7 @@ impl RegistryClient {
         let error = problem::refusal_of(request, answer, scope);
         let what = match request.action {
             Action::Delete => "deleting this",
-            Action::Begin | Action::Append { .. } | Action::Put { .. } => "pushing this",
+            Action::Begin | Action::Append { .. } | Action::Create(_) | Action::Put { .. } => "pushing this",
             Action::Read | Action::Look | Action::Taste | Action::Part { .. } | Action::Exchange(_) => {
                 "reading this"
             }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Catalog, Digest, Failure, Head, Manifest, Records, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead, RepositoryName, RepositorySnapshot,
-    RequestCounts, Tag,
+    Accessory, Blob, Capabilities, Catalog, DeletesHow, Deletion, Digest, Failure, Head, Manifest, Mount,
+    Records, Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryLabel,
+    RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RepositorySnapshot, RequestCounts, Tag,
 };
 
 use crate::harbor::{HarborRegistry, SERVICE};
@@ -108,6 +109,18 @@ impl RegistryRead for Connected {
         either!(self, registry => registry.survey(repository).await)
     }
 
+    async fn survey_anew(&self, repository: &RepositoryName) -> Result<RepositorySnapshot, RegistryError> {
+        either!(self, registry => registry.survey_anew(repository).await)
+    }
+
+    async fn accessories(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Accessory>>, RegistryError> {
+        either!(self, registry => registry.accessories(repository, subject).await)
+    }
+
     async fn records(
         &self,
         repository: &RepositoryName,
@@ -165,5 +178,65 @@ impl RegistryRead for Connected {
 impl RegistryProbe for Connected {
     async fn probe_deletion(&self, repository: &RepositoryName, tags: &[Tag]) {
         either!(self, registry => registry.probe_deletion(repository, tags).await);
+    }
+}
+
+impl RegistryWrite for Connected {
+    async fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        either!(self, registry => registry.head(repository, reference).await)
+    }
+
+    async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
+        either!(self, registry => registry.has_blob(repository, digest).await)
+    }
+
+    fn deletes(&self) -> DeletesHow {
+        either!(self, registry => registry.deletes())
+    }
+
+    async fn delete(&self, intent: &RecordedDelete) -> Result<Deletion, RegistryError> {
+        either!(self, registry => registry.delete(intent).await)
+    }
+
+    async fn untag(&self, intent: &RecordedUntag) -> Result<Deletion, RegistryError> {
+        either!(self, registry => registry.untag(intent).await)
+    }
+
+    async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
+        either!(self, registry => registry.put_manifest(restore, tag).await)
+    }
+
+    async fn mount_blob(
+        &self,
+        restore: &RecordedRestore,
+        blob: &Blob,
+        from: &RepositoryName,
+    ) -> Result<Mount, RegistryError> {
+        either!(self, registry => registry.mount_blob(restore, blob, from).await)
+    }
+
+    async fn create_tag(&self, restore: &RecordedRestore, tag: &Tag) -> Result<(), RegistryError> {
+        either!(self, registry => registry.create_tag(restore, tag).await)
+    }
+
+    async fn lacking_labels(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        labels: &[RegistryLabel],
+    ) -> Result<Vec<RegistryLabel>, RegistryError> {
+        either!(self, registry => registry.lacking_labels(repository, digest, labels).await)
+    }
+
+    async fn put_labels(
+        &self,
+        restore: &RecordedRestore,
+        labels: &[RegistryLabel],
+    ) -> Result<Vec<RegistryLabel>, RegistryError> {
+        either!(self, registry => registry.put_labels(restore, labels).await)
     }
 }

@@ -7,6 +7,11 @@ pub(crate) fn same(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme() && a.host() == b.host() && a.port_or_known_default() == b.port_or_known_default()
 }
 
+/// Whether what is sent there can be read on the way: it is not encrypted, and leaves this machine.
+pub(crate) fn is_in_the_clear(url: &Url) -> bool {
+    url.scheme() == "http" && !is_loopback(url)
+}
+
 /// Whether a URL names this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
@@ -97,6 +102,20 @@ mod tests {
 
     fn url(text: &str) -> Url {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_leaves_this_machine_unencrypted_is_in_the_clear() {
+        for (text, expected) in [
+            ("http://registry.example.com", true),
+            ("http://10.0.0.1:5000", true),
+            ("http://localhost:5000", false),
+            ("http://127.0.0.1:5000", false),
+            ("http://[::1]:5000", false),
+            ("https://registry.example.com", false),
+        ] {
+            assert_eq!(is_in_the_clear(&Url::parse(text).unwrap()), expected, "{text}");
+        }
     }
 
     #[test]

@@ -306,6 +306,8 @@ pub struct Settings {
     pub harbor_concurrency: NonZeroUsize,
     /// As whom manifests are asked for; `None`: as whom everything else is.
     pub(crate) manifest_agent: Option<&'static str>,
+    /// Whether requests say that what stands for a project is its name, whatever it looks like (Harbor).
+    pub(crate) names_projects: bool,
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Retries.
@@ -327,6 +329,7 @@ impl Settings {
             fixed_concurrency: false,
             harbor_concurrency: NonZeroUsize::MIN.saturating_add(3),
             manifest_agent: None,
+            names_projects: false,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
         }

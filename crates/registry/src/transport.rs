@@ -28,6 +28,9 @@ use crate::{origin, problem, retry, tls};
 use self::broken::Broken;
 pub(crate) use self::broken::broken;
 
+/// Says that a project is named by its name: Harbor takes one that looks like a number for a number.
+const IS_RESOURCE_NAME: HeaderName = HeaderName::from_static("x-is-resource-name");
+
 /// How many redirects of one request are followed.
 const MAX_REDIRECTS: usize = 3;
 
@@ -105,6 +108,7 @@ pub(crate) struct Transport {
     guard: Guard,
     registry: Url,
     manifest_agent: Option<HeaderValue>,
+    names_projects: bool,
     gate: Gate,
     counters: Counters,
     retry: Retry,
@@ -125,6 +129,7 @@ impl Transport {
             guard,
             registry: settings.url.url().clone(),
             manifest_agent: settings.manifest_agent.map(HeaderValue::from_static),
+            names_projects: settings.names_projects,
             gate: Gate::of(if settings.fixed_concurrency {
                 Window::fixed(settings.max_concurrency.get())
             } else {
@@ -235,6 +240,10 @@ impl Transport {
             if let (RequestKind::Manifest, Some(agent)) = (request.kind, &self.manifest_agent) {
                 sent.headers_mut().insert(USER_AGENT, agent.clone());
             }
+            if self.names_projects {
+                sent.headers_mut()
+                    .insert(IS_RESOURCE_NAME, HeaderValue::from_static("true"));
+            }
             let content = match &request.action {
                 Action::Read | Action::Look | Action::Delete => None,
                 Action::Taste => {
@@ -258,6 +267,10 @@ impl Transport {
                 Action::Exchange(form) => {
                     let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
                     Some((kind, form.expose_secret().to_owned().into()))
+                }
+                Action::Create(document) => {
+                    let kind = HeaderValue::from_static("application/json");
+                    Some((kind, document.clone().into()))
                 }
                 Action::Put { media_type, content } => Some((media_type.clone(), content.clone().into())),
             };

@@ -7,8 +7,8 @@ use lagan_model::journal::{
     RunId, Sequence, Skip,
 };
 use lagan_model::{
-    Artifact, ArtifactGraph, Clock, Deletion, Digest, Failure, Manifest, Reference, RegistryError,
-    RegistryWrite, RepositoryName, Tag, Time,
+    Artifact, ArtifactGraph, Clock, DeletesHow, Deletion, Digest, Fact, Failure, Manifest, Reference,
+    RegistryError, RegistryWrite, RepositoryName, Tag, Time, Times,
 };
 
 use super::MAX_READING_AGE;
@@ -94,9 +94,21 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
     fn intent(&self, unit: &Unit, member: &Member, manifest: &Manifest, reading: &Reading) -> DeleteIntent {
         let artifact = Artifact::from(manifest);
         let related = |relation| reading.related(&member.digest, relation);
-        let at = self.world.clock.now();
+        let beside = reading.beside.get(&member.digest);
+        let now = self.world.clock.now();
+        let time = |of: fn(&Times) -> Fact<Time>| match beside.map(|beside| of(&beside.times).plausible(now))
+        {
+            Some(Fact::Known(time)) => Some(time),
+            _ => None,
+        };
+        // The plan may not have seen the tags by which something is attached; these go with it as well.
+        let tags = if self.how().takes_along {
+            reading.tags_on(&member.digest)
+        } else {
+            member.tags.clone()
+        };
         let until =
-            |period: &lagan_policy::Age| at.checked_add_signed(period.delta()).unwrap_or(Time::MAX_UTC);
+            |period: &lagan_policy::Age| now.checked_add_signed(period.delta()).unwrap_or(Time::MAX_UTC);
         let until = member.holding.as_ref().map(|holding| until(&holding.period));
         DeleteIntent {
             unit: unit.number,
@@ -105,7 +117,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             digest: member.digest.clone(),
             media_type: manifest.media_type().clone(),
             size: manifest.bytes().len() as u64,
-            tags: member.tags.iter().cloned().collect(),
+            tags: tags.into_iter().collect(),
             parents: related(ArtifactGraph::parents),
             children: artifact
                 .children
@@ -114,9 +126,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 .collect(),
             subject: artifact.subject,
             attachments: related(ArtifactGraph::attachments),
-            pushed: None,
-            pulled: None,
-            labels: Vec::new(),
+            pushed: time(|times| times.pushed),
+            pulled: time(|times| times.pulled),
+            labels: beside.map(|beside| beside.labels.clone()).unwrap_or_default(),
             reasons: member.reasons.clone(),
             undo_until: until.or(member.undo_until),
             // The bytes of a manifest are on record: what a collection takes are blobs.
@@ -130,7 +142,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                     until,
                 }),
             blobs: artifact.blobs,
-            at,
+            at: now,
         }
     }
 
@@ -142,11 +154,26 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
     ) -> Result<Ends, JournalError> {
         let mut ends = Ends::new();
         let mut left: Option<Left> = None;
+        // With what is in doubt, everything may go that the registry takes along.
+        let mut doubt: Option<String> = None;
+        let mut begun = false;
         // Copies can take long.
         let holds = recorded.iter().any(|deletion| deletion.intent().held.is_some());
         let mut read_at = if holds { reading.at } else { self.world.clock.now() };
         for (position, intent) in recorded.iter().enumerate() {
             let sequence = intent.sequence();
+            if let Some(detail) = &doubt {
+                let detail = format!("it may be deleted with what is before it in its unit: {detail}");
+                ends.push((Some(sequence), self.doubt(sequence, detail).await?));
+                continue;
+            }
+            if begun
+                && self.how().takes_along
+                && let Some(end) = self.went_along(intent).await?
+            {
+                ends.push((Some(sequence), end));
+                continue;
+            }
             // An artifact in hand is finished: what was untagged below it would be seen by nobody later.
             let begins = position == 0 || members[position].action != members[position - 1].action;
             if left.is_none() && begins && self.world.stop.is_requested() {
@@ -165,6 +192,12 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 continue;
             }
             let end = self.delete_one(intent).await?;
+            begun |= end == Outcome::Deleted;
+            if let Outcome::InDoubt { detail } = &end
+                && self.how().takes_along
+            {
+                doubt = Some(detail.clone());
+            }
             // What stands below something that is still there is not touched.
             let done = matches!(&end, Outcome::Deleted | Outcome::Skipped { why: Skip::Gone, .. });
             if !done && on(Safeguard::IndexFirst) {
@@ -190,7 +223,32 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .await
             .map_err(unread)?;
         let reading = reader.complete(&wanted).await.map_err(unread)?;
-        check(&rest, &reading, &deleted)
+        check(&rest, &reading, &deleted, self.how())
+    }
+
+    fn how(&self) -> DeletesHow {
+        self.world.registry.deletes()
+    }
+
+    /// Whether a manifest went with what was deleted before it in its unit; `None` where it is still there.
+    async fn went_along(&self, recorded: &RecordedDelete) -> Result<Option<Outcome>, JournalError> {
+        let sequence = recorded.sequence();
+        Ok(match self.is_there(&recorded.intent().digest).await {
+            Ok(true) => None,
+            Ok(false) => Some(self.settle(sequence, DeleteResult::Deleted).await?),
+            // Only looking again tells.
+            Err(error) => Some(self.doubt(sequence, error.to_string()).await?),
+        })
+    }
+
+    async fn doubt(&self, intent: Sequence, detail: String) -> Result<Outcome, JournalError> {
+        let doubt = Doubt {
+            intent,
+            at: self.world.clock.now(),
+            detail: detail.clone(),
+        };
+        self.world.journal.doubt(self.run, doubt).await?;
+        Ok(Outcome::InDoubt { detail })
     }
 
     /// One manifest: looked at, deleted, looked at, on record.
@@ -212,6 +270,11 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 let gone = Left::because(Skip::Gone, "it was gone when it was to be deleted");
                 return self.settle(sequence, skip(gone)).await;
             }
+            Ok(Deletion::Left { detail }) => {
+                return self
+                    .settle(sequence, skip(Left::because(Skip::Changed, detail)))
+                    .await;
+            }
             Err(error) if was_refused(&error) => {
                 let detail = error.to_string();
                 return self.settle(sequence, DeleteResult::Failed { detail }).await;
@@ -232,13 +295,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         if !on(Safeguard::InDoubtWindow) {
             return self.settle(sequence, DeleteResult::Failed { detail }).await;
         }
-        let doubt = Doubt {
-            intent: sequence,
-            at: self.world.clock.now(),
-            detail: detail.clone(),
-        };
-        self.world.journal.doubt(self.run, doubt).await?;
-        Ok(Outcome::InDoubt { detail })
+        self.doubt(sequence, detail).await
     }
 
     /// Whether the tags of the intent are on the digest, each of them, at this moment.

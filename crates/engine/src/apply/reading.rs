@@ -1,11 +1,14 @@
 //! A repository as it is now: read whole, right before something in it is deleted, and again when that is done.
+//!
+//! Where a registry tells in a listing what is on its tags and hangs together, that is believed, but for what goes: of
+//! that the manifests are read, and what is attached is asked for by itself.
 
 use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
     Artifact, ArtifactGraph, Capability, Digest, Failure, Manifest, MediaType, NodeId, Reference, Referrers,
-    RegistryError, RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time,
+    RegistryError, RegistryLabel, RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time, Times,
 };
 
 use crate::collect::ANSWERS_AT_ONCE;
@@ -31,6 +34,15 @@ pub(crate) struct Reading {
     pub manifests: HashMap<Digest, Manifest>,
     /// Digests of which the registry said that it has no manifest.
     pub absent: BTreeSet<Digest>,
+    /// What the registry keeps beside the wanted manifests, where it does.
+    pub beside: HashMap<Digest, Beside>,
+}
+
+/// What a registry keeps beside a manifest, and nobody can read there.
+#[derive(Debug, Default)]
+pub(crate) struct Beside {
+    pub times: Times,
+    pub labels: Vec<RegistryLabel>,
 }
 
 impl Reading {
@@ -75,6 +87,9 @@ pub(crate) struct Reader<'a, R> {
     snapshot: RepositorySnapshot,
     manifests: HashMap<Digest, Manifest>,
     absent: BTreeSet<Digest>,
+    beside: HashMap<Digest, Beside>,
+    /// Whether the registry records more than manifests.
+    records: bool,
 }
 
 impl<'a, R: RegistryRead> Reader<'a, R> {
@@ -85,18 +100,31 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
         keep: &BTreeSet<Digest>,
         at: Time,
     ) -> Result<Self, RegistryError> {
-        let tags = match registry.list_tags(repository).await {
-            Ok(tags) => tags,
+        let mut snapshot = match registry.survey_anew(repository).await {
+            Ok(snapshot) => snapshot,
             // A repository whose last tag is gone may not be known any more.
-            Err(error) if error.failure() == Failure::NotFound => Vec::new(),
+            Err(error) if error.failure() == Failure::NotFound => {
+                RepositorySnapshot::listed(repository.clone(), Vec::new())
+            }
             Err(error) => return Err(error),
         };
+        let records = snapshot.complete().is_ok_and(|known| known.recorded().pushed);
+        if records {
+            // A listing of artifacts leaves out what is attached to others, and with it its tags.
+            match registry.list_tags(repository).await {
+                Ok(tags) => snapshot.add_tags(tags),
+                Err(error) if error.failure() == Failure::NotFound && snapshot.tags().is_empty() => {}
+                Err(error) => return Err(error),
+            }
+        }
         let mut reader = Self {
             registry,
             at,
-            snapshot: RepositorySnapshot::listed(repository.clone(), tags),
+            snapshot,
             manifests: HashMap::new(),
             absent: BTreeSet::new(),
+            beside: HashMap::new(),
+            records,
         };
         reader.resolve(keep).await?;
         Ok(reader)
@@ -105,6 +133,9 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
     /// Reads the manifests `wanted`, whether tags are on them or not, and everything that relates to them.
     pub(crate) async fn complete(mut self, wanted: &BTreeSet<Digest>) -> Result<Reading, RegistryError> {
         self.by_digest(wanted.iter().cloned(), true).await?;
+        if self.records {
+            self.read_beside(wanted).await?;
+        }
         self.subjects(wanted).await?;
         self.nested_indexes().await?;
         self.referrers(wanted).await?;
@@ -131,6 +162,7 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             .tags()
             .iter()
             .enumerate()
+            .filter(|(_, listed)| listed.digest.is_none())
             .map(|(position, listed)| (position, listed.tag.clone()))
             .collect();
         let registry = self.registry;
@@ -230,6 +262,58 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
         Ok(())
     }
 
+    /// What the registry keeps beside the wanted manifests; and whether it has what they list, which it may take along.
+    async fn read_beside(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), RegistryError> {
+        let repository = self.snapshot.repository().clone();
+        for (digest, record) in self
+            .registry
+            .records(&repository, wanted)
+            .await?
+            .unwrap_or_default()
+        {
+            if let Some(record) = record {
+                let beside = Beside {
+                    times: record.times,
+                    labels: record.kept_labels,
+                };
+                self.beside.insert(digest, beside);
+            }
+        }
+        let known = self
+            .snapshot
+            .complete()
+            .map_err(|why| self.malformed(why.why.clone()))?;
+        let listed = wanted.iter().filter_map(|digest| known.artifact(digest));
+        let unknown: BTreeSet<Digest> = listed
+            .flat_map(|artifact| &artifact.children)
+            .map(|child| &child.digest)
+            .filter(|child| known.artifact(child).is_none() && !self.absent.contains(*child))
+            .cloned()
+            .collect();
+        self.know(unknown).await
+    }
+
+    /// Reads what the registry records of these, or the manifests themselves.
+    async fn know(&mut self, digests: BTreeSet<Digest>) -> Result<(), RegistryError> {
+        let repository = self.snapshot.repository().clone();
+        if digests.is_empty() {
+            return Ok(());
+        }
+        let Some(records) = self.registry.records(&repository, &digests).await? else {
+            return self.by_digest(digests, false).await;
+        };
+        for (digest, record) in records {
+            match record {
+                Some(record) => self.snapshot.insert_record(record),
+                None => {
+                    self.snapshot.insert_absent(digest.clone());
+                    self.absent.insert(digest);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether what the wanted manifests are attached to is there: an attachment may have been left behind.
     async fn subjects(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), RegistryError> {
         let graph = self.graph()?;
@@ -269,20 +353,23 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             if unread.is_empty() {
                 return Ok(());
             }
-            self.by_digest(unread, false).await?;
+            self.know(unread).await?;
         }
         Err(self.malformed(format!("indexes lie in each other more than {MAX_NESTING} deep")))
     }
 
     /// What is attached to the manifests that are wanted. Without an API for that, tags say it, which are read.
     async fn referrers(&mut self, wanted: &BTreeSet<Digest>) -> Result<(), RegistryError> {
-        let repository = self.snapshot.repository().clone();
-        let mut subjects = wanted
+        let present: Vec<Digest> = wanted
             .iter()
             .filter(|digest| !self.absent.contains(*digest))
             .cloned()
-            .collect::<Vec<_>>()
-            .into_iter();
+            .collect();
+        if self.records {
+            return self.accessories(present).await;
+        }
+        let repository = self.snapshot.repository().clone();
+        let mut subjects = present.into_iter();
         let registry = self.registry;
         let ask = |subject: Digest| {
             let repository = &repository;
@@ -309,6 +396,33 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
         Ok(())
     }
 
+    /// The same of a registry that keeps a list of its own, which is complete or an error.
+    async fn accessories(&mut self, subjects: Vec<Digest>) -> Result<(), RegistryError> {
+        let repository = self.snapshot.repository().clone();
+        let registry = self.registry;
+        let answers: Vec<_> = stream::iter(subjects)
+            .map(|subject| {
+                let repository = &repository;
+                async move {
+                    match registry.accessories(repository, &subject).await {
+                        Ok(accessories) => Ok((subject, accessories)),
+                        // Deleted since it was read: what is looked at before the deletion says so.
+                        Err(error) if error.failure() == Failure::NotFound => Ok((subject, Some(Vec::new()))),
+                        Err(error) => Err(error),
+                    }
+                }
+            })
+            .buffer_unordered(ANSWERS_AT_ONCE)
+            .try_collect()
+            .await?;
+        for (subject, accessories) in answers {
+            if let Some(accessories) = accessories {
+                self.snapshot.insert_accessories(subject, accessories);
+            }
+        }
+        Ok(())
+    }
+
     fn finish(self) -> Result<Reading, RegistryError> {
         let graph = self.graph()?;
         let nodes = graph
@@ -327,6 +441,7 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             nodes,
             manifests: self.manifests,
             absent: self.absent,
+            beside: self.beside,
         })
     }
 }

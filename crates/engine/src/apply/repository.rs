@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{JournalError, JournalStore, Record, Role, RunId, Sequence, Skip};
-use lagan_model::{Clock, Digest, RegistryError, RegistryWrite, RepositoryName, Tag};
+use lagan_model::{Clock, DeletesHow, Digest, RegistryError, RegistryWrite, RepositoryName, Tag};
 use lagan_policy::{Action, RepositoryPlan};
 
 use super::delete::{Deleter, Ends, skipped};
@@ -19,6 +19,10 @@ use crate::run::{ActionOutcome as Outcome, ActionRun, ManifestRun, RepositoryRun
 use crate::safeguard::{Safeguard, on};
 use crate::world::{Veto, World};
 
+/// How many manifests the first reading is for where each deletion may take seconds: what is read of the others would
+/// be too old when it is their turn.
+const FIRST_ONE_BY_ONE: usize = 16;
+
 pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     world: World<'a, R, S, C>,
     request: &'a ApplyRequest<'a, V>,
@@ -28,6 +32,8 @@ pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     deleted: BTreeSet<Digest>,
     /// What was held so far.
     holdings: Holdings,
+    /// How many manifests the next reading is for.
+    at_once: usize,
     problem: Option<String>,
     looked_after: bool,
 }
@@ -45,6 +51,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             ends: BTreeMap::new(),
             deleted: BTreeSet::new(),
             holdings: Holdings::default(),
+            at_once: if world.registry.deletes().one_by_one {
+                FIRST_ONE_BY_ONE
+            } else {
+                DELETIONS_PER_READING
+            },
             problem: None,
             looked_after: true,
         }
@@ -52,6 +63,10 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
 
     fn run(&self) -> RunId {
         self.request.begin.run
+    }
+
+    fn how(&self) -> DeletesHow {
+        self.world.registry.deletes()
     }
 
     fn name(&self) -> &'a RepositoryName {
@@ -83,6 +98,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     self.problem = Some(error.to_string());
                     break Left::because(Skip::Incomplete, error.to_string());
                 }
+            }
+            if self.how().one_by_one {
+                // As many as there was time for until the reading was too old, and some more.
+                let done = self.ends.len() - before;
+                self.at_once = (2 * done).clamp(FIRST_ONE_BY_ONE, DELETIONS_PER_READING);
             }
             if self.ends.len() == before {
                 break Left::because(Skip::Incomplete, "the repository cannot be read fast enough");
@@ -132,7 +152,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         let keep: BTreeSet<Digest> = pending
             .iter()
             .flat_map(|position| digests(*position, &self.plan.actions[*position]))
-            .take(2 * DELETIONS_PER_READING)
+            .take(2 * self.at_once)
             .collect();
         let now = self.world.clock.now();
         let reader = match Reader::open(self.world.registry, self.name(), &keep, now).await {
@@ -155,7 +175,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             if !unit.members.iter().any(|member| waiting.contains(&member.action)) {
                 continue;
             }
-            if !chosen.is_empty() && wanted.len() + unit.members.len() > DELETIONS_PER_READING {
+            if !chosen.is_empty() && wanted.len() + unit.members.len() > self.at_once {
                 break;
             }
             wanted.extend(unit.members.iter().map(|member| member.digest.clone()));
@@ -229,7 +249,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 .find_map(|member| self.vetoed(&member.digest, &member.tags));
             let left = if let Some(left) = vetoed {
                 Some(left)
-            } else if let Err(left) = check(&unit.members, reading, &self.deleted) {
+            } else if let Err(left) = check(&unit.members, reading, &self.deleted, self.how()) {
                 Some(left)
             } else if going > room {
                 let least = approved.keep_at_least;
@@ -273,6 +293,10 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             },
         };
         let world = self.world;
+        let at_once = match self.how().one_by_one {
+            true => 1,
+            false => self.request.units_at_once.max(1),
+        };
         let ended: Vec<(Unit, Result<Option<Ends>, JournalError>)> = {
             let deleter = &deleter;
             stream::iter(ready)
@@ -288,7 +312,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     }
                     (unit, ends.map(Some))
                 })
-                .buffer_unordered(self.request.units_at_once.max(1))
+                .buffer_unordered(at_once)
                 .collect()
                 .await
         };

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lagan_model::journal::{Role, Skip};
-use lagan_model::{ArtifactGraph, AttachmentForm, Digest, NodeId, Tag, Time};
+use lagan_model::{ArtifactGraph, AttachmentForm, DeletesHow, Digest, NodeId, Tag, Time};
 use lagan_policy::{Action, Dependent, Holding};
 
 use super::reading::Reading;
@@ -136,7 +136,12 @@ fn join(group: &mut [usize], a: usize, b: usize) {
 
 /// Whether a unit is still what was planned, and nothing that stays depends on it. `deleted` is what this run has
 /// deleted already: an API may list it a little longer.
-pub(crate) fn check(members: &[Member], reading: &Reading, deleted: &BTreeSet<Digest>) -> Result<(), Left> {
+pub(crate) fn check(
+    members: &[Member],
+    reading: &Reading,
+    deleted: &BTreeSet<Digest>,
+    how: DeletesHow,
+) -> Result<(), Left> {
     let inside: BTreeSet<&Digest> = members.iter().map(|member| &member.digest).collect();
     let outside = |digest: &Digest| !inside.contains(digest) && !deleted.contains(digest);
     let mut present = 0;
@@ -147,7 +152,8 @@ pub(crate) fn check(members: &[Member], reading: &Reading, deleted: &BTreeSet<Di
         }
         present += 1;
         let tags = reading.tags_on(digest);
-        if on(Safeguard::UnitUnchanged) && tags != member.tags {
+        let is_same = tags == member.tags || how.takes_along && adds_its_own(member, &tags, &inside);
+        if on(Safeguard::UnitUnchanged) && !is_same {
             let detail = format!(
                 "the tags on {digest} were {}, and are {}",
                 names(&member.tags),
@@ -175,6 +181,13 @@ pub(crate) fn check(members: &[Member], reading: &Reading, deleted: &BTreeSet<Di
                 return Err(Left::because(Skip::Changed, detail));
             }
         }
+        if how.takes_along
+            && on(Safeguard::StillReferenced)
+            && let Some(child) = taken_along(digest, reading, &outside).into_iter().next()
+        {
+            let detail = format!("the registry would delete {child} with {digest}, which lists it");
+            return Err(Left::because(Skip::Referenced, detail));
+        }
         if !reading.manifests.contains_key(digest) {
             let detail = format!("the manifest {digest} could not be read");
             return Err(Left::because(Skip::Incomplete, detail));
@@ -184,6 +197,31 @@ pub(crate) fn check(members: &[Member], reading: &Reading, deleted: &BTreeSet<Di
         return Err(Left::because(Skip::Gone, "all of it is gone already"));
     }
     Ok(())
+}
+
+/// Whether an attachment has, beside the tags that the plan saw, only such as say what it is attached to: a registry
+/// that keeps a list of attachments hides these from whoever plans.
+fn adds_its_own(member: &Member, tags: &BTreeSet<Tag>, inside: &BTreeSet<&Digest>) -> bool {
+    let says_subject =
+        |tag: &Tag| AttachmentForm::of(tag).is_some_and(|(_, subject)| inside.contains(&subject));
+    member.role == Role::Attachment
+        && member.tags.is_subset(tags)
+        && tags.difference(&member.tags).all(says_subject)
+}
+
+/// What is outside the unit, and a registry that takes along would delete with an index in it: what has no tag, and no
+/// index lists that stays.
+fn taken_along(digest: &Digest, reading: &Reading, outside: &dyn Fn(&Digest) -> bool) -> Vec<Digest> {
+    let stays = |parent: &Digest| outside(parent) && !reading.absent.contains(parent);
+    let mut children = reading.related(digest, ArtifactGraph::children);
+    children.retain(|child| {
+        let parents = reading.related(child, ArtifactGraph::parents);
+        outside(child)
+            && !reading.absent.contains(child)
+            && reading.tags_on(child).is_empty()
+            && !parents.iter().any(stays)
+    });
+    children
 }
 
 /// How many artifacts there are that limits count: tagged, and attached to nothing.

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use lagan_model::journal::{
     DeleteResult, JournalError, JournalStore, Outcome as Settled, RunId, Sequence, Skip, UntagIntent,
 };
-use lagan_model::{Clock, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
+use lagan_model::{
+    Clock, Deletion, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
+};
 
 use super::delete::was_refused;
 use super::reading::Reading;
@@ -128,6 +130,10 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             (_, Ok(None)) => DeleteResult::Untagged,
             (Err(error), Ok(Some(_))) if was_refused(&error) => DeleteResult::Failed {
                 detail: error.to_string(),
+            },
+            (Ok(Deletion::Left { detail }), Ok(Some(_))) => DeleteResult::Skipped {
+                why: Skip::Changed,
+                detail,
             },
             (answer, seen) => {
                 // It may still happen: the intent stays open.

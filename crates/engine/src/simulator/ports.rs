@@ -10,12 +10,12 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Blob, Capabilities, Capability, Clock, Deletion, Descriptor, Digest, Failure, Head, Manifest, Mount,
-    Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead,
+    Blob, Capabilities, Capability, Clock, DeletesHow, Deletion, Descriptor, Digest, Failure, Head, Manifest,
+    Mount, Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead,
     RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
-use super::world::{Effect, Late, Repository, State, blobs, children};
+use super::world::{Effect, Late, Repository, State, blobs, children, taken_along};
 
 /// The simulated registry and clock.
 #[derive(Debug, Clone)]
@@ -271,9 +271,20 @@ impl RegistryWrite for Simulated {
             .is_some_and(|repository| repository.blobs.contains(digest)))
     }
 
+    fn deletes(&self) -> DeletesHow {
+        let takes_along = self.state().quirks.takes_along;
+        DeletesHow {
+            takes_along,
+            one_by_one: takes_along,
+        }
+    }
+
     async fn delete(&self, recorded: &RecordedDelete) -> Result<Deletion, RegistryError> {
         self.asked(RequestKind::Delete).await;
         let intent = recorded.intent();
+        if let Some(detail) = self.why_left(recorded) {
+            return Ok(Deletion::Left { detail });
+        }
         let effect = Effect {
             sequence: recorded.sequence(),
             repository: intent.repository.clone(),
@@ -354,6 +365,10 @@ impl RegistryWrite for Simulated {
         let mut state = self.state();
         let to = restore.intent().repository.clone();
         state.note(|| format!("mount {} from {from} in {to}", blob.digest));
+        if state.quirks.takes_along {
+            // The adapter of such a registry takes over nothing: a copy would go along with another one.
+            return Err(error(Failure::Unsupported, "POST mount"));
+        }
         let forgotten = state.fault(15);
         let there = state.repositories.get(from);
         if !there.is_some_and(|there| there.blobs.contains(&blob.digest)) {
@@ -376,6 +391,37 @@ fn is_whole(repository: &Repository, manifest: &Manifest) -> bool {
 }
 
 impl Simulated {
+    /// What an adapter sees right before it deletes, where a deletion takes along what hangs on the manifest.
+    fn why_left(&self, recorded: &RecordedDelete) -> Option<String> {
+        let intent = recorded.intent();
+        let on_record = |digest: &Digest| recorded.unit().iter().find(|other| other.digest == *digest);
+        let state = self.state();
+        if !state.quirks.takes_along {
+            return None;
+        }
+        let repository = state.repositories.get(&intent.repository)?;
+        repository.manifests.get(&intent.digest)?;
+        let tags_on = |digest: &Digest| -> BTreeSet<&Tag> {
+            let tags = repository.tags.iter().filter(|(_, on)| *on == digest);
+            tags.map(|(tag, _)| tag).collect()
+        };
+        let along = taken_along(repository, &intent.digest);
+        let unknown = along.iter().find(|digest| {
+            on_record(digest).is_none_or(|other| tags_on(digest) != other.tags.iter().collect())
+        });
+        let parent = repository
+            .manifests
+            .values()
+            .find(|manifest| children(manifest).contains(&intent.digest));
+        if tags_on(&intent.digest) != intent.tags.iter().collect() {
+            Some("other tags are on it".to_owned())
+        } else if unknown.is_some() {
+            Some("something would go along that is not on record".to_owned())
+        } else {
+            parent.map(|_| "an index lists it".to_owned())
+        }
+    }
+
     /// A request to delete something: it may be refused, be lost, lose its answer, or take effect late.
     fn carry(&self, effect: Effect, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
         let mut state = self.state();

@@ -24,6 +24,9 @@ pub(crate) struct Quirks {
     pub checks_references: bool,
     /// Whether a manifest whose blobs are gone is accepted, and forgotten.
     pub forgets: bool,
+    /// Whether a deletion takes along what hangs on the manifest, as Harbor's does; such a registry deletes nothing of
+    /// which its adapter sees that it is not what is on record.
+    pub takes_along: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -113,13 +116,18 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(case: Case, trace: bool) -> Self {
         let mut quirks = Chance::new(case.seed, 1);
-        let quirks = Quirks {
+        let mut quirks = Quirks {
             referrers_api: quirks.per_mille(500),
             delete_tag: quirks.per_mille(500),
             delete_tag_takes_all: quirks.per_mille(100),
             checks_references: quirks.per_mille(700),
             forgets: quirks.per_mille(500),
+            takes_along: quirks.per_mille(300),
         };
+        if quirks.takes_along {
+            quirks.referrers_api = true;
+            quirks.delete_tag_takes_all = false;
+        }
         let now: Time = chrono::DateTime::from_timestamp(1_780_000_000, 0).unwrap();
         Self {
             case,
@@ -179,9 +187,25 @@ impl State {
             due
         };
         for late in due {
+            if self.takes_more_by_now(&late.effect) {
+                // Between what was looked at and what happens late, no client can exclude it.
+                continue;
+            }
             self.note(|| format!("late: {}", late.effect.digest));
             self.carry_out(late.effect, late.seen, &late.intended);
         }
+    }
+
+    /// Whether a deletion that happens late would take along what was not there, or was held, when it was sent.
+    fn takes_more_by_now(&self, effect: &Effect) -> bool {
+        let repository = self.repositories.get(&effect.repository);
+        let along = repository.filter(|_| self.quirks.takes_along && effect.tag.is_none());
+        let along = along.map(|repository| taken_along(repository, &effect.digest));
+        let unknown = |digest: &Digest| {
+            let mut on_record = self.durable.values();
+            !on_record.any(|(name, other, _)| *name == effect.repository && other == digest)
+        };
+        along.is_some_and(|along| along.iter().any(unknown))
     }
 
     /// Whether a request goes wrong now.
@@ -316,6 +340,44 @@ impl State {
                 ));
             }
         }
+        let hanging = match (self.quirks.takes_along, &effect.tag) {
+            (true, None) => taken_along(repository, &effect.digest),
+            _ => BTreeSet::new(),
+        };
+        let mut with_it = Vec::new();
+        for digest in &hanging {
+            let pushed = repository.pushed_at.get(digest).copied().unwrap_or(0);
+            let on_record = self
+                .durable
+                .iter()
+                .rev()
+                .find(|(_, (of, other, _))| *of == name && other == digest);
+            match on_record {
+                Some((sequence, _)) => with_it.push(Effect {
+                    sequence: *sequence,
+                    digest: digest.clone(),
+                    step: self.step,
+                    ..effect.clone()
+                }),
+                // Pushed since it was last looked: what no client can exclude.
+                None if pushed > seen => {}
+                None => bad.push(format!(
+                    "I3: {name}@{digest} went along, and is not durably on record"
+                )),
+            }
+            if pushed <= seen && !self.approved.contains(&(name.clone(), digest.clone())) {
+                bad.push(format!(
+                    "{name}@{digest} went along, and no approved plan says so"
+                ));
+            }
+            let kept = repository.tags.iter().find(|(tag, on)| {
+                let put = repository.put_at.get(*tag).copied().unwrap_or(0);
+                *on == digest && put <= seen && !tag.as_str().starts_with(['d', 's'])
+            });
+            if let Some((tag, _)) = kept {
+                bad.push(format!("I1: {name}:{tag} was lost, on what went along"));
+            }
+        }
         for text in bad {
             self.violation(text);
         }
@@ -338,6 +400,13 @@ impl State {
             self.gone_along.extend(along);
             repository.manifests.remove(&effect.digest);
             repository.tags.retain(|_, digest| *digest != effect.digest);
+            for digest in &hanging {
+                let lost = repository.tags.iter().filter(|(_, on)| *on == digest);
+                self.gone_along
+                    .extend(lost.map(|(tag, _)| (name.clone(), tag.clone())));
+                repository.manifests.remove(digest);
+                repository.tags.retain(|_, on| on != digest);
+            }
         } else if let Some(tag) = &effect.tag {
             // A registry takes the tag off whatever it is on by now: nothing in the request says what that should be.
             if repository.tags.remove(tag).is_none() {
@@ -349,6 +418,7 @@ impl State {
             self.stop.request();
         }
         self.effects.push(effect);
+        self.effects.extend(with_it);
         true
     }
 }
@@ -356,6 +426,39 @@ impl State {
 /// Whether a repository holds what is deleted elsewhere.
 pub(crate) fn is_holding(name: &RepositoryName) -> bool {
     name.as_str().starts_with("hold/")
+}
+
+/// What goes with a manifest: what is attached to it, whatever tags that has; and what it lists, unless a tag is on that
+/// or another index lists it.
+pub(crate) fn taken_along(repository: &Repository, digest: &Digest) -> BTreeSet<Digest> {
+    let mut going = BTreeSet::from([digest.clone()]);
+    loop {
+        let attached = |manifest: &Manifest| {
+            manifest
+                .subject()
+                .is_some_and(|subject| going.contains(&subject.digest))
+        };
+        let tagged = |digest: &Digest| repository.tags.values().any(|on| on == digest);
+        let listed_by = |digest: &Digest, stays: bool| {
+            repository.manifests.iter().any(|(parent, manifest)| {
+                going.contains(parent) != stays && children(manifest).contains(digest)
+            })
+        };
+        let next = repository.manifests.iter().find(|(other, manifest)| {
+            !going.contains(*other)
+                && (attached(manifest)
+                    || listed_by(other, false) && !listed_by(other, true) && !tagged(other))
+        });
+        match next {
+            Some((next, _)) => {
+                let next = next.clone();
+                going.insert(next);
+            }
+            None => break,
+        }
+    }
+    going.remove(digest);
+    going
 }
 
 /// What an index lists.

@@ -7,8 +7,8 @@ use lagan_model::journal::{
     Role,
 };
 use lagan_model::{
-    Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Reference, RegistryError, RegistryWrite,
-    RepositoryName, Tag,
+    Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Reference, RegistryError, RegistryLabel,
+    RegistryWrite, RepositoryName, Tag,
 };
 
 use super::history::{Chosen, Deleted, History, TakenOff};
@@ -17,7 +17,7 @@ use super::merge::merged;
 use super::order::in_order;
 use super::{ManifestUndo, UndoOutcome, UndoRequest};
 use crate::holding::{bring, to_bring};
-use crate::restore::{bytes_of, collected, missing_blob, on_tag, put_exact, put_tag};
+use crate::restore::{bytes_of, collected, create_tag, missing_blob, on_tag, put_exact, put_labels, put_tag};
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
 
@@ -37,6 +37,14 @@ struct Lack {
     merge: Vec<Tag>,
     /// Tags that are on something else, and stay there.
     moved: Vec<(Tag, Digest)>,
+    /// Labels that the registry kept on it.
+    labels: Vec<RegistryLabel>,
+}
+
+impl Lack {
+    fn is_nothing(&self) -> bool {
+        !self.manifest && self.tags.is_empty() && self.merge.is_empty() && self.labels.is_empty()
+    }
 }
 
 impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
@@ -108,7 +116,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         if self.world.stop.is_requested() {
             return Ok(stopped());
         }
-        let lack = match self.lack(&intent.digest, &intent.tags).await {
+        let lack = match self.lack(&intent.digest, &intent.tags, &intent.labels).await {
             Ok(lack) => lack,
             Err(error) => return Ok(failed(&error)),
         };
@@ -117,7 +125,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             Ok(blobs) => blobs,
             Err(outcome) => return Ok(outcome),
         };
-        if !lack.manifest && lack.tags.is_empty() && lack.merge.is_empty() && blobs.is_empty() {
+        if lack.is_nothing() && blobs.is_empty() {
             return Ok(if lack.moved.is_empty() {
                 UndoOutcome::AlreadyThere
             } else {
@@ -159,11 +167,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             return Ok(stopped());
         }
         let mut tags = vec![intent.tag.clone()];
-        let lack = match self.lack(&intent.digest, &tags).await {
+        let lack = match self.lack(&intent.digest, &tags, &[]).await {
             // The registry took the manifest and all its tags, when it was asked for one of them.
             Ok(lack) if lack.manifest && !history.deleted.contains_key(&intent.digest) => {
                 tags.extend(intent.others.iter().cloned());
-                self.lack(&intent.digest, &tags).await
+                self.lack(&intent.digest, &tags, &[]).await
             }
             other => other,
         };
@@ -182,7 +190,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         if let Some(outcome) = self.obstacle_to_bytes(taken).await? {
             return Ok(outcome);
         }
-        if lack.tags.is_empty() && !lack.manifest {
+        if lack.is_nothing() {
             return Ok(if lack.moved.is_empty() {
                 UndoOutcome::AlreadyThere
             } else {
@@ -207,7 +215,12 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     }
 
     /// What is missing now.
-    async fn lack(&self, digest: &Digest, tags: &[Tag]) -> Result<Lack, RegistryError> {
+    async fn lack(
+        &self,
+        digest: &Digest,
+        tags: &[Tag],
+        labels: &[RegistryLabel],
+    ) -> Result<Lack, RegistryError> {
         let mut lack = Lack {
             manifest: bytes_of(self.world.registry, self.repository, digest)
                 .await?
@@ -215,7 +228,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             tags: Vec::new(),
             merge: Vec::new(),
             moved: Vec::new(),
+            labels: Vec::new(),
         };
+        if lack.manifest {
+            lack.labels = labels.to_vec();
+        } else if !labels.is_empty() {
+            let registry = self.world.registry;
+            lack.labels = registry.lacking_labels(self.repository, digest, labels).await?;
+        }
         for tag in tags {
             let is_fallback = matches!(AttachmentForm::of(tag), Some((AttachmentForm::ReferrersIndex, _)));
             match on_tag(self.world.registry, self.repository, tag).await? {
@@ -332,8 +352,12 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 Some(now) if !self.request.overwrite_moved_tags && on(Safeguard::TagsOnlyWhereAbsent) => {
                     return Err(format!("the tag {tag} was put on {now} meanwhile"));
                 }
-                _ => put_tag(registry, recorded, tag).await?,
+                Some(_) => put_tag(registry, recorded, tag).await?,
+                None => create_tag(registry, recorded, tag).await?,
             }
+        }
+        if !lack.labels.is_empty() {
+            put_labels(registry, recorded, &lack.labels).await?;
         }
         Ok(())
     }

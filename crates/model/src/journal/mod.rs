@@ -10,6 +10,8 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use self::id::{RunId, RunIdError, Sequence};
@@ -59,10 +61,42 @@ macro_rules! recorded {
     };
 }
 
-recorded! {
-    /// A deletion that is durably on record, and so may be sent.
-    RecordedDelete(DeleteIntent)
+/// A deletion that is durably on record, and so may be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RecordedDelete {
+    run: RunId,
+    first: Sequence,
+    unit: Arc<[DeleteIntent]>,
+    /// Which of the unit it is.
+    position: usize,
 }
+
+impl RecordedDelete {
+    /// The run that it belongs to.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// Its number in the journal.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        Sequence(self.first.0 + self.position as u64)
+    }
+
+    /// What is about to be done.
+    #[must_use]
+    pub fn intent(&self) -> &DeleteIntent {
+        &self.unit[self.position]
+    }
+
+    /// Everything that is on record with it, itself among that: what a registry deletes along has to be there.
+    #[must_use]
+    pub fn unit(&self) -> &[DeleteIntent] {
+        &self.unit
+    }
+}
+
 recorded! {
     /// An untagging that is durably on record, and so may be sent.
     RecordedUntag(UntagIntent)
@@ -149,14 +183,13 @@ impl<S: JournalStore> Journal<S> {
             .map(|intent| (Record::Delete(intent.clone()), Effect::Opens))
             .collect();
         let first = self.append(run, contents, records).await?;
-        let recorded = intents
-            .into_iter()
-            .enumerate()
-            .map(|(offset, intent)| RecordedDelete {
-                run,
-                sequence: Sequence(first.0 + offset as u64),
-                intent,
-            });
+        let unit: Arc<[DeleteIntent]> = intents.into();
+        let recorded = (0..unit.len()).map(|position| RecordedDelete {
+            run,
+            first,
+            unit: Arc::clone(&unit),
+            position,
+        });
         Ok(recorded.collect())
     }
 

@@ -12,6 +12,7 @@ use crate::digest::Digest;
 use crate::media_type::MediaType;
 use crate::name::RepositoryName;
 use crate::port::RegistryIdentity;
+use crate::snapshot::RegistryLabel;
 use crate::tag::Tag;
 
 /// A record, by kind.
@@ -129,7 +130,7 @@ pub struct DeleteIntent {
     /// When it was last pulled, where the registry told.
     pub pulled: Option<Time>,
     /// The registry's labels on it.
-    pub labels: Vec<String>,
+    pub labels: Vec<RegistryLabel>,
     /// Why it is deleted, as in the plan.
     pub reasons: serde_json::Value,
     /// Until when undoing is possible, as far as the registry tells.

@@ -65,6 +65,25 @@ pub struct Accessory {
     pub kind: String,
 }
 
+/// A label that a registry keeps on an artifact, beside its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RegistryLabel {
+    /// Its name, which only its scope makes unique.
+    pub name: String,
+    /// Whose it is.
+    pub scope: LabelScope,
+}
+
+/// Whose a label is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelScope {
+    /// Of the project that the repository is in.
+    Project,
+    /// Of the whole registry.
+    Global,
+}
+
 /// Why a tag counts as immutable. What is immutable is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

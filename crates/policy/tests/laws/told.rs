@@ -59,6 +59,7 @@ impl World {
                     .get(&artifact.digest)
                     .cloned()
                     .unwrap_or_default(),
+                kept_labels: Vec::new(),
                 image,
                 accessories: accessories.collect(),
             });

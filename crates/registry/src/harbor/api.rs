@@ -5,6 +5,7 @@ use std::fmt;
 use http::header::HeaderName;
 use http::{HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind, json};
+use oci_distribution::errors::OciErrorCode;
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -70,7 +71,15 @@ macro_rules! keyed {
     };
 }
 
-keyed!(Artifact by id, Project by project_id, Repository by id, ImmutableRule by id);
+keyed!(
+    Artifact by id,
+    Project by project_id,
+    Repository by id,
+    ImmutableRule by id,
+    TagRow by id,
+    AccessoryRow by id,
+    Label by id
+);
 
 /// The API of one Harbor.
 #[derive(Clone, Copy)]
@@ -237,6 +246,14 @@ impl Api<'_> {
                 };
                 let detail = format!("{said}; {who} (this takes {permission})");
                 RegistryError::new(Failure::Denied, request.line(), detail)
+            }
+            // Not a matter of permissions: Harbor is in read-only mode, or a quota is used up.
+            StatusCode::FORBIDDEN if problem::has_code(answer, &OciErrorCode::Denied) => {
+                let error = RegistryError::new(Failure::Denied, request.line(), said.clone());
+                match said.to_ascii_lowercase().contains("read only") {
+                    true => error.with_hint("nothing can be changed until Harbor leaves read-only mode"),
+                    false => error,
+                }
             }
             StatusCode::FORBIDDEN => {
                 let detail = format!("{said}; the account lacks {permission}");

@@ -7,15 +7,16 @@ use url::Url;
 
 use super::HarborRegistry;
 use super::api::Api;
+use super::lanes::Lanes;
 use super::projects::Projects;
 use super::survey::Surveys;
 use super::wire::SystemInfo;
 use crate::client::RegistryClient;
 use crate::oci::{ConnectError, Known, OciRegistry};
-use crate::problem;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Scope;
 use crate::transport::{Answer, Request};
+use crate::{origin, problem};
 
 /// How Harbor's own registry calls itself in its challenges.
 pub(crate) const SERVICE: &str = "harbor-registry";
@@ -47,6 +48,7 @@ impl HarborRegistry {
     ) -> Result<Self, ConnectError> {
         settings.max_concurrency = settings.harbor_concurrency;
         settings.manifest_agent = Some(QUIET);
+        settings.names_projects = true;
         let base = settings.url.as_str().to_owned();
         let root = Url::parse(&format!("{base}/api/v2.0/")).map_err(SettingsError::UrlSyntax)?;
         let client = RegistryClient::new(&settings)?;
@@ -75,7 +77,7 @@ impl HarborRegistry {
                 )
                 .into());
         }
-        if settings.credentials.is_some() && base.starts_with("http://") {
+        if settings.credentials.is_some() && origin::is_in_the_clear(settings.url.url()) {
             tracing::warn!(registry = base, "credentials are sent over plain HTTP");
         }
         let release = version.and_then(release);
@@ -89,6 +91,7 @@ impl HarborRegistry {
             catalog: Known::default(),
             projects: Projects::default(),
             surveys: Surveys::default(),
+            lanes: Lanes::default(),
         })
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use lagan_model::artifact::CREATED_ANNOTATION;
 use lagan_model::{
-    Accessory, Artifact, ArtifactRecord, Child, Digest, Fact, ImageRecord, Immutable, Labels, MediaType,
-    Recorded, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
+    Accessory, Artifact, ArtifactRecord, Child, Digest, Fact, ImageRecord, Immutable, LabelScope, Labels,
+    MediaType, Recorded, RegistryLabel, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
 };
 use serde_json::Value;
 
@@ -73,6 +73,14 @@ impl Listed {
             })
         };
         let tags: Vec<_> = artifact.tags.into_iter().map(tag).collect::<Result<_, Wrong>>()?;
+        let kept_labels = artifact.labels.iter().map(|label| RegistryLabel {
+            name: label.name.clone(),
+            scope: match label.scope.as_str() {
+                "g" => LabelScope::Global,
+                _ => LabelScope::Project,
+            },
+        });
+        let kept_labels = kept_labels.collect();
         let image = (artifact.kind == IMAGE && !is_index).then(|| image(&artifact.extra_attrs));
         let created_annotation = artifact.annotations.get(CREATED_ANNOTATION);
         let record = ArtifactRecord {
@@ -96,6 +104,7 @@ impl Listed {
                 .into_iter()
                 .map(|label| (label.name, String::new()))
                 .collect(),
+            kept_labels,
             image,
             accessories,
         };

@@ -4,13 +4,17 @@
 //! the one way that does not count as a pull. What Harbor fails to look up it answers as empty: what is decided on its
 //! absence is asked for in a second way, or evaluated here.
 
+mod along;
 mod api;
 mod connect;
+mod deleting;
 pub(crate) mod examine;
 mod facts;
 mod glob;
+mod lanes;
 mod name;
 mod projects;
+mod putting;
 pub(crate) mod retention;
 mod rules;
 mod survey;
@@ -21,14 +25,17 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
+use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Capabilities, Capability, Catalog, Digest, Head, Manifest, Records, Reference, Referrers, RegistryError,
-    RegistryIdentity, RegistryProbe, RegistryRead, RepositoryName, RepositorySnapshot, RequestCounts, Tag,
+    Accessory, Capabilities, Capability, Catalog, DeletesHow, Deletion, Digest, Head, Manifest, Records,
+    Reference, Referrers, RegistryError, RegistryIdentity, RegistryLabel, RegistryProbe, RegistryRead,
+    RegistryWrite, RepositoryName, RepositorySnapshot, RequestCounts, Tag,
 };
 use url::Url;
 
 use self::api::Api;
 pub(crate) use self::connect::SERVICE;
+use self::lanes::Lanes;
 use self::projects::Projects;
 use self::survey::Surveys;
 use crate::oci::{Known, OciRegistry};
@@ -49,6 +56,7 @@ pub struct HarborRegistry {
     catalog: Known,
     projects: Projects,
     surveys: Surveys,
+    lanes: Lanes,
 }
 
 impl HarborRegistry {
@@ -111,7 +119,19 @@ impl RegistryRead for HarborRegistry {
     }
 
     async fn survey(&self, repository: &RepositoryName) -> Result<RepositorySnapshot, RegistryError> {
-        self.read_repository(repository).await
+        self.read_repository(repository, false).await
+    }
+
+    async fn survey_anew(&self, repository: &RepositoryName) -> Result<RepositorySnapshot, RegistryError> {
+        self.read_repository(repository, true).await
+    }
+
+    async fn accessories(
+        &self,
+        repository: &RepositoryName,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Accessory>>, RegistryError> {
+        self.read_accessories(repository, subject).await
     }
 
     async fn records(
@@ -132,8 +152,8 @@ impl RegistryRead for HarborRegistry {
     }
 
     async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
-        let snapshot = self.read_repository(repository).await?;
-        Ok(snapshot.tags().iter().map(|listed| listed.tag.clone()).collect())
+        // A listing of artifacts has none of the tags of accessories.
+        self.oci.list_tags(repository).await
     }
 
     async fn manifest(
@@ -173,4 +193,58 @@ impl RegistryRead for HarborRegistry {
 impl RegistryProbe for HarborRegistry {
     /// Nothing is asked: what Harbor can delete is known.
     async fn probe_deletion(&self, _: &RepositoryName, _: &[Tag]) {}
+}
+
+impl RegistryWrite for HarborRegistry {
+    async fn head(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.oci.head(repository, reference).await
+    }
+
+    async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
+        self.oci.has_blob(repository, digest).await
+    }
+
+    fn deletes(&self) -> DeletesHow {
+        DeletesHow {
+            takes_along: true,
+            one_by_one: true,
+        }
+    }
+
+    async fn delete(&self, intent: &RecordedDelete) -> Result<Deletion, RegistryError> {
+        self.delete_artifact(intent).await
+    }
+
+    async fn untag(&self, intent: &RecordedUntag) -> Result<Deletion, RegistryError> {
+        self.delete_tag(intent.intent()).await
+    }
+
+    async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
+        self.oci.put_manifest(restore, tag).await
+    }
+
+    async fn create_tag(&self, restore: &RecordedRestore, tag: &Tag) -> Result<(), RegistryError> {
+        self.make_tag(restore, tag).await
+    }
+
+    async fn lacking_labels(
+        &self,
+        repository: &RepositoryName,
+        digest: &Digest,
+        labels: &[RegistryLabel],
+    ) -> Result<Vec<RegistryLabel>, RegistryError> {
+        self.labels_not_on(repository, digest, labels).await
+    }
+
+    async fn put_labels(
+        &self,
+        restore: &RecordedRestore,
+        labels: &[RegistryLabel],
+    ) -> Result<Vec<RegistryLabel>, RegistryError> {
+        self.add_labels(restore, labels).await
+    }
 }

@@ -28,7 +28,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    fn of(error: &RegistryError) -> Self {
+    pub(super) fn of(error: &RegistryError) -> Self {
         let request = error.request().to_owned();
         let text = error.to_string();
         let detail = text.strip_prefix(&request).unwrap_or(&text);
@@ -39,7 +39,7 @@ impl Refusal {
         }
     }
 
-    fn error(self) -> RegistryError {
+    pub(super) fn error(self) -> RegistryError {
         RegistryError::new(self.failure, self.request, self.detail)
     }
 }
@@ -121,8 +121,15 @@ impl HarborRegistry {
                 read.registry_id != 0
             }
         };
-        let rules: Vec<wire::ImmutableRule> = self
-            .api()
+        Ok(Project {
+            is_proxy_cache,
+            rules: Rules::new(self.read_rules(project).await?),
+        })
+    }
+
+    /// The rules for immutable tags as they are now.
+    pub(super) async fn read_rules(&self, project: &str) -> Result<Vec<wire::ImmutableRule>, RegistryError> {
+        self.api()
             .by_number(
                 RequestKind::ImmutableRules,
                 &format!("projects/{project}/immutabletagrules"),
@@ -130,11 +137,7 @@ impl HarborRegistry {
                 None,
                 Permission::new("immutable-tag", "list", project),
             )
-            .await?;
-        Ok(Project {
-            is_proxy_cache,
-            rules: Rules::new(rules),
-        })
+            .await
     }
 
     /// The repositories of all projects that are wanted. One that cannot be listed does not hide the others.

@@ -53,26 +53,31 @@ pub(super) struct Surveys {
 }
 
 impl HarborRegistry {
+    /// Everything that is listed of a repository; with `anew` not from what was listed of its project before.
     pub(super) async fn read_repository(
         &self,
         repository: &RepositoryName,
+        anew: bool,
     ) -> Result<RepositorySnapshot, RegistryError> {
         let name = Name::of(repository)?;
-        let mut together = self.taken_from_project(repository, name).await?;
+        let mut together = match anew {
+            true => None,
+            false => self.taken_from_project(repository, name).await?,
+        };
         let mut moved = None;
         for _ in 0..LISTINGS {
             let listed = match together.take() {
                 Some(listed) => listed,
                 None => match self.list_by(repository, name, None).await {
                     Err(error) if error.failure() == Failure::NotFound => {
-                        self.check_existence(repository, name, Some(error)).await?;
+                        self.check_existence(repository, name, anew, Some(error)).await?;
                         Vec::new()
                     }
                     listed => listed?,
                 },
             };
             if listed.is_empty() {
-                self.check_existence(repository, name, None).await?;
+                self.check_existence(repository, name, anew, None).await?;
             }
             let seen = self.surveys.seen.lock();
             seen.unwrap_or_else(PoisonError::into_inner)
@@ -112,7 +117,7 @@ impl HarborRegistry {
     }
 
     /// Artifacts of one repository for which a condition of `q` holds.
-    async fn list_by(
+    pub(super) async fn list_by(
         &self,
         repository: &RepositoryName,
         name: Name<'_>,
@@ -146,9 +151,10 @@ impl HarborRegistry {
         &self,
         repository: &RepositoryName,
         name: Name<'_>,
+        anew: bool,
         refused: Option<RegistryError>,
     ) -> Result<(), RegistryError> {
-        if refused.is_none() && self.projects.told().artifacts.get(repository) == Some(&0) {
+        if !anew && refused.is_none() && self.projects.told().artifacts.get(repository) == Some(&0) {
             return Ok(());
         }
         let path = format!("projects/{}/repositories", name.project);
@@ -250,7 +256,11 @@ impl HarborRegistry {
         Ok((records, unsure))
     }
 
-    async fn read_artifact(&self, name: Name<'_>, digest: &Digest) -> Result<Option<Listed>, RegistryError> {
+    pub(super) async fn read_artifact(
+        &self,
+        name: Name<'_>,
+        digest: &Digest,
+    ) -> Result<Option<Listed>, RegistryError> {
         let path = format!("{}/artifacts/{digest}", name.path());
         let query: Vec<_> = EVERYTHING
             .iter()

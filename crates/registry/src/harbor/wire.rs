@@ -105,7 +105,29 @@ pub(super) struct Tag {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Label {
+    pub(super) id: i64,
     pub(super) name: String,
+    /// `g` for all projects, `p` for one.
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) scope: String,
+}
+
+/// A tag in a listing of an artifact's tags.
+#[derive(Debug, Deserialize)]
+pub(super) struct TagRow {
+    pub(super) id: i64,
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) immutable: bool,
+}
+
+/// An accessory in a listing of an artifact's accessories.
+#[derive(Debug, Deserialize)]
+pub(super) struct AccessoryRow {
+    pub(super) id: i64,
+    pub(super) digest: String,
+    #[serde(rename = "type", default, deserialize_with = "nullable")]
+    pub(super) kind: String,
 }
 
 #[derive(Debug, Deserialize)]

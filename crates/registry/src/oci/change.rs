@@ -157,6 +157,6 @@ fn shown_by(done: &Result<Deletion, RegistryError>) -> Capability {
     match done {
         Ok(Deletion::Accepted) => Capability::Offered,
         Err(error) if error.failure() == Failure::Unsupported => Capability::NotOffered,
-        Ok(Deletion::NotFound) | Err(_) => Capability::Unknown,
+        Ok(Deletion::NotFound | Deletion::Left { .. }) | Err(_) => Capability::Unknown,
     }
 }

@@ -10,10 +10,10 @@ use super::{Deletability, Listings, Mounting, OciRegistry, ReferrersApi, SeenTyp
 use crate::action::Action;
 use crate::challenge::{self, Challenge};
 use crate::client::RegistryClient;
-use crate::problem;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Scope;
 use crate::transport::{Answer, Redirects, Request};
+use crate::{origin, problem};
 
 /// The header by which registries have always made themselves known.
 pub(super) const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -87,7 +87,7 @@ impl OciRegistry {
         if learnt && client.auth().has_credentials() {
             verify(&client, &request).await?;
         }
-        if settings.credentials.is_some() && settings.url.as_str().starts_with("http://") {
+        if settings.credentials.is_some() && origin::is_in_the_clear(settings.url.url()) {
             tracing::warn!(
                 registry = settings.url.as_str(),
                 "credentials are sent over plain HTTP"

@@ -13,6 +13,7 @@ mod connecting;
 mod content;
 mod credentials;
 mod harbor;
+mod harbor_changes;
 mod hostile;
 mod http2;
 mod journal;

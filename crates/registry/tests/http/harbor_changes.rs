@@ -1,0 +1,243 @@
+//! Deleting and putting back by Harbor's API: every request in its order, each change once, and what an answer says.
+
+use std::sync::Mutex;
+
+use axum::response::Response;
+use lagan_model::{Deletion, Failure, RegistryError, RegistryKind, RegistryWrite as _};
+use lagan_registry::{Connected, Credentials};
+
+use crate::journal::{deletion, manifest, restoration, tag, untagging};
+use crate::support::{Seen, Server, broken_off, html, json, refused, respond};
+
+const INFORMATION: &str = r#"{"auth_mode":"db_auth","harbor_version":"v2.15.0-abc"}"#;
+
+/// The tags that are on the artifact of the journal; `None` where it is gone.
+type Tags = Mutex<Option<Vec<&'static str>>>;
+
+fn rows(rows: &[String]) -> Response {
+    let total = rows.len().to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-total-count", total.as_str()),
+        // Whoever keeps it is taken for a browser, and refused without a token against forgery.
+        ("set-cookie", "sid=1; Path=/"),
+    ];
+    respond(200, &headers, format!("[{}]", rows.join(",")))
+}
+
+/// A Harbor with one artifact; each change is answered by `answer`, or made where that has nothing to say.
+async fn harbor(
+    tags: &'static [&'static str],
+    answer: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static,
+) -> Server {
+    let state: Tags = Mutex::new(Some(tags.to_vec()));
+    Server::start(move |seen| {
+        let path = seen.path.as_str();
+        if path == "/api/v2.0/systeminfo" {
+            return json(200, INFORMATION);
+        }
+        if seen.method != "GET"
+            && let Some(answer) = answer(seen)
+        {
+            return answer;
+        }
+        let mut state = state.lock().unwrap();
+        if path.ends_with("/immutabletagrules") {
+            return rows(&[]);
+        }
+        let Some(tags) = &mut *state else {
+            return refused(404, "NOT_FOUND");
+        };
+        match (seen.method.as_str(), path.rsplit('/').next().unwrap()) {
+            ("GET", "accessories") => rows(&[]),
+            ("GET", "tags") => {
+                let named = tags.iter().enumerate();
+                let named: Vec<_> = named
+                    .map(|(id, name)| format!(r#"{{"id":{},"name":"{name}"}}"#, id + 1))
+                    .collect();
+                rows(&named)
+            }
+            ("POST", "tags") => {
+                tags.push("1.0");
+                respond(201, &[], "")
+            }
+            ("DELETE", last) if path.contains("/tags/") => {
+                let before = tags.len();
+                tags.retain(|tag| *tag != last);
+                match tags.len() < before {
+                    true => respond(200, &[], ""),
+                    false => refused(404, "NOT_FOUND"),
+                }
+            }
+            ("DELETE", _) => {
+                *state = None;
+                respond(200, &[], "")
+            }
+            _ => refused(404, "NOT_FOUND"),
+        }
+    })
+    .await
+}
+
+async fn connect(server: &Server) -> Connected {
+    let mut settings = server.settings();
+    settings.credentials = Some(Credentials::new("robot$lagan", "secret".into()).unwrap().into());
+    Connected::connect(settings, Some(RegistryKind::Harbor))
+        .await
+        .unwrap()
+}
+
+async fn delete(server: &Server) -> Result<Deletion, RegistryError> {
+    connect(server).await.delete(&deletion().await).await
+}
+
+/// Method and what the path ends with, of everything but reading.
+fn changes(server: &Server) -> Vec<(String, String)> {
+    let log = server.log().into_iter().filter(|seen| seen.method != "GET");
+    log.map(|seen| {
+        let end = seen.path.split("/artifacts/").nth(1).unwrap_or_default();
+        let end = end.split_once('/').map_or("", |(_, end)| end);
+        (seen.method, end.to_owned())
+    })
+    .collect()
+}
+
+fn of(method: &str, end: &str) -> (String, String) {
+    (method.to_owned(), end.to_owned())
+}
+
+#[tokio::test]
+async fn each_tag_goes_before_the_artifact_and_every_request_names_things_as_harbor_wants_them() {
+    let server = harbor(&["1.0"], |_| None).await;
+    assert_eq!(delete(&server).await.unwrap(), Deletion::Accepted);
+    assert_eq!(changes(&server), [of("DELETE", "tags/1.0"), of("DELETE", "")]);
+    for seen in server.log() {
+        assert_eq!(seen.header("x-is-resource-name"), Some("true"), "{}", seen.path);
+        assert_eq!(seen.header("cookie"), None, "{}", seen.path);
+        assert!(seen.authorization().unwrap().starts_with("Basic "));
+        if seen.path.contains("/artifacts/") {
+            let digest = manifest().digest().to_string();
+            assert!(
+                seen.path.contains(&format!("/artifacts/{digest}")),
+                "{}",
+                seen.path
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_artifact_with_other_tags_than_are_on_record_is_left() {
+    for tags in [&["1.0", "prod"][..], &["prod"], &[]] {
+        let server = harbor(Vec::leak(tags.to_vec()), |_| None).await;
+        let done = delete(&server).await.unwrap();
+        assert!(matches!(done, Deletion::Left { .. }), "{tags:?}: {done:?}");
+        assert_eq!(changes(&server), [], "{tags:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_keeps_the_artifact_makes_its_tags_come_back() {
+    for (status, code) in [(412, "PRECONDITION"), (412, "VIOLATE_FOREIGN_KEY_CONSTRAINT")] {
+        let server = harbor(&["1.0"], move |seen| {
+            let whole = seen.method == "DELETE" && !seen.path.contains("/tags/");
+            whole.then(|| refused(status, code))
+        })
+        .await;
+        let done = delete(&server).await.unwrap();
+        let Deletion::Left { detail } = done else {
+            panic!("{done:?}")
+        };
+        assert!(detail.contains(code), "{detail}");
+        let expected = [of("DELETE", "tags/1.0"), of("DELETE", ""), of("POST", "tags")];
+        assert_eq!(changes(&server), expected, "{code}");
+        let log = server.log();
+        let put = log.iter().find(|seen| seen.method == "POST").unwrap();
+        assert_eq!(put.body, r#"{"name":"1.0"}"#);
+    }
+}
+
+#[tokio::test]
+async fn no_change_is_ever_sent_twice_and_what_is_not_known_is_not_called_refused() {
+    type Answer = fn() -> Response;
+    let answers: [(Answer, Failure); 7] = [
+        (|| refused(500, "UNKNOWN"), Failure::Server),
+        (|| refused(503, "UNKNOWN"), Failure::Server),
+        (|| html(502), Failure::Server),
+        (|| broken_off(&[], "{", 100), Failure::Unreachable),
+        (|| refused(403, "FORBIDDEN"), Failure::Denied),
+        (|| refused(429, "TOOMANYREQUESTS"), Failure::Overloaded),
+        (|| html(404), Failure::Refused),
+    ];
+    for (answer, failure) in answers {
+        for whole in [false, true] {
+            let server = harbor(&["1.0"], move |seen| {
+                let is_whole = !seen.path.contains("/tags");
+                (seen.method == "DELETE" && is_whole == whole).then(answer)
+            })
+            .await;
+            let error = delete(&server).await.unwrap_err();
+            assert_eq!(error.failure(), failure, "{whole}: {error}");
+            let sent = changes(&server);
+            let last = if whole {
+                of("DELETE", "")
+            } else {
+                of("DELETE", "tags/1.0")
+            };
+            let times = sent.iter().filter(|change| **change == last).count();
+            assert_eq!(times, 1, "{whole} {failure:?}: {sent:?}");
+            // What was taken off is put back.
+            assert_eq!(
+                sent.contains(&of("POST", "tags")),
+                whole,
+                "{whole} {failure:?}: {sent:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_be_put_back_makes_it_unknown_whether_all_of_it_is_there() {
+    let server = harbor(&["1.0"], |seen| {
+        let keeps = seen.method == "POST" || !seen.path.contains("/tags");
+        keeps.then(|| refused(403, "FORBIDDEN"))
+    })
+    .await;
+    let error = delete(&server).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Server, "{error}");
+    assert!(error.to_string().contains("could not be put back"), "{error}");
+}
+
+#[tokio::test]
+async fn a_single_tag_goes_only_while_another_one_holds_the_artifact() {
+    let server = harbor(&["1.0", "latest"], |_| None).await;
+    let registry = connect(&server).await;
+    let recorded = untagging().await;
+    assert_eq!(registry.untag(&recorded).await.unwrap(), Deletion::Accepted);
+    assert_eq!(changes(&server), [of("DELETE", "tags/1.0")]);
+    for tags in [&["1.0"][..], &["latest"]] {
+        let server = harbor(Vec::leak(tags.to_vec()), |_| None).await;
+        let done = connect(&server).await.untag(&recorded).await.unwrap();
+        assert!(matches!(done, Deletion::Left { .. }), "{tags:?}: {done:?}");
+        assert_eq!(changes(&server), [], "{tags:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_is_made_where_there_is_none_and_only_if_it_is_on_record() {
+    let server = harbor(&[], |_| None).await;
+    let registry = connect(&server).await;
+    let recorded = restoration().await;
+    registry.create_tag(&recorded, &tag("1.0")).await.unwrap();
+    let error = registry.create_tag(&recorded, &tag("other")).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Refused);
+    assert_eq!(changes(&server), [of("POST", "tags")]);
+    let taken = harbor(&[], |_| Some(refused(409, "CONFLICT"))).await;
+    let error = connect(&taken)
+        .await
+        .create_tag(&recorded, &tag("1.0"))
+        .await
+        .unwrap_err();
+    assert_eq!(error.failure(), Failure::Refused, "{error}");
+    assert!(error.to_string().contains("409"), "{error}");
+}
