@@ -10,6 +10,7 @@
 
 mod faults;
 mod grace;
+mod harbor;
 mod pauses;
 #[path = "../support/photograph.rs"]
 mod photograph;

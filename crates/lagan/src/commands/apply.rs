@@ -10,9 +10,9 @@ use lagan_engine::{
     ApplyError, ApplyRequest, Due, Holds, PurgeRequest, Stop, World, apply, due, purge, recover,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
-use lagan_model::{Clock as _, RegistryRead as _};
+use lagan_model::{Clock as _, RegistryRead as _, RegistryWrite as _};
 use lagan_policy::{Limits, RepositoryPattern};
-use lagan_registry::{Connected, OciRegistry};
+use lagan_registry::Connected;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_writer};
@@ -32,6 +32,9 @@ mod approve;
 
 /// How many repositories are deleted from at the same time: each holds what was read of it.
 const REPOSITORIES: usize = 8;
+
+/// The same, where a project's deletions wait for each other: one repository is read while the other is deleted from.
+const REPOSITORIES_ONE_BY_ONE: usize = 2;
 
 /// How many units of one repository are deleted at the same time. The client's own bound is what the registry feels.
 const UNITS: usize = 32;
@@ -110,7 +113,7 @@ pub(crate) async fn run_source(
     bans.refuse(SystemClock.now())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
-    let registry = oci(Connected::connect(source.registry.clone(), source.kind).await?)?;
+    let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let journal = Journal::new(state::create(directory)?);
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
@@ -184,6 +187,10 @@ pub(crate) async fn run_source(
             ..begin.clone()
         };
         report.head.run = Some(if applies { run } else { begin_purge.run });
+        let repositories_at_once = match registry.deletes().one_by_one {
+            true => REPOSITORIES_ONE_BY_ONE,
+            false => REPOSITORIES,
+        };
         let deleting = async {
             if applies {
                 let request = ApplyRequest {
@@ -191,7 +198,7 @@ pub(crate) async fn run_source(
                     approved: &approved.plan,
                     veto: &holds,
                     in_doubt: &in_doubt,
-                    repositories_at_once: REPOSITORIES,
+                    repositories_at_once,
                     units_at_once: UNITS,
                 };
                 let progress = Progress::new();
@@ -215,7 +222,7 @@ pub(crate) async fn run_source(
                 let request = PurgeRequest {
                     begin: begin_purge,
                     in_doubt: &in_doubt,
-                    repositories_at_once: REPOSITORIES,
+                    repositories_at_once,
                     units_at_once: UNITS,
                 };
                 let purged = purge(world, &request, &due, |run| {
@@ -253,7 +260,7 @@ pub(crate) async fn run_source(
 
 /// Looks at what earlier runs left open on a registry, and nothing else.
 pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(), Failure> {
-    let registry = oci(Connected::connect(source.registry, source.kind).await?)?;
+    let registry = Connected::connect(source.registry, source.kind).await?;
     let journal = Journal::new(state::create(directory)?);
     let stop = Stop::default();
     let world = World {
@@ -264,17 +271,6 @@ pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(
     };
     recover(world).await?;
     Ok(())
-}
-
-/// What is decided by Harbor's facts, immutable tags among them, is not carried out by a protocol that has none of them.
-fn oci(registry: Connected) -> Result<OciRegistry, Failure> {
-    match registry {
-        Connected::Oci(registry) => Ok(*registry),
-        Connected::Harbor(_) => Err(Failure::usage(
-            "this version plans on a Harbor and deletes nothing there: nothing deleted",
-        )
-        .with_hint("`kind: oci` of the registry plans and deletes by OCI Distribution, without what Harbor alone tells")),
-    }
 }
 
 /// A report that waits for its head.

@@ -1,4 +1,4 @@
-//! `lagan demo`: the whole story, on a registry that this process runs itself.
+//! `lagan demo`: the whole story, on a registry or a Harbor that this process runs itself.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -7,8 +7,8 @@ use std::{fmt, fs};
 
 use lagan_model::manifest::Content;
 use lagan_model::{Digest, Reference, RegistryRead as _};
-use lagan_registry::OciRegistry;
-use lagan_sandbox::{Profile, Sandbox, SandboxOptions};
+use lagan_registry::Connected;
+use lagan_sandbox::{HarborOptions, Profile, Sandbox, SandboxOptions};
 
 use crate::cli::{
     ApplyArgs, Colour, ConnectArgs, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs, UndoArgs,
@@ -24,21 +24,37 @@ const TAGS: usize = 60;
 /// A commit on the digest of a release. The content is a function of the numbers above.
 const EXPLAINED: &str = "identity/internal/catalogue-3:5f6e7af";
 
+/// A prerelease that its rule would delete, and that has a label in Harbor.
+const LABELLED: &str = "identity/internal/catalogue-3:v1.4.0-alpha.2";
+
 pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure> {
     let folder = tempfile::Builder::new().prefix("lagan-demo-").tempdir()?;
     let config = folder.path().join("lagan.yaml");
     let state = folder.path().join("state");
     super::block_on(async {
-        let options = SandboxOptions::default()
-            .profile(Profile::Distribution28)
-            .corpus(REPOSITORIES, TAGS);
+        let options = SandboxOptions::default().corpus(REPOSITORIES, TAGS);
+        let options = match arguments.harbor {
+            true => options.harbor(HarborOptions::default()),
+            false => options.profile(Profile::Distribution28),
+        };
         let sandbox = Sandbox::start(options)
             .await
             .map_err(|error| Failure::new(Exit::Unexpected, error))?;
-        let text = configuration(&sandbox.url(), &state);
+        let text = if arguments.harbor {
+            label(&sandbox)?;
+            let secret = folder.path().join("secret");
+            fs::write(&secret, HarborOptions::PASSWORD)?;
+            harbor_configuration(&sandbox.url(), &state, &secret)
+        } else {
+            configuration(&sandbox.url(), &state)
+        };
         fs::write(&config, &text)?;
+        let (what, explained) = match arguments.harbor {
+            true => ("Harbor", LABELLED),
+            false => ("registry", EXPLAINED),
+        };
         say(&format!(
-            "A registry is up at {} (in this process, on loopback), with {REPOSITORIES} repositories of {TAGS} \
+            "A {what} is up at {} (in this process, on loopback), with {REPOSITORIES} repositories of {TAGS} \
              tags.\nThis is the configuration that was written for it:\n",
             sandbox.url(),
         ))?;
@@ -53,9 +69,14 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         super::plan::run_source(source()?, None, Vec::new(), colour, &plan()).await?;
 
         say(&format!(
-            "\n2. Why does a commit stay that its rule would delete? `lagan explain {EXPLAINED}`:\n"
+            "\n2. Why does {} stay that its rule would delete? `lagan explain {explained}`:\n",
+            if arguments.harbor {
+                "a prerelease"
+            } else {
+                "a commit"
+            }
         ))?;
-        let (repository, tag) = super::explain::parse(EXPLAINED)?;
+        let (repository, tag) = super::explain::parse(explained)?;
         super::explain::run_source(source()?, None, repository, tag, colour, ExplainFormat::Text).await?;
 
         let before = Fingerprint::of(&source()?).await?;
@@ -89,7 +110,12 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             return Err(Failure::new(Exit::Unexpected, anyhow::Error::msg(message)));
         }
         say(&format!(
-            "\n6. And the registry is as it was: every tag, digest, media type and manifest byte.\n\n    {restored}"
+            "\n6. And the registry is as it was: every tag, digest, media type{} and manifest byte.\n\n    {restored}",
+            if arguments.harbor {
+                ", label, accessory"
+            } else {
+                ""
+            }
         ))?;
 
         let mut out = Output::stdout();
@@ -162,7 +188,8 @@ struct Fingerprint {
 
 impl Fingerprint {
     async fn of(source: &Source) -> Result<Self, Failure> {
-        let registry = OciRegistry::connect(source.registry.clone()).await?;
+        let registry = Connected::connect(source.registry.clone(), source.kind).await?;
+        let mut tags = 0;
         let mut tagged = BTreeSet::new();
         let mut manifests = BTreeSet::new();
         for repository in registry.list_repositories().await? {
@@ -176,11 +203,31 @@ impl Fingerprint {
                 let manifest = registry.manifest(&repository, &reference).await?;
                 let (digest, media_type) = (manifest.digest(), manifest.media_type());
                 if let Reference::Tag(tag) = &reference {
+                    tags += 1;
                     tagged.insert(format!("{repository}:{tag} {digest}\n"));
                 }
-                if manifests.insert(format!("{repository}@{digest} {media_type}\n"))
-                    && let Content::Index { manifests: children } = manifest.content()
-                {
+                if !manifests.insert(format!("{repository}@{digest} {media_type}\n")) {
+                    continue;
+                }
+                let digests = BTreeSet::from([digest.clone()]);
+                let records = registry.records(&repository, &digests).await?;
+                for (_, record) in records.into_iter().flatten() {
+                    let Some(record) = record else { continue };
+                    for label in record.kept_labels {
+                        tagged.insert(format!(
+                            "{repository}@{digest} {:?} {}\n",
+                            label.scope, label.name
+                        ));
+                    }
+                    for accessory in record.accessories {
+                        tagged.insert(format!(
+                            "{repository}@{digest} {} {}\n",
+                            accessory.kind, accessory.digest
+                        ));
+                        work.push(Reference::Digest(accessory.digest));
+                    }
+                }
+                if let Content::Index { manifests: children } = manifest.content() {
                     work.extend(
                         children
                             .iter()
@@ -191,7 +238,7 @@ impl Fingerprint {
         }
         let text: String = tagged.iter().chain(&manifests).map(String::as_str).collect();
         Ok(Self {
-            tags: tagged.len(),
+            tags,
             manifests: manifests.len(),
             digest: Digest::of(text.as_bytes()),
         })
@@ -227,6 +274,47 @@ policies:
         select: {{channel: [commit]}}
         keep: {{last: 5, by: created}}
     protect: [\"prod\", \"staging\"]
+"
+    )
+}
+
+/// Somebody marked a prerelease in Harbor as one to keep.
+fn label(sandbox: &Sandbox) -> Result<(), Failure> {
+    let harbor = sandbox.harbor();
+    let (repository, tag) = super::explain::parse(LABELLED)?;
+    let project = repository
+        .as_str()
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    let label = harbor.label(Some(&project), "keep");
+    harbor.put_label(repository.as_str(), tag.as_str(), label);
+    Ok(())
+}
+
+fn harbor_configuration(url: &str, state: &Path, secret: &Path) -> String {
+    let (state, secret) = (state.display(), secret.display());
+    let user = HarborOptions::ADMIN;
+    format!(
+        "state_dir: {state}
+registries:
+  demo:
+    url: {url}
+    kind: harbor
+    credentials: {{username: {user}, password_file: {secret}}}
+policies:
+  cleanup:
+    repositories: [\"**\"]
+    mode: enforce
+    rules:
+      - name: three prereleases
+        select: {{channel: [prerelease]}}
+        keep: {{last: 3, by: version}}
+      - name: five commits
+        select: {{channel: [commit]}}
+        keep: {{last: 5, by: pushed}}
+    protect: [\"prod\", \"staging\", {{labels: {{keep: \"*\"}}}}]
 "
     )
 }

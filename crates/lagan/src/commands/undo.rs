@@ -9,8 +9,8 @@ use lagan_engine::{
     DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
-use lagan_model::{Clock as _, Reference, RegistryRead as _, RepositoryName};
-use lagan_registry::{OciRegistry, RegistryUrl, Settings};
+use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName};
+use lagan_registry::{Connected, RegistryUrl, Settings};
 use lagan_report::number::count;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
 use lagan_state::{DiskJournal, RunSummary};
@@ -46,8 +46,8 @@ pub(super) async fn run_target(
     let mut out = Output::open(arguments.out.as_deref())?;
     let journal = Journal::new(state::open(directory)?);
     let (target, of) = target(journal.store(), arguments)?;
-    let settings = registry(config, journal.store(), &target, &arguments.connect)?;
-    let registry = OciRegistry::connect(settings).await?;
+    let (settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
+    let registry = Connected::connect(settings, kind).await?;
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
     let world = World {
@@ -128,7 +128,7 @@ pub(super) async fn run_target(
 
 /// Looks at what earlier runs left open; with `wait`, until nothing of it can happen any more.
 async fn recovered(
-    world: World<'_, OciRegistry, DiskJournal, SystemClock>,
+    world: World<'_, Connected, DiskJournal, SystemClock>,
     wait: bool,
 ) -> Result<Recovery, Failure> {
     loop {
@@ -201,17 +201,21 @@ fn deletes(summary: &RunSummary) -> bool {
     matches!(purpose, Some(Purpose::Apply { .. }))
 }
 
-/// The registry that it is about: that of the run, or the one that is given, or the only one there is.
+/// The registry that it is about: that of the run, or the one that is given, or the only one there is; and what it
+/// speaks, where that is known.
 fn registry(
     config: Option<&Config>,
     journal: &DiskJournal,
     target: &UndoTarget,
     arguments: &ConnectArgs,
-) -> Result<Settings, Failure> {
+) -> Result<(Settings, Option<RegistryKind>), Failure> {
     let of_run = match target {
-        UndoTarget::Run(run) => journal.summary(*run)?.begin.map(|begin| begin.registry.url),
+        UndoTarget::Run(run) => journal.summary(*run)?.begin.map(|begin| begin.registry),
         _ => None,
     };
+    // By what it was deleted.
+    let kind_of_run = of_run.as_ref().map(|registry| registry.kind);
+    let of_run = of_run.map(|registry| registry.url);
     let configured = config.is_some_and(|config| config.registries.len() == 1);
     let mut arguments = arguments.clone();
     if arguments.registry.is_none() {
@@ -221,7 +225,8 @@ fn registry(
             None => Some(only_registry(journal)?),
         };
     }
-    let (settings, _) = sources::registry(config, &arguments)?;
+    let (settings, configured) = sources::registry(config, &arguments)?;
+    let kind = kind_of_run.or_else(|| configured.and_then(|registry| registry.kind));
     if let Some(url) = of_run
         && url.parse::<RegistryUrl>()?.as_str() != settings.url.as_str()
     {
@@ -231,7 +236,7 @@ fn registry(
         ))
         .with_hint("leave --registry out: the journal knows the registry of a run"));
     }
-    Ok(settings)
+    Ok((settings, kind))
 }
 
 fn only_registry(journal: &DiskJournal) -> Result<String, Failure> {

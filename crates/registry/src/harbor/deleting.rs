@@ -60,7 +60,7 @@ impl HarborRegistry {
             };
             return Ok(left(format!("the tag {tag} {what} {}", intent.digest)));
         }
-        if let Some(why) = self.immutable_tag(name, &tags).await? {
+        if let Some(why) = self.why_immutable(name, &tags).await? {
             return Ok(left(why));
         }
         if let Some(why) = self.takes_more(recorded, name).await? {
@@ -149,7 +149,7 @@ impl HarborRegistry {
         if tags.len() == 1 {
             return Ok(left(format!("no other tag is on {digest} any more")));
         }
-        if let Some(why) = self.immutable_tag(name, std::slice::from_ref(own)).await? {
+        if let Some(why) = self.why_immutable(name, std::slice::from_ref(own)).await? {
             return Ok(left(why));
         }
         match self.send_untag(name, digest, tag).await {
@@ -252,7 +252,7 @@ impl HarborRegistry {
     }
 
     /// Why one of these tags may not be deleted, by its mark or by the project's rules as they are now.
-    async fn immutable_tag(
+    async fn why_immutable(
         &self,
         name: Name<'_>,
         tags: &[(Tag, bool)],

@@ -8,7 +8,7 @@ use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, p
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{Depth, Guard, GuardReport, Limits, PolicySet, RepositoryPattern, RepositoryPlan, Totals};
-use lagan_registry::OciRegistry;
+use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
 use lagan_report::{PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote, RepositoryOutcome};
 use lagan_state::{DiskJournal, Memory, Options};
@@ -24,7 +24,7 @@ use crate::running::SystemClock;
 use crate::saved::{self, Reader};
 use crate::sources::Source;
 
-pub(super) type Here<'a> = World<'a, OciRegistry, DiskJournal, SystemClock>;
+pub(super) type Here<'a> = World<'a, Connected, DiskJournal, SystemClock>;
 
 /// A plan that is approved, and what it says.
 pub(super) struct Approved {
@@ -38,7 +38,7 @@ pub(super) struct Approved {
 impl Approved {
     /// Asks the registry whether it deletes single tags, where the plan has some to take off and this process has not
     /// seen that yet. Whoever planned that had asked.
-    pub(super) async fn find_out_about_tags(&self, registry: &OciRegistry) {
+    pub(super) async fn find_out_about_tags(&self, registry: &Connected) {
         let Some(repository) = self.spool.untags() else {
             return;
         };

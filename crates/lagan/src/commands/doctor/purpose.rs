@@ -17,13 +17,20 @@ const PLAN: &[Need] = &[
     ("accessory", "list"),
     ("immutable-tag", "list"),
 ];
-const SOFT_DELETE: &[Need] = &[("tag", "delete")];
-/// The manifest is read before it goes.
-const DELETE: &[Need] = &[("tag", "delete"), ("artifact", "delete"), ("repository", "pull")];
+/// The manifest is read before its tag goes.
+const SOFT_DELETE: &[Need] = &[("tag", "delete"), ("repository", "pull")];
+/// Tags that were taken off an artifact which got another one meanwhile are put back.
+const DELETE: &[Need] = &[
+    ("tag", "delete"),
+    ("artifact", "delete"),
+    ("repository", "pull"),
+    ("tag", "create"),
+];
 const UNDO: &[Need] = &[
     ("tag", "create"),
     ("repository", "pull"),
     ("repository", "push"),
+    ("label", "list"),
     ("artifact-label", "create"),
 ];
 /// What no plan needs, and `doctor` and `--compare-with harbor` read.
