@@ -23,7 +23,8 @@ mod support;
 
 use std::env;
 
-use lagan_sandbox::{Profile, Sandbox, SandboxOptions};
+use lagan_sandbox::harbor::Account;
+use lagan_sandbox::{HarborOptions, HarborVersion, Profile, Sandbox, SandboxOptions};
 
 use crate::client::Access;
 use crate::server::Server;
@@ -44,6 +45,24 @@ async fn the_sandbox_as_a_distribution_registry_is_accepted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sandbox_as_a_registry_with_referrers_is_accepted() {
     sandbox(Profile::Zot).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sandbox_as_a_harbor_is_accepted() {
+    for version in [HarborVersion::V2_8, HarborVersion::V2_11, HarborVersion::V2_15] {
+        let admin = Account::admin("admin", "Harbor12345");
+        let harbor = HarborOptions::default().version(version).account(admin);
+        let sandbox = Sandbox::start(SandboxOptions::default().harbor(harbor))
+            .await
+            .unwrap();
+        let place = support::Place::new();
+        let access = Access {
+            username: Some("admin".to_owned()),
+            password_file: Some(place.file("password", "Harbor12345\n")),
+            ca_file: None,
+        };
+        accept(&sandbox.url(), "acceptance", &access).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
