@@ -509,6 +509,44 @@ fn an_index_comes_back_although_somebody_else_deleted_a_child_and_the_report_nam
 }
 
 #[test]
+fn a_tag_comes_back_with_a_child_that_another_run_deleted_below_it() {
+    let mut scene = Scene::new();
+    let child = scene.image(&["d2"]);
+    let index = {
+        let mut state = scene.world.state();
+        let index = state.index(&name(), std::slice::from_ref(&child));
+        state.put_tag(&name(), tag("d1"), &index);
+        state.put_tag(&name(), tag("k1"), &index);
+        index
+    };
+    scene.apply();
+    assert_eq!(scene.tags(), ["d2", "k1"], "the child of what stays stays");
+    // From now on nobody sees the index, and its child is an image like any other.
+    let untagged = UndoTarget::Run(RunId::from_bits(scene.runs));
+    scene
+        .world
+        .state()
+        .repositories
+        .get_mut(&name())
+        .unwrap()
+        .tags
+        .remove(&tag("k1"));
+    scene.apply();
+    assert_eq!(scene.tags(), Vec::<String>::new());
+    let undone = scene.undo(|request| request.target = untagged);
+    let ends: Vec<_> = undone[0]
+        .manifests
+        .iter()
+        .map(|undo| (&undo.digest, &undo.outcome))
+        .collect();
+    assert_eq!(
+        ends,
+        [(&child, &UndoOutcome::Restored), (&index, &UndoOutcome::Restored)]
+    );
+    assert_eq!(scene.tags(), ["d1", "d2"]);
+}
+
+#[test]
 fn an_apply_asks_for_two_readings_and_a_few_requests_a_deletion() {
     let mut scene = Scene::new();
     scene.world.state().quirks.referrers_api = true;

@@ -23,10 +23,12 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Reads what the chosen manifests list and the journal does not know, and chooses what was deleted below that.
+    /// `untagged` are the children of those that only lost a tag.
     pub(crate) async fn read<R: RegistryRead>(
         registry: &R,
         repository: &RepositoryName,
         chosen: &mut Chosen,
+        untagged: &BTreeSet<Digest>,
     ) -> Self {
         let mut kept = Self::default();
         let mut looked: BTreeSet<Digest> = BTreeSet::new();
@@ -36,7 +38,7 @@ impl Kept {
                 .iter()
                 .filter_map(|digest| chosen.history.deleted.get(digest))
                 .flat_map(|deleted| &deleted.intent.children);
-            let between = above.chain(kept.there.values().flatten());
+            let between = above.chain(untagged).chain(kept.there.values().flatten());
             let new: BTreeSet<Digest> = between
                 .filter(|digest| !looked.contains(*digest))
                 .cloned()
@@ -86,5 +88,13 @@ impl Kept {
             }
         }
         below
+    }
+    /// What is not there of all that.
+    pub(crate) fn missing_below(&self, children: &[Digest]) -> Vec<Digest> {
+        let below = self.below(children).into_iter();
+        below
+            .filter(|below| self.missing.contains(*below))
+            .cloned()
+            .collect()
     }
 }

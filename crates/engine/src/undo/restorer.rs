@@ -1,10 +1,10 @@
 //! Putting back what was deleted in one repository.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use lagan_model::journal::{
     DeleteIntent, JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult,
-    Role,
+    Role, UntagIntent,
 };
 use lagan_model::{
     Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Reference, RegistryError, RegistryLabel,
@@ -62,7 +62,8 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
 
     /// Puts back everything that was chosen, and says what became of it.
     pub(crate) async fn restore(&self, chosen: &mut Chosen) -> Result<Vec<ManifestUndo>, JournalError> {
-        let kept = Kept::read(self.world.registry, self.repository, chosen).await;
+        let below = self.below_untagged(chosen).await?;
+        let kept = Kept::read(self.world.registry, self.repository, chosen, &below).await;
         let chosen = &*chosen;
         let order = in_order(chosen, &kept);
         let mut ends: HashMap<&Digest, UndoOutcome> = HashMap::new();
@@ -76,12 +77,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 tags: deleted.intent.tags.clone(),
                 deleted_by: deleted.run,
                 deletion: deleted.sequence,
-                lacks: kept
-                    .below(&deleted.intent.children)
-                    .into_iter()
-                    .filter(|below| kept.missing.contains(*below))
-                    .cloned()
-                    .collect(),
+                lacks: kept.missing_below(&deleted.intent.children),
                 outcome,
             });
         }
@@ -90,14 +86,18 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             .iter()
             .filter_map(|tag| chosen.history.taken_off.get(tag))
         {
+            let manifest = self.on_record(&taken.intent).await?;
+            let outcome = self
+                .restore_tag(taken, manifest.as_ref(), &chosen.history, &kept, &ends)
+                .await?;
             undone.push(ManifestUndo {
                 digest: taken.intent.digest.clone(),
                 role: Role::Artifact,
                 tags: vec![taken.intent.tag.clone()],
                 deleted_by: taken.run,
                 deletion: taken.sequence,
-                lacks: Vec::new(),
-                outcome: self.restore_tag(taken, &chosen.history).await?,
+                lacks: kept.missing_below(&manifest.as_ref().map(listed_by).unwrap_or_default()),
+                outcome,
             });
         }
         Ok(undone)
@@ -158,7 +158,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     }
 
     /// A tag that was taken off an artifact which stayed.
-    async fn restore_tag(&self, taken: &TakenOff, history: &History) -> Result<UndoOutcome, JournalError> {
+    async fn restore_tag(
+        &self,
+        taken: &TakenOff,
+        manifest: Option<&Manifest>,
+        history: &History,
+        kept: &Kept,
+        ends: &HashMap<&Digest, UndoOutcome>,
+    ) -> Result<UndoOutcome, JournalError> {
         let intent = &taken.intent;
         if self.is_in_doubt(&intent.digest, [&intent.tag]) {
             return Ok(UndoOutcome::InDoubt);
@@ -187,7 +194,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             return Ok(UndoOutcome::Unrecoverable { why });
         }
         // One that is there may be hollow here as well.
-        if let Some(outcome) = self.obstacle_to_bytes(taken).await? {
+        let Some(manifest) = manifest else {
+            let why = format!("the bytes of {} are not in the journal", intent.digest);
+            return Ok(UndoOutcome::Unrecoverable { why });
+        };
+        if let Some(outcome) = self.missing_blob(&Artifact::from(manifest).blobs).await {
+            return Ok(outcome);
+        }
+        if let Some(outcome) = self.obstacle_below(&listed_by(manifest), kept, ends) {
             return Ok(outcome);
         }
         if lack.is_nothing() {
@@ -269,42 +283,61 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             }
             Err(error) => return Err(failed(&error)),
         };
-        for child in kept.below(&intent.children) {
+        match self.obstacle_below(&intent.children, kept, ends) {
+            Some(outcome) => Err(outcome),
+            None => Ok(blobs),
+        }
+    }
+
+    /// What stands in the way of putting an index: children that are gone.
+    fn obstacle_below(
+        &self,
+        children: &[Digest],
+        kept: &Kept,
+        ends: &HashMap<&Digest, UndoOutcome>,
+    ) -> Option<UndoOutcome> {
+        for child in kept.below(children) {
             if self.is_in_doubt(child, []) {
-                return Err(UndoOutcome::InDoubt);
+                return Some(UndoOutcome::InDoubt);
             }
             if let Some(detail) = kept.unread.get(child) {
                 let detail = detail.clone();
-                return Err(UndoOutcome::Failed { detail });
+                return Some(UndoOutcome::Failed { detail });
             }
             match ends.get(child) {
                 Some(UndoOutcome::Unrecoverable { why }) => {
                     let why = format!("its child {child} cannot be put back: {why}");
-                    return Err(UndoOutcome::Unrecoverable { why });
+                    return Some(UndoOutcome::Unrecoverable { why });
                 }
                 Some(UndoOutcome::Failed { detail }) => {
                     let detail = format!("its child {child} was not put back: {detail}");
-                    return Err(UndoOutcome::Failed { detail });
+                    return Some(UndoOutcome::Failed { detail });
                 }
-                Some(UndoOutcome::InDoubt) => return Err(UndoOutcome::InDoubt),
+                Some(UndoOutcome::InDoubt) => return Some(UndoOutcome::InDoubt),
                 _ => {}
             }
         }
-        Ok(blobs)
+        None
     }
 
-    /// What stands in the way of a manifest of which only the bytes are on record.
-    async fn obstacle_to_bytes(&self, taken: &TakenOff) -> Result<Option<UndoOutcome>, JournalError> {
-        let intent = &taken.intent;
+    /// What those list that only lost a tag: other runs may have deleted it since.
+    async fn below_untagged(&self, chosen: &Chosen) -> Result<BTreeSet<Digest>, JournalError> {
+        let mut below = BTreeSet::new();
+        let taken = chosen
+            .tags
+            .iter()
+            .filter_map(|tag| chosen.history.taken_off.get(tag));
+        for TakenOff { intent, .. } in taken {
+            below.extend(self.on_record(intent).await?.iter().flat_map(listed_by));
+        }
+        Ok(below)
+    }
+
+    /// What lost a tag, as it is on record; `None` where it is not.
+    async fn on_record(&self, intent: &UntagIntent) -> Result<Option<Manifest>, JournalError> {
         let bytes = self.world.journal.store().content(&intent.digest).await?;
-        let manifest = bytes
-            .and_then(|bytes| Manifest::read(bytes, intent.digest.clone(), Some(&intent.media_type)).ok());
-        Ok(match manifest {
-            Some(manifest) => self.missing_blob(&Artifact::from(&manifest).blobs).await,
-            None => Some(UndoOutcome::Unrecoverable {
-                why: format!("the bytes of {} are not in the journal", intent.digest),
-            }),
-        })
+        Ok(bytes
+            .and_then(|bytes| Manifest::read(bytes, intent.digest.clone(), Some(&intent.media_type)).ok()))
     }
 
     /// The first blob that cannot be read.
@@ -451,4 +484,10 @@ fn stopped() -> UndoOutcome {
     UndoOutcome::Failed {
         detail: "the run was asked to stop".to_owned(),
     }
+}
+
+/// The digests that an index lists.
+fn listed_by(manifest: &Manifest) -> Vec<Digest> {
+    let children = Artifact::from(manifest).children;
+    children.into_iter().map(|child| child.digest).collect()
 }
