@@ -188,12 +188,9 @@ impl Work {
         let commit = self.at.end.commit + 1;
         let room = self.room();
         for (group, reply) in waiting {
-            // What became of something that was begun is recorded as long as the disk takes it: that is what the
-            // room is kept for.
-            let begins = group.entries.iter().any(|entry| entry.effect == Effect::Opens);
             let prepared = match &room {
                 _ if self.stopped => Err(JournalError::Stopped),
-                Err(error) if begins => Err(copy_of(error)),
+                Err(error) if group.needs_room => Err(copy_of(error)),
                 _ => self.prepare(&mut write, group, commit),
             };
             match prepared {

@@ -9,7 +9,7 @@ use chrono::SubsecRound as _;
 use lagan_engine::{
     ApplyError, ApplyRequest, Due, Holds, PurgeRequest, Stop, World, apply, due, purge, recover,
 };
-use lagan_model::journal::{Begin, Journal, Purpose, RunId};
+use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
 use lagan_model::{Clock as _, RegistryRead as _, RegistryWrite as _};
 use lagan_policy::{Limits, RepositoryPattern};
 use lagan_registry::Connected;
@@ -324,6 +324,10 @@ fn failed(error: ApplyError<std::io::Error>, run: RunId) -> Failure {
         "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
     );
     match error {
+        // Others may have been deleted before there was too little room.
+        ApplyError::Journal(error @ JournalError::NoSpace { .. }) => {
+            Failure::new(Exit::Partial, error).with_hint(hint)
+        }
         ApplyError::Journal(error) => Failure::from(error).with_hint(hint),
         error => Failure::new(Exit::Unexpected, error).with_hint(hint),
     }

@@ -351,6 +351,12 @@ impl<S: JournalStore> Journal<S> {
         contents: Vec<(Digest, Bytes)>,
         records: Vec<(Record, Effect)>,
     ) -> Result<Sequence, JournalError> {
+        // A copy is made for a deletion; what else is put back takes one back.
+        let needs_room = records.iter().any(|(record, _)| match record {
+            Record::Delete(_) | Record::Untag(_) => true,
+            Record::Restore(intent) => intent.held_until.is_some(),
+            _ => false,
+        });
         let entry = |(record, effect): (Record, Effect)| {
             let body = serde_json::to_vec(&record).map_err(|error| JournalError::Store {
                 doing: "write a journal record".to_owned(),
@@ -366,7 +372,12 @@ impl<S: JournalStore> Journal<S> {
             .into_iter()
             .map(entry)
             .collect::<Result<_, JournalError>>()?;
-        self.store.append(Group { contents, entries }).await
+        let group = Group {
+            contents,
+            entries,
+            needs_room,
+        };
+        self.store.append(group).await
     }
 }
 

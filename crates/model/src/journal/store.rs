@@ -40,6 +40,9 @@ pub struct Group {
     pub contents: Vec<(Digest, Bytes)>,
     /// Entries, in order.
     pub entries: Vec<Entry>,
+    /// Whether it is refused where there is too little room: so is what begins a deletion. What ends or takes back
+    /// one is what the room is kept for.
+    pub needs_room: bool,
 }
 
 /// Why the journal could not be read or written.

@@ -161,7 +161,12 @@ fn a_record_of_another_kind_is_refused() {
     let effect = Effect::None;
     let entries = vec![Entry { run, effect, body }];
     let contents = Vec::new();
-    now(journal.store().append(Group { contents, entries })).unwrap();
+    now(journal.store().append(Group {
+        contents,
+        entries,
+        needs_room: false,
+    }))
+    .unwrap();
     let error = now(journal.read(Sequence(1))).unwrap_err();
     assert!(
         error

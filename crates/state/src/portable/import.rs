@@ -150,7 +150,11 @@ impl DiskJournal {
     fn write_import(&self, input: impl BufRead) -> Result<(), StateError> {
         let mut lines = Lines::of(input);
         let mut known = Known::of(self)?;
-        let mut group = Group::default();
+        let empty = || Group {
+            needs_room: true,
+            ..Group::default()
+        };
+        let mut group = empty();
         let mut contents: HashMap<Digest, Bytes> = HashMap::new();
         while let Some((line, _)) = lines.next()? {
             match line {
@@ -177,7 +181,7 @@ impl DiskJournal {
                     }
                     contents.clear();
                     if record.more == 0 && group.entries.len() >= MANY {
-                        self.append_blocking(std::mem::take(&mut group))?;
+                        self.append_blocking(std::mem::replace(&mut group, empty()))?;
                     }
                 }
                 ExportLine::End { .. } => break,

@@ -20,6 +20,7 @@ fn filled(root: &Path) -> (Everything, Vec<Digest>) {
             Effect::Settles(Sequence(number)),
             "{\"outcome\":true}",
         )],
+        ..Group::default()
     };
     groups.extend([3, 1, 9].map(outcome));
     groups.push(intents(50, 2));

@@ -159,7 +159,7 @@ fn a_creation_that_was_interrupted_is_completed() {
 }
 
 #[test]
-fn without_room_nothing_is_begun_and_what_was_begun_is_ended() {
+fn without_room_nothing_is_deleted_and_what_was_is_ended_or_brought_back() {
     let (_room, root) = room();
     let journal = create(&root);
     wait(journal.append(intents(1, 1))).unwrap();
@@ -181,9 +181,16 @@ fn without_room_nothing_is_begun_and_what_was_begun_is_ended() {
     let outcome = Group {
         contents: Vec::new(),
         entries: vec![entry(run(0), Effect::Settles(Sequence(1)), "{}")],
+        ..Group::default()
     };
     assert_eq!(wait(journal.append(outcome)).unwrap(), Sequence(2));
-    assert_eq!(wait(journal.open_entries()).unwrap(), []);
+    // Bringing something back takes room, and is what it was kept for.
+    let restore = Group {
+        needs_room: false,
+        ..intents(2, 1)
+    };
+    assert_eq!(wait(journal.append(restore)).unwrap(), Sequence(3));
+    assert_eq!(wait(journal.open_entries()).unwrap(), [Sequence(3)]);
 }
 
 #[test]

@@ -22,7 +22,11 @@ fn group(first: u64) -> Group {
         entry(of, Effect::Settles(Sequence(first)), &body(first + 1)),
         entry(of, Effect::Opens, &body(first + 2)),
     ];
-    Group { contents, entries }
+    Group {
+        contents,
+        entries,
+        needs_room: true,
+    }
 }
 
 /// What the other tests of this module run as a process of its own: says when the journal is open, and the number of

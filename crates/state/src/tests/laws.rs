@@ -33,7 +33,7 @@ fn a_step() -> impl Strategy<Value = Step> {
         proptest::collection::vec(an_entry, 0..4),
     );
     prop_oneof![
-        6 => group.prop_map(|(contents, entries)| Step::Append(Group { contents, entries })),
+        6 => group.prop_map(|(contents, entries)| Step::Append(Group { contents, entries, needs_room: true })),
         1 => Just(Step::Reopen),
     ]
 }

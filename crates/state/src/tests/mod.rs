@@ -134,6 +134,7 @@ pub(super) fn intents(number: u64, size: u64) -> Group {
     Group {
         entries: entries.collect(),
         contents,
+        needs_room: true,
     }
 }
 

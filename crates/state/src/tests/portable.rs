@@ -369,6 +369,7 @@ fn what_an_undo_put_back_is_told_with_the_deletion() {
     wait(journal.append(Group {
         contents: Vec::new(),
         entries,
+        ..Group::default()
     }))
     .unwrap();
     let told = |result| BTreeMap::from([(Sequence(2), vec![Restoration { run: run(3), result }])]);
@@ -377,6 +378,7 @@ fn what_an_undo_put_back_is_told_with_the_deletion() {
     wait(journal.append(Group {
         contents: Vec::new(),
         entries: vec![settles],
+        ..Group::default()
     }))
     .unwrap();
     assert_eq!(

@@ -184,6 +184,7 @@ fn groups() -> Vec<Group> {
     let settled = Group {
         contents: Vec::new(),
         entries: vec![entry(run(1), Effect::Settles(Sequence(1)), "{}")],
+        ..Group::default()
     };
     groups.insert(4, settled);
     groups

@@ -13,6 +13,7 @@ fn filled(root: &std::path::Path) -> Vec<Group> {
     groups.push(Group {
         contents: Vec::new(),
         entries: vec![entry(run(7), Effect::Settles(Sequence(4)), "{}")],
+        ..Group::default()
     });
     for group in &groups {
         wait(journal.append(group.clone())).unwrap();
@@ -80,6 +81,7 @@ fn a_journal_that_is_written_anew_holds_the_same() {
         let settled = Group {
             contents: Vec::new(),
             entries: vec![entry(run(9), Effect::Settles(first), "{}")],
+            ..Group::default()
         };
         wait(journal.append(settled)).unwrap();
     }
