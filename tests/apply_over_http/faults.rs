@@ -87,6 +87,12 @@ async fn a_deletion_that_happens_late_is_found_out_and_can_be_undone() {
     sandbox.faults().clear();
     // It happens while others read.
     photograph(&sandbox.url(), None).await;
+    // Whoever only looks changes nothing, not even what is on record.
+    let records = || std::fs::read(place.path().join(".local/state/lagan/journal.1/mirror.jsonl")).unwrap();
+    let before_the_look = records();
+    let looked = undo(&place, "last --dry-run", 4).await;
+    assert_eq!(looked["recovery"]["in_doubt"].as_array().unwrap().len(), 1);
+    assert_eq!(records(), before_the_look);
     let again = apply(&place, &sandbox, TWO, 0).await;
     assert_eq!(again["recovery"]["settled"], json!({"deleted": 1}));
     assert_eq!(

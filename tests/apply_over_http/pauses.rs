@@ -96,6 +96,27 @@ async fn a_frozen_policy_only_keeps_and_where_all_are_nothing_is_begun() {
 }
 
 #[tokio::test]
+async fn a_pause_that_begins_while_a_plan_is_made_is_in_time() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 6);
+    let slow = Fault::new(Effect::Delay(std::time::Duration::from_millis(300)));
+    let slow = sandbox.faults().push(slow.on(RequestKind::ManifestGet));
+    let place = Place::new();
+    let line = format!("apply --registry {} --yes {TWO}", sandbox.url());
+    let pause = async {
+        while sandbox.faults().fired(slow) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let file = place.path().join(".local/state/lagan/pause.json");
+        std::fs::write(file, "{\"schema\":\"lagan.pause/v1\"}").unwrap();
+    };
+    let (run, ()) = tokio::join!(place.run(&line), pause);
+    let run = run.exits(3);
+    assert!(run.stderr.contains("nothing deleted"), "{}", run.stderr);
+    assert_eq!(sandbox.tags("team/app").len(), 6);
+}
+
+#[tokio::test]
 async fn a_pause_stops_a_run_that_is_under_way_when_the_artifact_in_hand_is_done() {
     let sandbox = start(SandboxOptions::default()).await;
     // One after the other, each a moment long; more repositories than are in hand at a time.

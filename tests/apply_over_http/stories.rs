@@ -126,6 +126,13 @@ async fn one_artifact_one_repository_or_everything_since_a_time_can_be_put_back(
         json!({"restored": 2, "already_there": 4})
     );
     assert_eq!(photograph(&sandbox.url(), Some(&before)).await, before);
+    // What was put back is held: a run that deletes nothing is not the last one that did.
+    assert_eq!(
+        outcomes(&apply(&place, &sandbox, TWO, 0).await),
+        json!({"skipped": 6})
+    );
+    let looked = undo(&place, "last --dry-run", 0).await;
+    assert_eq!(outcomes(&looked), json!({"already_there": 6}));
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
 pub use memory::Memory;
 pub use plan::{Outcome, PlanError, PlanRequest, plan};
 pub use purge::{Due, PurgeRequest, due, purge};
-pub use recover::{IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, run_history};
+pub use recover::{IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, run_history, unsettled};
 pub use replay::{ReplayError, replay};
 pub use run::{ActionOutcome, ActionRun, ManifestRun, Mended, RepositoryRun, RunTotals};
 pub use saved::{MAX_PLAN_AGE, Present, SavedPlan, Stale};

@@ -181,7 +181,6 @@ impl Bans {
 /// Asks a run to stop as soon as something forbids its deletions. It never ends; the run does.
 pub(crate) async fn watch<C: Clock>(bans: &Bans, clock: &C, stop: &Stop) -> Infallible {
     loop {
-        clock.sleep(BETWEEN_LOOKS).await;
         if let Some(why) = bans.why(clock.now())
             && !stop.is_requested()
         {
@@ -191,5 +190,6 @@ pub(crate) async fn watch<C: Clock>(bans: &Bans, clock: &C, stop: &Stop) -> Infa
             ));
             stop.request();
         }
+        clock.sleep(BETWEEN_LOOKS).await;
     }
 }

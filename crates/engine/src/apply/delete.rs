@@ -11,7 +11,7 @@ use lagan_model::{
     RegistryError, RegistryWrite, RepositoryName, Tag, Time, Times,
 };
 
-use super::MAX_READING_AGE;
+use super::is_old;
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check};
 use crate::holding::Holder;
@@ -157,9 +157,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         // With what is in doubt, everything may go that the registry takes along.
         let mut doubt: Option<String> = None;
         let mut begun = false;
-        // Copies can take long.
-        let holds = recorded.iter().any(|deletion| deletion.intent().held.is_some());
-        let mut read_at = if holds { reading.at } else { self.world.clock.now() };
+        let mut read_at = reading.at;
         for (position, intent) in recorded.iter().enumerate() {
             let sequence = intent.sequence();
             if let Some(detail) = &doubt {
@@ -179,7 +177,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             if left.is_none() && begins && self.world.stop.is_requested() {
                 left = Some(Left::because(Skip::Stopped, "the run was asked to stop"));
             }
-            if left.is_none() && self.world.clock.now() - read_at > MAX_READING_AGE {
+            if left.is_none() && is_old(read_at, self.world.clock.now()) {
                 left = self
                     .check_again(&members[position..], &recorded[..position])
                     .await
@@ -266,9 +264,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         let answer = self.world.registry.delete(recorded).await;
         let lost = match answer {
             Ok(Deletion::Accepted) => None,
+            // It was there right before. What stands between may send a request twice, and hand on the second answer.
             Ok(Deletion::NotFound) => {
-                let gone = Left::because(Skip::Gone, "it was gone when it was to be deleted");
-                return self.settle(sequence, skip(gone)).await;
+                Some("the registry answered that it is not there, and serves it".to_owned())
             }
             Ok(Deletion::Left { detail }) => {
                 return self

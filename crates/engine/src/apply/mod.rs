@@ -14,7 +14,7 @@ mod untag;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{Begin, End, JournalError, JournalStore};
-use lagan_model::{Clock, RegistryWrite};
+use lagan_model::{Clock, RegistryWrite, Time};
 use lagan_policy::RepositoryPlan;
 use thiserror::Error;
 
@@ -29,7 +29,12 @@ use crate::world::{Veto, World};
 pub(crate) const DELETIONS_PER_READING: usize = 256;
 
 /// How old a reading may be when something is deleted on its strength.
-pub(crate) const MAX_READING_AGE: TimeDelta = TimeDelta::seconds(60);
+const MAX_READING_AGE: TimeDelta = TimeDelta::seconds(60);
+
+/// Whether a reading is too old to delete by. A clock that was set back says nothing of its age.
+pub(crate) fn is_old(read_at: Time, now: Time) -> bool {
+    (now - read_at).abs() > MAX_READING_AGE
+}
 
 /// What is to be carried out.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use super::delete::{Deleter, Ends, skipped};
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units};
 use super::untag::Untagger;
-use super::{ApplyRequest, DELETIONS_PER_READING, MAX_READING_AGE};
+use super::{ApplyRequest, DELETIONS_PER_READING, is_old};
 use crate::approve::{Approved, seal};
 use crate::holding::{Holder, Holdings};
 use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
@@ -301,7 +301,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let deleter = &deleter;
             stream::iter(ready)
                 .map(|unit| async move {
-                    let old = world.clock.now() - reading.at > MAX_READING_AGE;
+                    let old = is_old(reading.at, world.clock.now());
                     if world.stop.is_requested() || old {
                         // Not begun: the next pass, or the end of the run, has it.
                         return (unit, Ok(None));

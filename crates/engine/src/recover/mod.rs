@@ -121,6 +121,36 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(recovery)
 }
 
+/// What earlier runs on this registry left open, as the journal has it: nothing is asked, and nothing changed.
+///
+/// # Errors
+///
+/// When the journal cannot be read.
+pub async fn unsettled<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+) -> Result<Recovery, JournalError> {
+    let ours = runs_here(world).await?;
+    let mut recovery = Recovery::default();
+    for (sequence, run, record) in world.journal.unsettled().await? {
+        let (repository, digest, tags) = match record {
+            Record::Delete(intent) => (intent.repository, intent.digest, intent.tags),
+            Record::Untag(intent) => (intent.repository, intent.digest, vec![intent.tag]),
+            _ => continue,
+        };
+        if ours.contains_key(&run) {
+            recovery.in_doubt.push(InDoubt {
+                run,
+                sequence,
+                repository,
+                digest,
+                tags,
+                until: None,
+            });
+        }
+    }
+    Ok(recovery)
+}
+
 /// Looks after the repositories in which a run deleted something; whether that worked for all of them.
 async fn mend_run<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use lagan_model::journal::{RecordedDelete, RecordedRestore, RecordedUntag};
 use lagan_model::{
-    Blob, Capabilities, Capability, Clock, DeletesHow, Deletion, Descriptor, Digest, Failure, Head, Manifest,
-    Mount, Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind, RegistryProbe, RegistryRead,
-    RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
+    AttachmentForm, Blob, Capabilities, Capability, Clock, DeletesHow, Deletion, Descriptor, Digest, Failure,
+    Head, Manifest, Mount, Reference, Referrers, RegistryError, RegistryIdentity, RegistryKind,
+    RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
 use super::world::{Effect, Late, Repository, State, blobs, children, taken_along};
@@ -339,11 +339,16 @@ impl RegistryWrite for Simulated {
             let now = repository.tags.get(tag);
             let put = repository.put_at.get(tag).copied().unwrap_or(0);
             let looked = repository.looked_at.get(tag).copied().unwrap_or(0);
-            let is_merge = tag.as_str().starts_with("sha256-");
-            if now.is_some_and(|now| now != digest) && put <= looked && !is_merge {
-                bad.push(format!(
-                    "I6: {name}:{tag} was on something else, and was overwritten"
-                ));
+            if let Some(now) = now.filter(|now| *now != digest && put <= looked) {
+                let lists = |digest| repository.manifests.get(digest).map(children).unwrap_or_default();
+                let merged = lists(digest);
+                let is_merge = matches!(AttachmentForm::of(tag), Some((AttachmentForm::ReferrersIndex, _)))
+                    && lists(now).iter().all(|listed| merged.contains(listed));
+                if !is_merge {
+                    bad.push(format!(
+                        "I6: {name}:{tag} was on something else, and was overwritten"
+                    ));
+                }
             }
             repository.tags.insert(tag.clone(), digest.clone());
             repository.put_at.insert(tag.clone(), step);
@@ -465,7 +470,9 @@ impl Simulated {
             }
             return Ok(Deletion::Accepted);
         }
-        Ok(if state.carry_out(effect, seen, intended) {
+        // What stands between sends it again, and hands on the second answer.
+        let again = state.fault(10);
+        Ok(if state.carry_out(effect, seen, intended) && !again {
             Deletion::Accepted
         } else {
             Deletion::NotFound

@@ -547,6 +547,48 @@ fn a_tag_comes_back_with_a_child_that_another_run_deleted_below_it() {
 }
 
 #[test]
+fn a_manifest_that_was_deleted_twice_gets_the_tags_back_that_each_run_took() {
+    for target in [None, Some(1), Some(2)] {
+        let mut scene = Scene::new();
+        let digest = scene.image(&["d1"]);
+        scene.apply();
+        let first = scene.runs;
+        {
+            let mut state = scene.world.state();
+            let manifest = state.repositories[&name()].ever[&digest].clone();
+            let repository = state.repositories.get_mut(&name()).unwrap();
+            repository.manifests.insert(digest.clone(), manifest);
+            state.put_tag(&name(), tag("d2"), &digest);
+        }
+        scene.apply();
+        let second = scene.runs;
+        let (target, tags): (_, &[&str]) = match target {
+            None => (UndoTarget::Repository(name()), &["d1", "d2"]),
+            Some(1) => (UndoTarget::Run(RunId::from_bits(first)), &["d1"]),
+            _ => (UndoTarget::Run(RunId::from_bits(second)), &["d2"]),
+        };
+        let undone = scene.undo(|request| request.target = target);
+        assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
+        assert_eq!(scene.tags(), tags);
+    }
+}
+
+#[test]
+fn of_all_that_had_a_tag_the_last_is_meant_by_it() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    let last = scene.image(&["d1"]);
+    scene.apply();
+    let undone = scene.undo(|request| {
+        request.target = UndoTarget::Artifact(name(), Reference::Tag(tag("d1")));
+    });
+    let digests: Vec<_> = undone[0].manifests.iter().map(|undo| &undo.digest).collect();
+    assert_eq!(digests, [&last]);
+    assert_eq!(scene.tags(), ["d1"]);
+}
+
+#[test]
 fn an_apply_asks_for_two_readings_and_a_few_requests_a_deletion() {
     let mut scene = Scene::new();
     scene.world.state().quirks.referrers_api = true;

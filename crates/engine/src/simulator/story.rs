@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId};
-use lagan_model::{Digest, RegistryRead, RepositoryName};
+use lagan_model::{AttachmentForm, Digest, Manifest, RegistryRead, RepositoryName};
 use lagan_policy::{
     Action, Depth, Grace, Keep, Limits, Mode, Policy, PolicySet, RepositoryPlan, Rule, Select, Undo,
 };
@@ -17,8 +17,8 @@ use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::world::{State, children, is_collected, is_holding, is_sound};
 use crate::{
-    ApplyRequest, Approval, Due, Holds, LeftOut, PlanRequest, PurgeRequest, RepositoryUndo, Scope, Stop,
-    UndoOutcome, UndoRequest, UndoTarget, World, apply, due, plan, purge, recover, undo,
+    ApplyRequest, Approval, Due, Holds, LeftOut, ManifestUndo, PlanRequest, PurgeRequest, RepositoryUndo,
+    Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due, plan, purge, recover, undo,
 };
 
 /// What came of a story.
@@ -356,9 +356,17 @@ impl Story {
     }
 
     fn undo_once(&mut self) {
-        let target = match self.chance.below(3) {
+        let target = match self.chance.below(4) {
             0 => UndoTarget::Run(RunId::from_bits(1 + self.chance.below(3) as u128)),
             1 => UndoTarget::Repository("team/app0".parse().unwrap()),
+            2 => {
+                let mut taken: Vec<_> = self.world.state().taken.iter().cloned().collect();
+                taken.retain(|(name, _)| !is_holding(name));
+                let Some((name, tag)) = self.chance.pick(&taken) else {
+                    return;
+                };
+                UndoTarget::Artifact(name.clone(), lagan_model::Reference::Tag(tag.clone()))
+            }
             _ => {
                 let mut effects: Vec<_> = self.world.state().effects.clone();
                 effects.retain(|effect| !is_holding(&effect.repository));
@@ -374,6 +382,7 @@ impl Story {
 
     fn undo(&mut self, target: UndoTarget) -> Option<Vec<RepositoryUndo>> {
         self.note(&format!("-- undo {target:?}"));
+        let since = self.world.state().step;
         let begin = self.begin(Purpose::Undo { of: String::new() });
         let stop = self.new_stop();
         let world = World {
@@ -398,12 +407,13 @@ impl Story {
         // Only the journal can fail an undo.
         let undone = undone.ok()?;
         self.note(&format!("{undone:?}"));
-        self.check_undone(&undone);
+        self.check_undone(&undone, since);
         Some(undone)
     }
 
-    /// I4: what is said to be restored is there, byte for byte, with everything that it needs.
-    fn check_undone(&mut self, undone: &[RepositoryUndo]) {
+    /// I4: what is said to be restored is there, byte for byte, with everything that it needs, and with its tags, unless
+    /// others have put these elsewhere since a step.
+    fn check_undone(&mut self, undone: &[RepositoryUndo], since: u64) {
         let mut bad = Vec::new();
         let mut state = self.world.state();
         let now = state.now;
@@ -423,6 +433,26 @@ impl Story {
                         "I4: {} is said to be {:?}, and is not",
                         manifest.digest, manifest.outcome
                     ));
+                }
+                let as_it_was = found.ever.get(&manifest.digest).map(Manifest::media_type);
+                if there.is_some_and(|there| Some(there.media_type()) != as_it_was) {
+                    bad.push(format!("I4: {} is served as something else", manifest.digest));
+                }
+                if !matches!(
+                    manifest.outcome,
+                    UndoOutcome::Restored | UndoOutcome::AlreadyThere
+                ) {
+                    continue;
+                }
+                for tag in &manifest.tags {
+                    let merged = matches!(AttachmentForm::of(tag), Some((AttachmentForm::ReferrersIndex, _)));
+                    let moved = found.put_at.get(tag).copied().unwrap_or(0) >= since;
+                    if found.tags.get(tag) != Some(&manifest.digest) && !moved && !merged {
+                        bad.push(format!(
+                            "I4: {} is said to be {:?}, and {tag} is not on it",
+                            manifest.digest, manifest.outcome
+                        ));
+                    }
                 }
             }
         }
@@ -556,6 +586,22 @@ impl Story {
             if !there && !outcomes.contains_key(&(name.clone(), digest.clone())) {
                 bad.push(format!(
                     "I4: {name}@{digest} was deleted, is not there, and undo does not speak of it"
+                ));
+            }
+        }
+        for (name, tag) in &state.taken {
+            let said = |manifest: &ManifestUndo| {
+                let lies = matches!(
+                    manifest.outcome,
+                    UndoOutcome::Restored | UndoOutcome::AlreadyThere
+                );
+                manifest.tags.contains(tag) && !lies
+            };
+            let mut of_name = undone.iter().filter(|repository| repository.name == *name);
+            let there = state.repositories[name].tags.contains_key(tag) || is_holding(name);
+            if !there && !of_name.any(|repository| repository.manifests.iter().any(said)) {
+                bad.push(format!(
+                    "I4: {name}:{tag} was deleted, is not there, and undo does not say why"
                 ));
             }
         }

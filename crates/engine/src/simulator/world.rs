@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub swept: Vec<(RepositoryName, Tag, Digest)>,
     /// Tags that went with a manifest, whichever of its tags was asked for.
     pub gone_along: BTreeSet<(RepositoryName, Tag)>,
+    /// Tags that went because a record said so.
+    pub taken: BTreeSet<(RepositoryName, Tag)>,
     /// When each digest was put back by Lagan for somebody who asked.
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
@@ -139,6 +141,7 @@ impl State {
             effects: Vec::new(),
             approved: BTreeSet::new(),
             swept: Vec::new(),
+            taken: BTreeSet::new(),
             gone_along: BTreeSet::new(),
             put_back: BTreeMap::new(),
             durable: BTreeMap::new(),
@@ -304,6 +307,15 @@ impl State {
                     ));
                 }
             }
+            // A record is no excuse for a tag that the rules keep.
+            for tag in lost.iter().filter(|tag| tag.as_str().starts_with('k')) {
+                if repository.put_at.get(tag).copied().unwrap_or(0) <= seen {
+                    bad.push(format!(
+                        "I1: {name}:{tag} is kept, and was lost with {}",
+                        effect.digest
+                    ));
+                }
+            }
             for (digest, manifest) in &repository.manifests {
                 let lists = children(manifest).contains(&effect.digest);
                 // An index without a tag cannot be seen.
@@ -398,6 +410,8 @@ impl State {
         if takes_all {
             let along = lost.iter().map(|tag| (name.clone(), tag.clone()));
             self.gone_along.extend(along);
+            let taken = lost.iter().filter(|tag| intended.contains(*tag));
+            self.taken.extend(taken.map(|tag| (name.clone(), tag.clone())));
             repository.manifests.remove(&effect.digest);
             repository.tags.retain(|_, digest| *digest != effect.digest);
             for digest in &hanging {
@@ -412,6 +426,7 @@ impl State {
             if repository.tags.remove(tag).is_none() {
                 return false;
             }
+            self.taken.insert((name.clone(), tag.clone()));
         }
         effect.step = self.step;
         if self.stop_at_deletion {

@@ -41,11 +41,107 @@ pub(crate) struct TakenOff {
     pub intent: UntagIntent,
 }
 
-/// Everything that was deleted in a repository, the latest deletion of each manifest and tag.
+/// What was deleted in a repository, each manifest and tag once: as it was deleted by what is to be undone, and else as
+/// it was deleted last.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub deleted: BTreeMap<Digest, Deleted>,
     pub taken_off: BTreeMap<Tag, TakenOff>,
+}
+
+/// Every deletion on record in a repository: what was put back or pushed again may have been deleted again.
+#[derive(Debug, Default)]
+struct Deletions {
+    deleted: BTreeMap<Digest, Vec<Deleted>>,
+    taken_off: BTreeMap<Tag, Vec<TakenOff>>,
+}
+
+impl Deletions {
+    /// What the target names of them, and the history that this makes.
+    fn choose(mut self, target: &UndoTarget) -> Chosen {
+        if let UndoTarget::Artifact(_, Reference::Tag(tag)) = target {
+            self.forget_older(tag);
+        }
+        let mut chosen = Chosen::default();
+        let mut digests = Vec::new();
+        for (digest, deleted) in self.deleted {
+            let (named, others): (Vec<_>, Vec<_>) = deleted
+                .into_iter()
+                .partition(|deleted| target.names_deletion(deleted));
+            if !named.is_empty() {
+                digests.push(digest.clone());
+            }
+            chosen
+                .history
+                .deleted
+                .extend(as_one(named, others).map(|one| (digest, one)));
+        }
+        for (tag, taken) in self.taken_off {
+            let named = |taken: &TakenOff| target.names_untagging(taken);
+            if taken.iter().any(named) {
+                chosen.tags.insert(tag.clone());
+            }
+            let last = taken
+                .into_iter()
+                .max_by_key(|taken| (named(taken), taken.sequence));
+            chosen.history.taken_off.extend(last.map(|last| (tag, last)));
+        }
+        for digest in digests {
+            chosen.add(digest);
+        }
+        chosen
+    }
+
+    /// Many artifacts may have had a tag, one after the other: the last one is meant.
+    fn forget_older(&mut self, tag: &Tag) {
+        let has = |deleted: &Deleted| deleted.intent.tags.contains(tag);
+        let deleted = self.deleted.values().flatten().filter(|deleted| has(deleted));
+        let taken = self.taken_off.get(tag).into_iter().flatten();
+        let last = deleted
+            .map(|deleted| deleted.sequence)
+            .chain(taken.map(|taken| taken.sequence))
+            .max();
+        for deleted in self.deleted.values_mut().flatten() {
+            if Some(deleted.sequence) != last {
+                deleted.intent.tags.retain(|other| other != tag);
+            }
+        }
+        if let Some(taken) = self.taken_off.get_mut(tag) {
+            taken.retain(|taken| Some(taken.sequence) == last);
+        }
+    }
+}
+
+/// The deletions of a manifest that are to be undone as one, with the tags and labels of all of them; where none is, the
+/// last one.
+fn as_one(named: Vec<Deleted>, others: Vec<Deleted>) -> Option<Deleted> {
+    let all = named.iter().chain(&others);
+    // Any copy serves; the one that is kept the longest does so best.
+    let held = all.filter_map(|deleted| deleted.intent.held.clone());
+    let held = held.max_by_key(|held| held.until);
+    let mut deletions = if named.is_empty() { others } else { named };
+    deletions.sort_by_key(|deleted| deleted.sequence);
+    let mut one = deletions.pop()?;
+    one.intent.held = held;
+    for Deleted { intent: earlier, .. } in deletions {
+        let one = &mut one.intent;
+        let tags = earlier.tags.into_iter().filter(|tag| !one.tags.contains(tag));
+        let tags: Vec<Tag> = tags.collect();
+        one.tags.extend(tags);
+        let labels = earlier
+            .labels
+            .into_iter()
+            .filter(|label| !one.labels.contains(label));
+        let labels: Vec<_> = labels.collect();
+        one.labels.extend(labels);
+        let attached = earlier.attachments.into_iter();
+        let attached: Vec<Digest> = attached
+            .filter(|other| !one.attachments.contains(other))
+            .collect();
+        one.attachments.extend(attached);
+    }
+    one.intent.tags.sort_unstable();
+    Some(one)
 }
 
 /// What is chosen of a repository's history.
@@ -79,27 +175,8 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
 ) -> Result<BTreeMap<RepositoryName, Chosen>, JournalError> {
     let mut chosen: BTreeMap<RepositoryName, Chosen> = BTreeMap::new();
     let named = repositories(world, target).await?;
-    for (repository, history) in histories(world, target, &named).await? {
-        let digests: Vec<Digest> = history
-            .deleted
-            .values()
-            .filter(|deleted| target.names_deletion(deleted))
-            .map(|deleted| deleted.intent.digest.clone())
-            .collect();
-        let tags = history
-            .taken_off
-            .values()
-            .filter(|taken| target.names_untagging(taken))
-            .map(|taken| taken.intent.tag.clone())
-            .collect();
-        let mut of_repository = Chosen {
-            history,
-            digests: BTreeSet::new(),
-            tags,
-        };
-        for digest in digests {
-            of_repository.add(digest);
-        }
+    for (repository, deletions) in deletions(world, target, &named).await? {
+        let of_repository = deletions.choose(target);
         if !of_repository.digests.is_empty() || !of_repository.tags.is_empty() {
             chosen.insert(repository, of_repository);
         }
@@ -132,12 +209,12 @@ async fn repositories<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(named)
 }
 
-async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
+async fn deletions<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     target: &UndoTarget,
     named: &BTreeSet<RepositoryName>,
-) -> Result<BTreeMap<RepositoryName, History>, JournalError> {
-    let mut histories: BTreeMap<RepositoryName, History> = BTreeMap::new();
+) -> Result<BTreeMap<RepositoryName, Deletions>, JournalError> {
+    let mut found: BTreeMap<RepositoryName, Deletions> = BTreeMap::new();
     for (run, here) in runs_here(world).await? {
         // What was purged was a copy: it comes back where that is asked for, and not with everything else.
         if matches!(here.purpose, Purpose::Purge) && !target.names_purge(run) {
@@ -158,27 +235,29 @@ async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
                         let Some(intent) = deletions.remove(&outcome.intent) else {
                             continue;
                         };
-                        let history = histories.entry(intent.repository.clone()).or_default();
+                        let found = found.entry(intent.repository.clone()).or_default();
                         let deleted = Deleted {
                             sequence: outcome.intent,
                             run,
                             at: outcome.at,
                             intent,
                         };
-                        history.deleted.insert(deleted.intent.digest.clone(), deleted);
+                        let digest = deleted.intent.digest.clone();
+                        found.deleted.entry(digest).or_default().push(deleted);
                     }
                     DeleteResult::Untagged => {
                         let Some(intent) = untaggings.remove(&outcome.intent) else {
                             continue;
                         };
-                        let history = histories.entry(intent.repository.clone()).or_default();
+                        let found = found.entry(intent.repository.clone()).or_default();
                         let taken = TakenOff {
                             sequence: outcome.intent,
                             run,
                             at: outcome.at,
                             intent,
                         };
-                        history.taken_off.insert(taken.intent.tag.clone(), taken);
+                        let tag = taken.intent.tag.clone();
+                        found.taken_off.entry(tag).or_default().push(taken);
                     }
                     DeleteResult::Skipped { .. } | DeleteResult::Failed { .. } => {}
                 },
@@ -186,7 +265,7 @@ async fn histories<R: RegistryWrite, S: JournalStore, C: Clock>(
             }
         }
     }
-    Ok(histories)
+    Ok(found)
 }
 
 impl UndoTarget {

@@ -177,6 +177,8 @@ pub(crate) async fn run_source(
         if !arguments.yes && !confirmed(&approved, &due)? {
             return Err(Failure::usage("declined: nothing deleted"));
         }
+        // Planning takes its time, and so does whoever is asked.
+        bans.refuse(SystemClock.now())?;
         let stop = stopping.begin()?;
         let world = World { stop: &stop, ..world };
         let in_doubt = recovery.left_out();
@@ -237,8 +239,9 @@ pub(crate) async fn run_source(
         };
         // A pause, and a freeze that begins, hold for a run that goes on.
         tokio::select! {
-            done = deleting => done?,
+            biased;
             never = watch(&bans, &SystemClock, &stop) => match never {},
+            done = deleting => done?,
         }
         report.foot.stopped = stop.is_requested();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_engine::{
-    DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo,
+    DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo, unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName};
@@ -56,8 +56,14 @@ pub(super) async fn run_target(
         clock: &SystemClock,
         stop: &stop,
     };
-    let recovery = recovered(world, arguments.wait).await?;
+    // Whoever looks, or is asked, changes nothing.
+    let asks = !arguments.dry_run && !arguments.yes && can_ask();
+    let mut recovery = match arguments.dry_run || asks {
+        true => unsettled(world).await?,
+        false => recovered(world, arguments.wait).await?,
+    };
     let in_doubt = recovery.left_out();
+    let in_doubt_then;
     let run = RunId::from_bits(ulid::Ulid::new().0);
     let mut request = UndoRequest {
         begin: Begin {
@@ -75,11 +81,14 @@ pub(super) async fn run_target(
         in_doubt: &in_doubt,
         repositories_at_once: REPOSITORIES,
     };
-    if !arguments.dry_run && !arguments.yes && can_ask() {
+    if asks {
         let looked = undo(world, &request).await?;
         if !looked.is_empty() && !confirmed(&looked)? {
             return Err(Failure::usage("declined: nothing was put back"));
         }
+        recovery = recovered(world, arguments.wait).await?;
+        in_doubt_then = recovery.left_out();
+        request.in_doubt = &in_doubt_then;
     }
     request.dry_run = arguments.dry_run;
     // Whoever is asked can still leave at once.
@@ -160,9 +169,10 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
     let text = arguments.target.as_deref().unwrap_or_default();
     let of_run = |run: RunId| (UndoTarget::Run(run), run.to_string());
     if text == "last" {
-        let applies = journal.list()?.into_iter().filter(deletes);
-        let last = applies
-            .last()
+        let runs = journal.list()?;
+        let last = runs
+            .iter()
+            .rfind(|run| deletes(run))
             .ok_or_else(|| Failure::usage("the journal has no run that deleted anything"))?;
         return Ok(of_run(last.run));
     }
@@ -196,9 +206,17 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
     }
 }
 
-fn deletes(summary: &RunSummary) -> bool {
-    let purpose = summary.begin.as_ref().map(|begin| &begin.purpose);
+/// Whether a run is an apply that deleted something, or may have.
+fn deletes(run: &RunSummary) -> bool {
+    let purpose = run.begin.as_ref().map(|begin| &begin.purpose);
     matches!(purpose, Some(Purpose::Apply { .. }))
+        && match &run.end {
+            Some(end) => ["deleted", "untagged", "in_doubt"]
+                .iter()
+                .any(|result| end.results.contains_key(*result)),
+            // It was interrupted, behind its head.
+            None => run.records > 1,
+        }
 }
 
 /// The registry that it is about: that of the run, or the one that is given, or the only one there is; and what it

@@ -110,7 +110,8 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             state,
             _owner: owner,
             loaded,
-            changed: false,
+            // It may have been changed while all this was done, and nobody was watching yet.
+            changed: true,
             table: Table::default(),
             history,
             waiting: BTreeSet::new(),
