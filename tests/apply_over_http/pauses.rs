@@ -46,7 +46,18 @@ async fn a_pause_that_is_over_holds_nobody_and_one_that_cannot_be_read_holds() {
     candidates(&sandbox, "team/app", 3);
     let place = Place::new();
     place.run("pause --until 2020-01-01T00:00:00Z").await.exits(2);
-    place.run("pause").await.exits(0);
+    // An empty folder becomes a state directory, which whoever comes next can use.
+    std::fs::create_dir_all(place.path().join(".local/state/lagan")).unwrap();
+    std::fs::set_permissions(
+        place.path().join(".local/state/lagan"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
+    let run = place.run("pause").await.exits(0);
+    assert!(run.stdout.contains(".local/state/lagan"), "{}", run.stdout);
+    assert!(run.stderr.contains("nothing has run"), "{}", run.stderr);
+    let run = place.run("pause").await.exits(0);
+    assert!(!run.stderr.contains("nothing has run"), "{}", run.stderr);
     let file = place.path().join(".local/state/lagan/pause.json");
     for text in ["", "{}", "{\"schema\":\"lagan.pause/v1\",\"until\":7}"] {
         std::fs::write(&file, text).unwrap();

@@ -53,6 +53,35 @@ async fn what_is_carried_out_is_the_plan_that_was_saved() {
 }
 
 #[tokio::test]
+async fn entries_for_one_registry_protect_each_other() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 6);
+    let place = Place::new();
+    let url = sandbox.url();
+    let policy = |registry: &str, last: u32| {
+        format!(
+            "{{registry: {registry}, repositories: [\"**\"], mode: enforce, rules: [{{select: {{channel: prerelease}}, \
+             keep: {{last: {last}, by: version}}}}]"
+        )
+    };
+    // One account each, and one URL, spelled in two ways.
+    let config = format!(
+        "registries: {{one: {{url: '{url}'}}, other: {{url: '{url}/'}}}}\npolicies:\n  tidy: {}}}\n  \
+         careful: {}, protect: [{{tags: [1.0.0-rc.1]}}]}}\n",
+        policy("one", 2),
+        policy("other", 1),
+    );
+    place.file("lagan.yaml", config);
+    place.run("plan --registry one --save plan.json").await.exits(0);
+    let plan: Value = serde_json::from_slice(&fs::read(place.path().join("plan.json")).unwrap()).unwrap();
+    assert_eq!(plan["totals"]["delete_tags"], 3);
+    let report = carry_out(&place, 0).await;
+    assert_eq!(outcomes(&report), json!({"deleted": 3}));
+    let tags: Vec<_> = sandbox.tags("team/app").into_iter().map(|(tag, _)| tag).collect();
+    assert_eq!(tags, ["1.0.0-rc.1", "1.0.0-rc.5", "1.0.0-rc.6"]);
+}
+
+#[tokio::test]
 async fn a_plan_that_takes_single_tags_off_is_carried_out_in_another_process() {
     let sandbox = start(SandboxOptions::default().profile(Profile::Distribution3)).await;
     candidates(&sandbox, "team/app", 3);

@@ -105,5 +105,10 @@ async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
         let tried = place.run(&arguments).await;
         assert_eq!(tried.code, 0, "{arguments}: {}", tried.stderr);
     }
-    demo.kill().await.unwrap();
+    let process = demo.id().unwrap().to_string();
+    std::process::Command::new("kill").arg(process).status().unwrap();
+    assert!(
+        demo.wait().await.unwrap().success(),
+        "it ends when it is asked to"
+    );
 }

@@ -105,14 +105,18 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
         let broken = mended
             .iter()
             .find(|child: &&Mended| child.failure.is_some() && intent.children.contains(&child.digest));
-        let failure = match broken {
-            Some(child) => Some(format!("its child {} could not be put back", child.digest)),
+        let (failure, forever) = match broken {
+            Some(child) => {
+                let detail = format!("its child {} could not be put back", child.digest);
+                (Some(detail), child.forever)
+            }
             None => put_back(world, run, found.sequence, intent).await?,
         };
         mended.push(Mended {
             digest: intent.digest.clone(),
             needed_by,
             failure,
+            forever,
         });
     }
     Ok(mended)
@@ -141,12 +145,13 @@ fn needed(reading: &Reading, deleted: &DeletedHere) -> HashMap<Digest, Tag> {
     needed
 }
 
+/// How it failed, and whether for ever.
 async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
     deletion: Sequence,
     intent: &DeleteIntent,
-) -> Result<Option<String>, MendError> {
+) -> Result<(Option<String>, bool), MendError> {
     let restore = RestoreIntent {
         deletion,
         repository: intent.repository.clone(),
@@ -160,12 +165,16 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
     let recorded = world.journal.record_restore(run, restore).await?;
     let registry = world.registry;
     let held = intent.held.as_ref();
+    let mut forever = false;
     let failure = match to_bring(registry, &intent.repository, &intent.blobs, held).await {
         Ok(Ok(blobs)) => match bring(registry, &recorded, &blobs, held).await {
             Ok(()) => put_exact(registry, &recorded).await.err(),
             Err(detail) => Some(detail),
         },
-        Ok(Err(blob)) => Some(collected(&blob)),
+        Ok(Err(blob)) => {
+            forever = true;
+            Some(collected(&blob))
+        }
         Err(error) => Some(error.to_string()),
     };
     let result = match &failure {
@@ -180,5 +189,5 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
         at: world.clock.now(),
     };
     world.journal.settle_restore(run, outcome).await?;
-    Ok(failure)
+    Ok((failure, forever))
 }

@@ -115,6 +115,9 @@ pub struct Mended {
     pub needed_by: Tag,
     /// Whether that worked; if not, how it failed.
     pub failure: Option<String>,
+    /// Whether trying again cannot help: what it needs was collected.
+    #[serde(skip)]
+    pub(crate) forever: bool,
 }
 
 /// Sums over a run.

@@ -75,6 +75,8 @@ impl Source {
         {
             policies.versions = config.versions.clone();
         }
+        let own = policies.clone();
+        policies.policies.extend(of_neighbours(config, configured));
         let mut from_configuration = false;
         let asked = if let Some(file) = policy_file(arguments, &registry.name)? {
             let asked = file.policies.iter().map(|policy| policy.name.clone()).collect();
@@ -101,7 +103,7 @@ impl Source {
             asked
         } else {
             from_configuration = true;
-            of_config(&policies, arguments, configured)?
+            of_config(&own, arguments, configured)?
         };
         Ok(Self {
             registry,
@@ -143,6 +145,7 @@ impl Source {
         {
             present.versions = config.versions.clone();
         }
+        present.policies.extend(of_neighbours(config, configured));
         if let Some(file) = policy_file(arguments, &registry.name)? {
             add(&mut present, file)?;
         }
@@ -338,6 +341,20 @@ pub(crate) fn registry<'c>(
             })
         }
     }
+}
+
+/// The policies of other entries for the same registry, which only keep: one may have an entry for each account.
+fn of_neighbours(config: Option<&Config>, configured: Option<&RegistrySettings>) -> Vec<Policy> {
+    let (Some(config), Some(own)) = (config, configured) else {
+        return Vec::new();
+    };
+    let url = |registry: &RegistrySettings| registry.url.parse::<RegistryUrl>().ok();
+    let Some(here) = url(own) else { return Vec::new() };
+    let others = config.registries.iter().filter(|other| other.name != own.name);
+    let neighbours = others.filter(|other| url(other).is_some_and(|url| url.as_str() == here.as_str()));
+    neighbours
+        .flat_map(|other| other.policies.policies.iter().cloned())
+        .collect()
 }
 
 /// The repositories that a file names, read anew for each run.

@@ -38,6 +38,11 @@ fn of_user(state_home: Option<OsString>, home: Option<PathBuf>) -> Option<PathBu
     Some(base.join("lagan"))
 }
 
+/// Whether there is a state directory, and not only a folder for one.
+pub(crate) fn is_there(directory: &Path) -> bool {
+    directory.join("lagan-state.json").exists()
+}
+
 /// Opens the journal of a state directory that is there, and tells on stderr what that found.
 pub(crate) fn open(directory: &Path) -> Result<DiskJournal, Failure> {
     let journal = DiskJournal::open(directory, &Options::default())?;

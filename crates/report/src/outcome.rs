@@ -162,6 +162,8 @@ pub struct OutcomeFoot {
     pub guards: Vec<GuardReport>,
     /// Repositories that could not be read, and so were not planned.
     pub incomplete: u64,
+    /// Held copies whose grace is over and that wait for another run, since one purges so many at most.
+    pub copies_waiting: u64,
     /// What earlier runs left open.
     pub recovery: RecoveryNote,
     /// The requests that it took, those of the plan included.

@@ -83,7 +83,8 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(doubts_of(world, run).await?),
         };
-        let seen = doubts.get(&sequence).copied();
+        // A clock may have been ahead, here or where the journal comes from.
+        let seen = doubts.get(&sequence).map(|seen| (*seen).min(world.clock.now()));
         let mut look = Look {
             world,
             run,
@@ -174,7 +175,9 @@ async fn mend_run<R: RegistryWrite, S: JournalStore, C: Clock>(
     for (repository, deleted) in of_run {
         match mend(world, run, &repository, &deleted).await {
             Ok(mended) => {
-                well &= mended.iter().all(|mended| mended.failure.is_none());
+                well &= mended
+                    .iter()
+                    .all(|mended| mended.failure.is_none() || mended.forever);
                 recovery.mended.extend(mended);
             }
             Err(MendError::Journal(error)) => return Err(error),

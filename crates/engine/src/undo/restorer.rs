@@ -212,7 +212,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             });
         }
         if self.request.dry_run {
-            return Ok(UndoOutcome::Restored);
+            return Ok(end_of(lack.moved));
         }
         let restore = self.restore_intent(taken.sequence, &intent.digest, &intent.media_type, &lack.tags);
         let recorded = self

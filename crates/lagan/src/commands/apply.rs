@@ -162,6 +162,7 @@ pub(crate) async fn run_source(
         foot: OutcomeFoot {
             guards: approved.plan.guards().to_vec(),
             incomplete: approved.totals.incomplete_repositories,
+            copies_waiting: due.left,
             recovery: note(&recovery),
             ..OutcomeFoot::default()
         },

@@ -9,6 +9,7 @@ use lagan_model::manifest::Content;
 use lagan_model::{Digest, Reference, RegistryRead as _};
 use lagan_registry::Connected;
 use lagan_sandbox::{HarborOptions, Profile, Sandbox, SandboxOptions};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{
     ApplyArgs, Colour, ConnectArgs, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs, UndoArgs,
@@ -118,11 +119,16 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             }
         ))?;
 
+        // The runs above listened, and nobody does now.
+        let mut terminate = signal(SignalKind::terminate())?;
         let mut out = Output::stdout();
         next_steps(&mut out, arguments.keep_running, &config)?;
         out.finish()?;
         if arguments.keep_running {
-            tokio::signal::ctrl_c().await?;
+            tokio::select! {
+                interrupted = tokio::signal::ctrl_c() => interrupted?,
+                _ = terminate.recv() => {}
+            }
         }
         sandbox.shutdown().await?;
         Ok(exit)

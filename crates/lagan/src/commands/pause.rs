@@ -26,8 +26,12 @@ pub(crate) fn pause(
             "the pause would be over already: nothing was paused",
         ));
     }
-    if !directory.exists() {
+    if !state::is_there(&directory) {
         drop(state::create(&directory)?);
+        tracing::warn!(
+            "nothing has run in {}: a program with another configuration or --state-dir goes on",
+            harmless(&directory.display().to_string())
+        );
     }
     let pause = Pause {
         since: Some(now),
@@ -37,7 +41,7 @@ pub(crate) fn pause(
     pause
         .write(&directory)
         .map_err(|error| failed(&directory, error))?;
-    say(&pause.said())
+    say(&format!("{} (in {})", pause.said(), directory.display()))
 }
 
 pub(crate) fn resume(config: Option<&Path>, state_dir: Option<&Path>) -> Result<Exit, Failure> {

@@ -6,6 +6,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use chrono::Datelike as _;
+use lagan_model::Time;
 use lagan_scheduler::Last;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +32,9 @@ pub(super) fn read(folder: &Path) -> Result<Lasts, String> {
         .ok_or_else(|| format!("{NAME} is no {SCHEMA}"))?;
     let last = |(policy, last): (&String, &Value)| {
         let schedule = last["schedule"].as_str()?.to_owned();
-        let at = last["last"].as_str()?.parse().ok()?;
+        let at: Time = last["last"].as_str()?.parse().ok()?;
+        // Time zones are reckoned with from there.
+        let at = (1970..10_000).contains(&at.year()).then_some(at)?;
         Some((policy.clone(), Last { schedule, at }))
     };
     let read: Option<Lasts> = policies.iter().map(last).collect();

@@ -52,6 +52,7 @@ impl OutcomeWriter for Json {
         if let OutcomeOf::Apply { .. } = head.of {
             member(out, ',', "incomplete_repositories", &foot.incomplete)?;
         }
+        member(out, ',', "copies_waiting", &foot.copies_waiting)?;
         member(out, ',', "recovery", &foot.recovery)?;
         member(out, ',', "totals", &self.sums)?;
         member(out, ',', "stopped", &foot.stopped)?;

@@ -78,6 +78,7 @@ fn foot() -> OutcomeFoot {
             repository: Some("team/web".parse().unwrap()),
             refuses: true,
         }],
+        copies_waiting: 3,
         recovery: RecoveryNote {
             settled: BTreeMap::from([("deleted", 2)]),
             problems: vec![NASTY.to_owned()],
@@ -127,6 +128,8 @@ fn nothing_from_outside_acts_on_whoever_reads() {
 fn the_json_is_one_document_that_holds_everything() {
     let run: Value = serde_json::from_str(&written(PlanFormat::Json, apply())).unwrap();
     assert_eq!(run["schema"], "lagan.run/v1");
+    assert_eq!(run["copies_waiting"], 3);
+    assert!(written(PlanFormat::Text, apply()).contains("3 held copies wait"));
     assert_eq!(run["totals"]["outcomes"]["deleted"], 3);
     assert_eq!(run["totals"]["mended"], 1);
     assert_eq!(run["repositories"][0]["entries"][0]["record"], 7);

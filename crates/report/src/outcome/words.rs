@@ -125,6 +125,12 @@ pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSum
             count(foot.incomplete, "repository", "repositories")
         ));
     }
+    if foot.copies_waiting > 0 {
+        lines.push(format!(
+            "{} whose grace is over for the next run: one purges so many at most",
+            count(foot.copies_waiting, "held copy waits", "held copies wait")
+        ));
+    }
     let held = foot.guards.iter().filter(|guard| guard.refuses);
     lines.extend(held.map(|guard| {
         let what = match guard.repository {
