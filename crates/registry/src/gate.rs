@@ -64,6 +64,11 @@ impl Gate {
         Some(place)
     }
 
+    /// How many requests may be under way at once.
+    pub(crate) fn size(&self) -> usize {
+        self.state().window.size()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,6 +24,7 @@ mod grant;
 mod guard;
 mod harbor;
 mod link;
+mod observe;
 mod oci;
 mod origin;
 mod page;
@@ -45,6 +46,7 @@ pub use harbor::examine::{
     ReplicationPolicy, Selector,
 };
 pub use harbor::retention::{Fate, Retained, Retention};
+pub use observe::{Answered, Observer, Sent};
 pub use oci::{ConnectError, OciRegistry};
 pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};
 pub use settings::{CaBundle, ClientCertificate, Credentials, Retry, Settings, SettingsError, Timeouts};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 use crate::address::{RegistryUrl, TokenRealm};
 use crate::credentials::{CredentialError, CredentialSource};
+use crate::observe::Observer;
 
 /// Settings that cannot be used. Nothing has been contacted.
 #[derive(Debug, Error)]
@@ -312,6 +314,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Retries.
     pub retry: Retry,
+    /// Who is told of every request.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Settings {
@@ -332,6 +336,7 @@ impl Settings {
             names_projects: false,
             timeouts: Timeouts::default(),
             retry: Retry::default(),
+            observer: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod broken;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -21,6 +22,7 @@ use crate::budget::Budget;
 use crate::count::Counters;
 use crate::gate::Gate;
 use crate::guard::{Guard, Purpose};
+use crate::observe::{Answered, Observer, Sent};
 use crate::settings::{Retry, Settings, SettingsError};
 use crate::window::Window;
 use crate::{origin, problem, retry, tls};
@@ -115,6 +117,7 @@ pub(crate) struct Transport {
     budget: Budget,
     /// That of a token service which is another host.
     budget_elsewhere: Budget,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Transport {
@@ -139,6 +142,7 @@ impl Transport {
             retry: settings.retry.clone(),
             budget: budget(),
             budget_elsewhere: budget(),
+            observer: settings.observer.clone(),
         })
     }
 
@@ -170,10 +174,12 @@ impl Transport {
         loop {
             attempt += 1;
             let place = self.gate.enter().await;
-            let began = tracing::enabled!(tracing::Level::DEBUG).then(Instant::now);
+            let is_timed = self.observer.is_some() || tracing::enabled!(tracing::Level::DEBUG);
+            let began = is_timed.then(Instant::now);
             let mut outcome = self.attempt(request, authorization).await;
-            if let Some(began) = began {
-                log(request, attempt, &outcome, began);
+            let took = began.map(|began| began.elapsed());
+            if let Some(took) = took {
+                log(request, attempt, &outcome, took);
             }
             let asked = match &outcome {
                 Ok(answer) => retry::asked(&answer.headers, self.retry.longest_asked),
@@ -186,6 +192,16 @@ impl Transport {
                 } else {
                     place.answered(is_measured(request, &outcome));
                 }
+            }
+            if let (Some(observer), Some(took)) = (&self.observer, took) {
+                observer.sent(&Sent {
+                    kind: request.kind,
+                    answer: answered(&outcome),
+                    took,
+                    measured: is_measured(request, &outcome),
+                    refused: is_overload(&outcome),
+                    window: self.gate.size(),
+                });
             }
             let passes = match &outcome {
                 Ok(answer) => retry::passes(answer.status),
@@ -334,7 +350,7 @@ impl Transport {
 }
 
 /// What came of an attempt, for whoever watches. Paths have names only; queries, headers and bodies are left out.
-fn log(request: &Request, attempt: u32, outcome: &Result<Answer, Broken>, began: Instant) {
+fn log(request: &Request, attempt: u32, outcome: &Result<Answer, Broken>, took: Duration) {
     let status = outcome.as_ref().map(|answer| answer.status.as_u16());
     let failure = outcome.as_ref().err().map(|broken| broken.error.failure());
     tracing::debug!(
@@ -344,9 +360,17 @@ fn log(request: &Request, attempt: u32, outcome: &Result<Answer, Broken>, began:
         attempt,
         status = status.ok(),
         failure = failure.map(tracing::field::debug),
-        elapsed_ms = u64::try_from(began.elapsed().as_millis()).ok(),
+        elapsed_ms = u64::try_from(took.as_millis()).ok(),
         "answered"
     );
+}
+
+fn answered(outcome: &Result<Answer, Broken>) -> Answered {
+    match outcome {
+        Ok(answer) => Answered::Status(answer.status.as_u16()),
+        Err(broken) if broken.error.failure() == Failure::Timeout => Answered::TimedOut,
+        Err(_) => Answered::Broken,
+    }
 }
 
 /// Whether an attempt shows that the registry has too much to do.

@@ -186,3 +186,43 @@ async fn a_token_service_whose_name_leads_inside_gets_no_request() {
     transport.send(&request, None).await.unwrap();
     assert_eq!(reached.load(Ordering::SeqCst), 1);
 }
+
+#[derive(Debug, Default)]
+struct Seen(std::sync::Mutex<Vec<Sent>>);
+
+impl Observer for Seen {
+    fn sent(&self, sent: &Sent) {
+        self.0.lock().unwrap().push(*sent);
+    }
+}
+
+#[tokio::test]
+async fn whoever_observes_is_told_of_every_attempt_and_what_came_of_it() {
+    const BUSY: &str = "HTTP/1.1 503 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const ABSENT: &str = "HTTP/1.1 404 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    const CUT_OFF: &str = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\n{}";
+    for (answer, attempts, expected, refused, measured) in [
+        (Some(BUSY), 5, Answered::Status(503), true, false),
+        (Some(ABSENT), 1, Answered::Status(404), false, true),
+        (Some(CUT_OFF), 5, Answered::Broken, false, false),
+        (None, 5, Answered::TimedOut, true, false),
+    ] {
+        let (url, reached) = server(answer).await;
+        let seen = Arc::new(Seen::default());
+        let mut settings = Settings::new(url.origin().ascii_serialization().parse().unwrap());
+        settings.retry.first_pause = Duration::from_millis(1);
+        settings.retry.longest_pause = Duration::from_millis(1);
+        settings.timeouts.request = Duration::from_millis(if answer.is_none() { 50 } else { 60_000 });
+        settings.observer = Some(seen.clone());
+        let transport = Transport::new(&settings).unwrap();
+        drop(transport.send(&request(&url, Action::Read), None).await);
+        let seen = seen.0.lock().unwrap();
+        assert_eq!((seen.len(), reached.load(Ordering::SeqCst)), (attempts, attempts));
+        for sent in seen.iter() {
+            let found = (sent.kind, sent.answer, sent.refused, sent.measured);
+            assert_eq!(found, (RequestKind::Manifest, expected, refused, measured));
+            assert_eq!(sent.answer.is_failure(), expected != Answered::Status(404));
+            assert!(sent.window >= 1);
+        }
+    }
+}
