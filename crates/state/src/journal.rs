@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_channel::oneshot;
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
 
+use crate::copies::builder::MIRROR;
 use crate::copies::index::Index;
 use crate::copies::kv::KvError;
 use crate::directory::{self, Creation, Directory};
@@ -17,6 +19,7 @@ use crate::files::{Disk, Files};
 use crate::opening::{self, Notice};
 use crate::options::Options;
 use crate::space;
+use crate::watched::Watched;
 use crate::writer::{Answer, Writer};
 
 /// The journal of a state directory. The directory belongs to this process until it is dropped.
@@ -29,6 +32,7 @@ pub struct DiskJournal {
     index: Arc<Index>,
     directory: Directory,
     notices: Vec<Notice>,
+    watched: Arc<Watched>,
 }
 
 impl DiskJournal {
@@ -64,13 +68,15 @@ impl DiskJournal {
         let needed = space::needed(options.reserve, opened.at.length + index.kv().size());
         space::lay_ballast(&*files, root, options.ballast, needed)
             .map_err(StateError::io("lay the ballast in", root))?;
-        let writer = Writer::start(opened, root.to_owned(), files, options)
+        let watched = Arc::new(Watched::default());
+        let writer = Writer::start(opened, root.to_owned(), files, options, watched.clone())
             .map_err(StateError::io("start the thread that writes in", root))?;
         Ok(Self {
             writer,
             index,
             directory,
             notices,
+            watched,
         })
     }
 
@@ -84,6 +90,20 @@ impl DiskJournal {
     #[must_use]
     pub fn root(&self) -> &Path {
         self.directory.root()
+    }
+
+    /// Has somebody told how long each sync to the disk takes, of either copy. Only the first that asks is told, on the
+    /// thread that writes.
+    pub fn watch_syncs(&self, tell: impl Fn(Duration) + Send + Sync + 'static) {
+        self.watched.by(Box::new(tell));
+    }
+
+    /// How large it is on the disk, both copies together, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        let mirror = self.directory.journal().map(|folder| folder.join(MIRROR));
+        let mirror = mirror.and_then(|path| path.metadata().ok());
+        mirror.map_or(0, |metadata| metadata.len()) + self.index.kv().size()
     }
 
     /// Closes it when all is written, so that the next opening has little to compare.

@@ -17,6 +17,7 @@ mod portable;
 mod runs;
 mod space;
 mod verify;
+mod watched;
 mod writer;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, Sequence};
@@ -23,6 +24,7 @@ use crate::format::pack::pack;
 use crate::opening::{Opened, Position};
 use crate::options::Options;
 use crate::space;
+use crate::watched::Watched;
 
 /// How many records a write holds at most, unless one group has more.
 const MOST: usize = 256;
@@ -47,6 +49,7 @@ impl Writer {
         root: PathBuf,
         files: Arc<dyn Files>,
         options: &Options,
+        watched: Arc<Watched>,
     ) -> std::io::Result<Self> {
         let (orders, received) = channel();
         let work = Work {
@@ -59,6 +62,7 @@ impl Writer {
             open: opened.open,
             since_checkpoint: 0,
             options: options.clone(),
+            watched,
             stopped: false,
         };
         let thread = thread::Builder::new()
@@ -106,6 +110,7 @@ struct Work {
     open: BTreeSet<u64>,
     since_checkpoint: u64,
     options: Options,
+    watched: Arc<Watched>,
     stopped: bool,
 }
 
@@ -342,16 +347,20 @@ impl Work {
         self.files
             .append(&self.mirror, &write.lines)
             .map_err(store(format!("write {}", path.display())))?;
+        let began = Instant::now();
         self.files
             .sync(&self.mirror, &path)
             .map_err(store(format!("sync {}", path.display())))?;
+        self.watched.synced(began.elapsed());
         self.index
             .apply(write.changes)
             .map_err(store("write to the journal's store"))?;
+        let began = Instant::now();
         self.index
             .kv()
             .sync(&*self.files)
             .map_err(store("sync the journal's store"))?;
+        self.watched.synced(began.elapsed());
         self.at = write.at;
         self.open.extend(write.effects.opened);
         for number in &write.effects.settled {

@@ -8,6 +8,7 @@ mod memory;
 mod memory_of_runs;
 mod portable;
 mod power;
+mod watched;
 mod whole;
 
 use std::fs::File;
