@@ -14,8 +14,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lagan-registry", &["lagan-model"]),
     (
         "lagan-config",
-        &["lagan-model", "lagan-policy", "lagan-scheduler"],
+        &["lagan-health", "lagan-model", "lagan-policy", "lagan-scheduler"],
     ),
+    ("lagan-health", &[]),
     ("lagan-scheduler", &[]),
     ("lagan-report", &["lagan-model", "lagan-policy"]),
     ("lagan-sandbox", &[]),
@@ -25,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "lagan-config",
             "lagan-engine",
+            "lagan-health",
             "lagan-model",
             "lagan-policy",
             "lagan-registry",
@@ -47,6 +49,7 @@ const NEVER: &[(&str, &[&str])] = &[
         "lagan-scheduler",
         &["tokio", "tokio-cron-scheduler", "reqwest", "hyper", "sled"],
     ),
+    ("lagan-health", &["tokio", "reqwest", "hyper", "sled", "tracing"]),
     ("lagan-registry", &["sled"]),
     ("lagan-state", &["tokio", "reqwest", "hyper"]),
     // A C library for cryptography, which one stray default feature brings back.

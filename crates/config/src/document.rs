@@ -3,6 +3,7 @@
 pub(crate) mod channels;
 pub(crate) mod config;
 pub(crate) mod grace;
+pub(crate) mod health;
 pub(crate) mod keep;
 pub(crate) mod limits;
 pub(crate) mod policy;

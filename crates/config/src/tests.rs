@@ -7,6 +7,7 @@ mod arguments;
 mod cases;
 mod documented;
 mod findings;
+mod health;
 mod laws;
 mod never;
 mod print;

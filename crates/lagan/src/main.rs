@@ -9,6 +9,7 @@ mod commands;
 mod comparing;
 mod daemon;
 mod exit;
+mod metrics;
 mod outcome;
 mod output;
 mod plans;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
@@ -15,6 +16,7 @@ use lagan_scheduler::Freeze;
 use crate::bans::{Bans, frozen, longest};
 use crate::cli::{ConnectArgs, SourceArgs};
 use crate::exit::{Exit, Failure};
+use crate::metrics::Observing;
 use crate::output::print_notices;
 use crate::settings;
 
@@ -39,6 +41,8 @@ pub(crate) struct Source {
     pub probe: bool,
     /// The repositories there are, where a file says so and not the registry.
     pub listed: Option<Vec<RepositoryName>>,
+    /// Who counts what is done, if somebody does.
+    pub observing: Option<Arc<Observing>>,
     /// When nothing may be deleted.
     freezes: Vec<Freeze>,
     /// When policies may delete nothing.
@@ -118,11 +122,18 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
+            observing: None,
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
             of_policies: configured
                 .map(|registry| registry.freezes.clone())
                 .unwrap_or_default(),
         })
+    }
+
+    /// Has what is done counted, and every request.
+    pub(crate) fn observed(&mut self, by: &Arc<Observing>) {
+        self.registry.observer = Some(Arc::clone(by) as _);
+        self.observing = Some(Arc::clone(by));
     }
 
     /// A source for a plan that was saved, and the policies as they are now: those of the configuration for its
@@ -183,6 +194,7 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: false,
             listed: None,
+            observing: None,
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
             of_policies: configured
                 .map(|registry| registry.freezes.clone())

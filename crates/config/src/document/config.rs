@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use lagan_health::Targets;
 use lagan_model::RegistryName;
 use lagan_policy::VersionTable;
 use lagan_scheduler::Freeze;
 
 use super::registry::{RegistrySettings, path};
-use super::{channels, policy, registry, timing};
+use super::{channels, health, policy, registry, timing};
 use crate::decode::{Fields, Schema, all};
 use crate::error::{ConfigErrors, Problems, Read};
 use crate::source::{Span, quoted};
@@ -26,11 +27,20 @@ pub struct Config {
     pub versions: VersionTable,
     /// When nothing may be deleted, whatever the policy.
     pub freeze: Vec<Freeze>,
+    /// By what the daemon tells how registries and policies do.
+    pub health: Targets,
 }
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "a configuration",
-    keys: &["state_dir", "registries", "policies", "channels", "freeze"],
+    keys: &[
+        "state_dir",
+        "registries",
+        "policies",
+        "channels",
+        "freeze",
+        "health",
+    ],
     later: &["notice"],
 };
 
@@ -66,6 +76,10 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
     let fields = Fields::open(root, root.span, &SCHEMA, problems)?;
     let state_dir = fields.optional("state_dir", |node| path(node, problems));
     let freeze = fields.optional("freeze", |node| timing::freezes(node, problems));
+    let health = match fields.entry("health") {
+        Some((key, node)) => health::decode(node, key.span, problems),
+        None => Ok(Targets::default()),
+    };
     let registries = fields.optional("registries", |node| registry::decode_all(node, problems));
     let (versions, words) = channels::decode(fields.entry("channels"), problems);
     let policies = match fields.entry("policies") {
@@ -102,6 +116,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         registries: registries?.unwrap_or_default(),
         versions,
         freeze: freeze?.unwrap_or_default(),
+        health: health?,
     };
     for registry in &mut config.registries {
         registry.policies.versions = config.versions.clone();

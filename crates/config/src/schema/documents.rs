@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::parts::{
-    age, ages, channels, flag, labels, list, named, number, or_off, order, reference, text, texts, truth,
-    word,
+    age, ages, channels, flag, labels, list, named, number, or_off, order, percent, reference, text, texts,
+    truth, word,
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    channels as words, config, grace, keep, limits, policy, policy_file, protect, registry, rule, select,
-    timing,
+    channels as words, config, grace, health as targets, keep, limits, policy, policy_file, protect,
+    registry, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -39,6 +39,11 @@ pub(super) fn of_policies() -> Vec<Part> {
                     "freeze",
                     "Times in which nothing is deleted.",
                     list(&reference("freeze")),
+                ),
+                Property(
+                    "health",
+                    "By what the daemon tells how registries and policies do.",
+                    reference("health"),
                 ),
             ],
         ),
@@ -76,7 +81,7 @@ pub(super) fn of_policies() -> Vec<Part> {
             )]),
         ),
     ];
-    parts.extend([schedule(), freeze()]);
+    parts.extend([schedule(), freeze(), health()]);
     parts.extend(of_registries());
     parts.extend(of_rules());
     parts
@@ -186,6 +191,46 @@ fn freeze() -> Part {
                 text(),
             ),
             Property("why", "Why, for whoever is refused.", text()),
+        ],
+    )
+}
+
+fn health() -> Part {
+    mapping(
+        "health",
+        &targets::SCHEMA,
+        &[],
+        [
+            Property(
+                "window",
+                "How far back is looked, from an hour to 31 days; 24h unless said.",
+                age(),
+            ),
+            Property(
+                "success_rate",
+                "How many requests, and runs, succeed; 99% unless said.",
+                percent(),
+            ),
+            Property(
+                "latency",
+                "Within which time 95 of 100 requests are answered; 2s unless said.",
+                json!({ "type": "string", "pattern": "^([0-9]+ms|([0-9]+(s|min|h|d|w))+)$", "examples": ["500ms", "2s"] }),
+            ),
+            Property(
+                "error_growth",
+                "How many more requests fail in the later half of the window; 5% unless said.",
+                percent(),
+            ),
+            Property(
+                "saturation",
+                "How many requests are refused for lack of capacity; 5% unless said.",
+                percent(),
+            ),
+            Property(
+                "alert_below",
+                "The least score that is good, from 0 to 100; 80 unless said.",
+                json!({ "type": "integer", "minimum": 0, "maximum": 100 }),
+            ),
         ],
     )
 }

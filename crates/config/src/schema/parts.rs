@@ -44,6 +44,11 @@ pub(super) fn age() -> Value {
     json!({ "type": "string", "pattern": "^([0-9]+(s|min|h|d|w))+$", "examples": ["30d", "12h"] })
 }
 
+/// A part of a whole.
+pub(super) fn percent() -> Value {
+    json!({ "type": "string", "pattern": "^(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%$", "examples": ["5%", "99.5%"] })
+}
+
 /// A limit that can be lifted.
 pub(super) fn or_off(value: &Value) -> Value {
     json!({ "anyOf": [value, { "const": "off" }] })

@@ -115,6 +115,10 @@ pub(crate) async fn run_source(
     let out = Output::open(arguments.out.as_deref())?;
     let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let journal = Journal::new(state::create(directory)?);
+    let observing = source.observing.clone();
+    if let Some(observing) = &observing {
+        observing.writes(journal.store());
+    }
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
     let world = World {
@@ -131,6 +135,9 @@ pub(crate) async fn run_source(
         Plan::Fresh(only) => approve::fresh(&source, only, world, arguments, shown).await?,
         Plan::Saved(saved) => approve::saved(&source, *saved, world, arguments, shown).await?,
     };
+    if let Some(observing) = &observing {
+        observing.planned(&approved.totals);
+    }
     approved.find_out_about_tags(&registry).await;
 
     let run = RunId::from_bits(ulid::Ulid::new().0);
@@ -208,6 +215,9 @@ pub(crate) async fn run_source(
                 progress.deleting(approved.spool.repositories());
                 let applied = apply(world, &request, approved.spool.read()?, |run| {
                     whole &= outcome::is_whole(run);
+                    if let Some(observing) = &observing {
+                        observing.repository(run, false);
+                    }
                     progress.deleted(
                         run.actions
                             .iter()
@@ -230,6 +240,9 @@ pub(crate) async fn run_source(
                 };
                 let purged = purge(world, &request, &due, |run| {
                     whole &= outcome::is_whole(run);
+                    if let Some(observing) = &observing {
+                        observing.repository(run, true);
+                    }
                     report
                         .writer
                         .repository(&mut report.body, &outcome::of_purge(run))
@@ -245,6 +258,9 @@ pub(crate) async fn run_source(
             done = deleting => done?,
         }
         report.foot.stopped = stop.is_requested();
+    }
+    if let Some(observing) = &observing {
+        observing.recorded(journal.store(), applies.then_some(run));
     }
     report.foot.ended = SystemClock.now().trunc_subsecs(0);
     report.foot.requests = registry.requests();

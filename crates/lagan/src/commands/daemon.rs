@@ -1,12 +1,15 @@
 //! `lagan daemon`: a configuration's policies, run by themselves.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use lagan_model::Clock as _;
 use tokio::sync::mpsc;
 
 use crate::cli::DaemonArgs;
 use crate::daemon::{Daemon, Happening, Heartbeat, Options, Service, changes, signals};
 use crate::exit::{Exit, Failure};
+use crate::metrics::Metrics;
 use crate::running::SystemClock;
 use crate::settings;
 
@@ -22,12 +25,14 @@ pub(crate) fn run(
         return Err(Failure::usage("no configuration was found")
             .with_hint("name it, as in `lagan daemon --config lagan.yaml`, or write ./lagan.yaml"));
     };
+    let metrics = Arc::new(Metrics::new(|| SystemClock.now()));
     let options = Options {
         config: config.clone(),
         state: state_dir.map(Path::to_owned),
         keep: arguments.keep_runs.get(),
         // A length of time is positive.
         stop_within: arguments.stop_within.delta().to_std().unwrap_or_default(),
+        metrics: Arc::clone(&metrics),
     };
     super::block_on(async {
         let (events, received) = mpsc::channel(EVENTS);
@@ -35,6 +40,7 @@ pub(crate) fn run(
         let service = Service::new();
         let tell = |happening: &Happening| {
             happening.log();
+            metrics.happened(happening);
             service.tell(happening);
         };
         let daemon = Daemon::open(options, SystemClock, tell).await?;

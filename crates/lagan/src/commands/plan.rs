@@ -118,6 +118,9 @@ pub(crate) async fn run_source(
         return Err(failure);
     }
     let outcome = outcome?;
+    if let Some(observing) = &source.observing {
+        observing.planned(&outcome.totals);
+    }
 
     let id = ulid::Ulid::new().to_string();
     let (head, foot) = ends(

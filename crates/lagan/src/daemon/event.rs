@@ -184,7 +184,7 @@ fn named(policies: &[String]) -> String {
     }
 }
 
-pub(super) fn named_mode(mode: Mode) -> &'static str {
+pub(crate) fn named_mode(mode: Mode) -> &'static str {
     match mode {
         Mode::DryRun => "dry-run",
         Mode::Enforce => "enforce",

@@ -13,6 +13,7 @@ use ulid::Ulid;
 use super::event::named_mode;
 use super::work::{Done, Job};
 use crate::exit::Exit;
+use crate::metrics::Tally;
 use crate::output::Output;
 
 /// What came of a run.
@@ -30,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) error: Option<String>,
     /// Why it deleted nothing, although its policy is enforced.
     pub(crate) held: Option<String>,
+    /// What it came to, in numbers.
+    pub(crate) tally: Tally,
 }
 
 impl Record {
@@ -48,6 +51,7 @@ impl Record {
             exit,
             error,
             held,
+            tally: job.observing.tally(),
         }
     }
 
@@ -123,10 +127,24 @@ impl History {
             "outcome": record.outcome(),
             "error": record.error,
             "held": record.held,
+            "counts": counts(&record.tally),
             "report": folder.join("report.json").is_file().then_some("report.json"),
         }))?;
         let mut out = Output::file(&folder.join("run.json"))?;
         out.write_all(&text)?;
         out.finish()
     }
+}
+
+/// In numbers, what a run came to.
+fn counts(tally: &Tally) -> serde_json::Value {
+    json!({
+        "plan": tally.planned,
+        "deleted": tally.deleted,
+        "untagged": tally.untagged,
+        "purged": tally.purged,
+        "skipped": tally.skipped,
+        "failed": tally.failed,
+        "deleted_bytes": tally.bytes,
+    })
 }

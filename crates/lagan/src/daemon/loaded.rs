@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use lagan_config::Config;
 use lagan_model::{Digest, Time};
@@ -11,6 +12,7 @@ use lagan_scheduler::Schedule;
 use super::work::Job;
 use crate::cli::ConnectArgs;
 use crate::exit::Failure;
+use crate::metrics::{Metrics, Observing};
 use crate::settings;
 
 /// A configuration, and the text that it was read from.
@@ -72,8 +74,17 @@ impl Loaded {
             .collect()
     }
 
+    /// The policies that are run by themselves, each with its registry.
+    pub(super) fn scheduled(&self) -> impl Iterator<Item = (&str, &str)> {
+        let registries = self.config.registries.iter();
+        registries.flat_map(|registry| {
+            let policies = registry.schedules.keys();
+            policies.map(|policy| (registry.name.as_str(), policy.0.as_ref()))
+        })
+    }
+
     /// A run of a policy.
-    pub(super) fn job(&self, policy: &str, id: &str, began: Time) -> Option<Job> {
+    pub(super) fn job(&self, policy: &str, id: &str, began: Time, metrics: &Arc<Metrics>) -> Option<Job> {
         self.config.registries.iter().find_map(|registry| {
             let found = registry
                 .policies
@@ -86,6 +97,7 @@ impl Loaded {
                 registry: registry.name.to_string(),
                 mode: found.mode,
                 began,
+                observing: Observing::new(metrics, registry.name.as_str(), policy),
             })
         })
     }

@@ -16,7 +16,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -24,18 +24,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lagan_model::Clock;
+use lagan_model::{Clock, Time};
 use lagan_policy::Mode;
 use lagan_scheduler::{Entry, Table};
 use tokio::sync::mpsc::Receiver;
 
-pub(crate) use self::event::{Event, Happening, changes, signals};
+pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
-use self::history::{History, Record};
+use self::history::History;
+pub(crate) use self::history::Record;
 use self::loaded::Loaded;
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
 use crate::exit::{Exit, Failure};
+use crate::metrics::Metrics;
 use crate::running::Told;
 use crate::state;
 
@@ -50,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) keep: usize,
     /// How long what is in hand may take when it is to stop.
     pub(crate) stop_within: Duration,
+    /// Who counts what it does.
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// All policies share the state directory, and so no two are run at the same time.
@@ -90,7 +94,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         let loaded = Loaded::read(&options.config)?;
         let state = state::directory(options.state.as_deref(), loaded.config.state_dir.as_deref())?;
         // Creates it, and finds out whether it can be used.
-        let open = work::open_runs(&state)?;
+        let open = work::open_runs(&state, &options.metrics)?;
         let folder = state.join("daemon");
         let owner = owner(&folder, &state)?;
         for registry in loaded.registries_of(&open) {
@@ -192,7 +196,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         // Of what shares a state directory, no more than one is begun.
         let policy = self.table.start(now).into_iter().next()?;
         let id = History::id(now);
-        let job = match self.loaded.job(&policy, &id, now) {
+        let job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
             Some(job) => job,
             None => {
                 self.table.finished(&policy, now);
@@ -200,6 +204,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
         };
         self.persist();
+        self.count_due();
         let report = match self.history.folder(&job.id) {
             Ok(folder) => folder.join("report.json"),
             Err(error) => {
@@ -228,6 +233,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             self.table.postponed(&job.policy);
             self.history.forget(&job.id);
             self.persist();
+            self.count_due();
             if self.waiting.insert(job.policy.clone()) {
                 (self.tell)(&Happening::Postponed {
                     policy: job.policy.clone(),
@@ -243,6 +249,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             });
         }
         self.persist();
+        self.count_due();
         let record = Record::new(job, done, now);
         if let Err(error) = self.history.keep(&record) {
             (self.tell)(&Happening::Unwritten {
@@ -298,7 +305,21 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         if self.table.lasts() != lasts {
             persisted::write(&self.folder(), &self.table.lasts())?;
         }
+        self.options.metrics.configured(&self.loaded.config);
+        self.count_due();
         Ok(())
+    }
+
+    /// Has metrics show when policies are due.
+    fn count_due(&self) {
+        let waiting = self.table.status().filter(|(_, status)| !status.running);
+        let due: BTreeMap<&str, Option<Time>> = waiting
+            .map(|(policy, status)| (policy.as_str(), status.due))
+            .collect();
+        let scheduled = self.loaded.scheduled();
+        let due = scheduled
+            .filter_map(|(registry, policy)| Some((registry, policy, due.get(policy).copied().flatten()?)));
+        self.options.metrics.scheduled(due);
     }
 
     /// Without it, a run that was made may be made again after a restart, and no more.

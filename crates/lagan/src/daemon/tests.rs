@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{Daemon, Event, Happening, Options, Record};
 use crate::exit::{Exit, Failure};
+use crate::metrics::Metrics;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);
@@ -44,6 +45,7 @@ struct Scene {
     sandbox: Sandbox,
     place: TempDir,
     clock: Hands,
+    metrics: Arc<Metrics>,
 }
 
 /// A daemon that runs, as those who watch it see it.
@@ -66,9 +68,11 @@ impl Scene {
             "2026-11-21T11:30:00Z".parse().unwrap(),
         )));
         let place = TempDir::new().unwrap();
+        let shown = clock.clone();
         Self {
             sandbox,
             place,
+            metrics: Arc::new(Metrics::new(move || shown.now())),
             clock,
         }
     }
@@ -79,6 +83,7 @@ impl Scene {
             state: Some(self.state()),
             keep: 5,
             stop_within: Duration::from_secs(60),
+            metrics: self.metrics.clone(),
         }
     }
 
@@ -113,10 +118,12 @@ impl Scene {
     async fn told<S: AsyncFnOnce(&mut Running<'_>)>(&self, story: S) -> Exit {
         let (events, received) = mpsc::channel(16);
         let (tell, told) = mpsc::unbounded_channel();
+        let metrics = self.metrics.clone();
         let daemon = Daemon::open(
             self.options(),
             self.clock.clone(),
             move |happening: &Happening| {
+                metrics.happened(happening);
                 _ = tell.send(happening.clone());
             },
         );
@@ -647,4 +654,96 @@ async fn a_wrong_configuration_at_the_start_ends_it_with_every_error() {
         "{text}"
     );
     assert!(!scene.state().exists(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn metrics_agree_with_the_reports_of_runs() {
+    fn sum(text: &str, name: &str) -> f64 {
+        let samples = text.lines().filter_map(|line| line.strip_prefix(name));
+        let values = samples.filter(|rest| rest.starts_with(['{', ' ']));
+        values
+            .map(|rest| rest.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+            .sum()
+    }
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    scene
+        .told(async |daemon| {
+            let text = scene.metrics.render();
+            assert_eq!(
+                sum(&text, "lagan_next_run_timestamp_seconds"),
+                1_795_262_400.0,
+                "{text}"
+            );
+            assert_eq!(sum(&text, "lagan_requests_total"), 0.0);
+            assert!(!text.contains("lagan_health_score{"));
+            daemon.pass(30).await;
+            let record = daemon.ended().await;
+            let report = scene.report(&record);
+            let text = scene.metrics.render();
+            let is = |name: &str, expected: &Value| {
+                let found = sum(&text, name);
+                assert_eq!(Some(found), expected.as_f64(), "{name} in\n{text}");
+                assert!(found > 0.0, "{name}");
+            };
+            is("lagan_requests_total", &report["requests"]["total"]);
+            is(
+                "lagan_request_duration_seconds_count",
+                &report["requests"]["total"],
+            );
+            is("lagan_deletions_total", &report["totals"]["outcomes"]["deleted"]);
+            is("lagan_runs_total", &Value::from(1));
+            is(
+                "lagan_last_success_timestamp_seconds",
+                &Value::from(1_795_262_400),
+            );
+            is("lagan_next_run_timestamp_seconds", &Value::from(1_795_266_000));
+            is("lagan_journal_runs", &Value::from(1));
+            assert!(sum(&text, "lagan_deleted_bytes_total") > 0.0, "{text}");
+            assert!(sum(&text, "lagan_journal_sync_seconds_count") >= 4.0, "{text}");
+            assert!(sum(&text, "lagan_journal_bytes") > 0.0, "{text}");
+            // The registry collects when it likes.
+            assert!(
+                !text.contains("lagan_undoable_until_timestamp_seconds{"),
+                "{text}"
+            );
+            assert_eq!(
+                sum(&text, "lagan_health_score"),
+                200.0,
+                "the registry and its policy"
+            );
+            let counts = &scene.runs()[0]["counts"];
+            assert_eq!(counts["deleted"], report["totals"]["outcomes"]["deleted"]);
+            assert_eq!(counts["plan"]["delete_artifacts"], 4);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_registry_that_fails_and_a_configuration_that_is_refused_show_in_metrics() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene.sandbox.faults().push(Fault::status(403));
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            daemon.ended().await;
+            let text = scene.metrics.render();
+            assert!(text.contains("outcome=\"failed\"} 1"), "{text}");
+            assert!(
+                text.contains("lagan_health_score{registry=\"r\",policy=\"prereleases\"} 30.4"),
+                "{text}"
+            );
+            scene.write("registries: [");
+            daemon.say(Event::Reload).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Refused { .. }).then_some(()))
+                .await;
+            let text = scene.metrics.render();
+            assert!(
+                text.contains("lagan_reloads_total{outcome=\"refused\"} 1"),
+                "{text}"
+            );
+        })
+        .await;
 }

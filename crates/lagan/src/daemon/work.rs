@@ -13,6 +13,7 @@ use lagan_policy::Mode;
 use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs};
 use crate::commands::{apply, plan};
 use crate::exit::{Exit, Failure};
+use crate::metrics::{Metrics, Observing};
 use crate::running::{Stopping, Told};
 use crate::sources::Source;
 use crate::state;
@@ -25,6 +26,8 @@ pub(super) struct Job {
     pub(super) registry: String,
     pub(super) mode: Mode,
     pub(super) began: Time,
+    /// Who counts what it does.
+    pub(super) observing: Arc<Observing>,
 }
 
 /// What came of it.
@@ -48,6 +51,7 @@ impl Job {
     ) -> impl Future<Output = Done> + use<> {
         let source = source(config, &self.registry, std::slice::from_ref(&self.policy)).map(|mut source| {
             source.now = self.began.trunc_subsecs(0);
+            source.observed(&self.observing);
             source
         });
         let (mode, began) = (self.mode, self.began);
@@ -131,10 +135,11 @@ fn source(config: &Config, registry: &str, policies: &[String]) -> Result<Source
 }
 
 /// The addresses of the registries on which runs are open. Creates the state directory.
-pub(super) fn open_runs(state: &Path) -> Result<BTreeSet<String>, Failure> {
+pub(super) fn open_runs(state: &Path, metrics: &Metrics) -> Result<BTreeSet<String>, Failure> {
     let journal = state::create(state)?;
-    let runs = journal.list()?.into_iter();
-    let open = runs.filter(|run| run.open > 0 || run.end.is_none());
+    let runs = journal.list()?;
+    metrics.journal(&journal, &runs);
+    let open = runs.into_iter().filter(|run| run.open > 0 || run.end.is_none());
     Ok(open.filter_map(|run| Some(run.begin?.registry.url)).collect())
 }
 
