@@ -11,6 +11,7 @@
 mod faults;
 mod grace;
 mod harbor;
+mod notice;
 mod pauses;
 #[path = "../support/photograph.rs"]
 mod photograph;

@@ -6,6 +6,7 @@ pub(crate) mod grace;
 pub(crate) mod health;
 pub(crate) mod keep;
 pub(crate) mod limits;
+pub(crate) mod notice;
 pub(crate) mod policy;
 pub(crate) mod policy_file;
 pub(crate) mod protect;

@@ -113,6 +113,7 @@ pub fn one_liner(arguments: &OneLiner<'_>) -> Result<Policy, ConfigErrors> {
             limits: Limits::default(),
             untag: true,
             grace: None,
+            notice: None,
             allow_proxy_cache: false,
         })
     };

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use lagan_model::{Digest, RepositoryName};
-use lagan_policy::{Action, GuardReport, Guards, LimitOverride, Limits, RepositoryPlan, RunHistory};
+use lagan_policy::{
+    Action, Evidence, GuardReport, Guards, LimitOverride, Limits, RepositoryPlan, RepositoryPolicies,
+    RunHistory, Waiting,
+};
 use thiserror::Error;
 
 /// A plan that the limits let through. Nothing else can be carried out, and nothing but the guards makes one.
@@ -14,7 +17,23 @@ use thiserror::Error;
 pub struct ApprovedPlan {
     id: String,
     repositories: BTreeMap<RepositoryName, Approved>,
+    going: Going,
     guards: Vec<GuardReport>,
+}
+
+/// How much may be done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Going {
+    /// Repositories in which something may be done.
+    pub repositories: u64,
+    /// Manifests that may be deleted.
+    pub manifests: u64,
+    /// Tags that may be taken off.
+    pub untags: u64,
+    /// Repositories in which all that is approved waits.
+    pub waiting_repositories: u64,
+    /// Actions that wait.
+    pub waiting: u64,
 }
 
 /// What is approved of a repository.
@@ -24,6 +43,15 @@ pub(crate) struct Approved {
     pub seal: Digest,
     /// How many tagged artifacts have to stay in it.
     pub keep_at_least: u64,
+    /// The actions that wait.
+    pub waiting: Vec<Waiting>,
+}
+
+impl Approved {
+    /// What an action waits for, if it does.
+    pub(crate) fn waits(&self, position: usize) -> Option<&Waiting> {
+        Waiting::at(&self.waiting, position)
+    }
 }
 
 impl ApprovedPlan {
@@ -37,6 +65,12 @@ impl ApprovedPlan {
     #[must_use]
     pub fn guards(&self) -> &[GuardReport] {
         &self.guards
+    }
+
+    /// How much of it may be done, and how much waits.
+    #[must_use]
+    pub fn going(&self) -> Going {
+        self.going
     }
 
     pub(crate) fn of(&self, repository: &RepositoryName) -> Option<&Approved> {
@@ -54,18 +88,22 @@ pub struct Refused {
 
 /// Folds over a plan's repositories.
 #[derive(Debug)]
-pub struct Approval {
+pub struct Approval<'e> {
+    evidence: Evidence<'e>,
     guards: Guards,
     repositories: BTreeMap<RepositoryName, Approved>,
+    going: Going,
 }
 
-impl Approval {
-    /// Approval under the limits of a run.
+impl<'e> Approval<'e> {
+    /// Approval under the limits of a run, of what was announced for as long as policies demand.
     #[must_use]
-    pub fn new(run: &Limits) -> Self {
+    pub fn new(run: &Limits, evidence: Evidence<'e>) -> Self {
         Self {
+            evidence,
             guards: Guards::new(run),
             repositories: BTreeMap::new(),
+            going: Going::default(),
         }
     }
 
@@ -83,10 +121,16 @@ impl Approval {
         self
     }
 
-    /// Adds a repository with the limits of the policies that name it. One that they hold back is not approved, the
-    /// others may be.
-    pub fn add(&mut self, plan: &RepositoryPlan, limits: &Limits) {
-        let held_back = self.guards.add(plan, limits).is_some();
+    /// Adds a repository, under the limits and the notices of the policies that name it. One that limits hold back is
+    /// not approved, the others may be.
+    pub fn add(&mut self, plan: &RepositoryPlan, policies: &RepositoryPolicies<'_>) {
+        let waiting = self.evidence.waiting(plan, policies);
+        self.add_under(plan, &policies.limits(), waiting);
+    }
+
+    /// The same of a plan that no policies made.
+    pub(crate) fn add_under(&mut self, plan: &RepositoryPlan, limits: &Limits, waiting: Vec<Waiting>) {
+        let held_back = self.guards.add_but(plan, limits, &waiting).is_some();
         if held_back || !plan.complete || plan.actions.is_empty() {
             return;
         }
@@ -94,7 +138,9 @@ impl Approval {
             let approved = Approved {
                 seal,
                 keep_at_least: self.guards.in_force(limits).keep_at_least,
+                waiting,
             };
+            self.going.add(plan, &approved);
             self.repositories.insert(plan.name.clone(), approved);
         }
     }
@@ -115,8 +161,30 @@ impl Approval {
         Ok(ApprovedPlan {
             id,
             repositories: self.repositories,
+            going: self.going,
             guards,
         })
+    }
+}
+
+impl Going {
+    fn add(&mut self, plan: &RepositoryPlan, approved: &Approved) {
+        let waits = approved.waiting.len() as u64;
+        self.waiting += waits;
+        if waits == plan.actions.len() as u64 {
+            self.waiting_repositories += 1;
+            return;
+        }
+        self.repositories += 1;
+        for (position, action) in plan.actions.iter().enumerate() {
+            if approved.waits(position).is_some() {
+                continue;
+            }
+            match action {
+                Action::Delete { .. } => self.manifests += action.manifests(),
+                Action::Untag { .. } => self.untags += 1,
+            }
+        }
     }
 }
 

@@ -27,8 +27,8 @@ mod swept;
 mod undo;
 mod world;
 
-pub use apply::{ApplyError, ApplyRequest, apply};
-pub use approve::{Approval, ApprovedPlan, Refused};
+pub use apply::{ApplyError, ApplyRequest, all_waits, apply};
+pub use approve::{Approval, ApprovedPlan, Going, Refused};
 pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
 pub use memory::Memory;
 pub use plan::{Outcome, PlanError, PlanRequest, plan};

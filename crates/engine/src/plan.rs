@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
-use lagan_policy::{Depth, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
+use lagan_policy::{Depth, Evidence, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
 use thiserror::Error;
 
 use crate::collect::{Collected, Collector};
@@ -32,6 +32,8 @@ pub struct PlanRequest<'a> {
     pub facts: bool,
     /// What earlier runs found out.
     pub memory: Memory<'a>,
+    /// What earlier plans announced.
+    pub evidence: Evidence<'a>,
     /// How many repositories are looked at at the same time; at least 1. This bounds memory.
     pub repositories_at_once: usize,
 }
@@ -107,7 +109,7 @@ where
     let mut totals = Totals::new(request.depth == Depth::Bytes);
     while let Some(planned) = plans.next().await {
         let Planned { plan, limits, seen } = planned?;
-        guards.add(&plan, &limits);
+        guards.add_but(&plan, &limits, &plan.waiting);
         totals.add(&plan);
         observer.repository_done(&plan.name, plan.complete);
         sink(&plan, seen.as_ref()).map_err(PlanError::Sink)?;
@@ -156,8 +158,9 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
             let Inspection { seen, decisions } = *decided;
             match seen.snapshot.complete() {
                 Ok(complete) => {
-                    let plan = RepositoryPlan::new(names, complete, &decisions, request.depth)
+                    let mut plan = RepositoryPlan::new(names, complete, &decisions, request.depth)
                         .with_grace(policies.grace(), request.now);
+                    plan.waiting = request.evidence.waiting(&plan, &policies);
                     facts = request.facts.then_some(seen);
                     plan
                 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use lagan_model::journal::{Begin, JournalError, JournalStore};
 use lagan_model::{Clock, Digest, Failure, MediaType, RegistryWrite, RepositoryName, Tag, Time};
-use lagan_policy::{Action, Limits, RepositoryPlan, Undo};
+use lagan_policy::{Action, Announcements, Evidence, Limits, RepositoryPlan, Undo};
 
 use crate::apply::{ApplyError, ApplyRequest, apply};
 use crate::approve::Approval;
@@ -170,9 +170,15 @@ pub async fn purge<R: RegistryWrite, S: JournalStore, C: Clock, E>(
     if plans.is_empty() {
         return Ok(RunTotals::default());
     }
-    let mut approval = Approval::new(&limits);
+    // A purge comes after the grace that announced it.
+    let announcements = Announcements::default();
+    let evidence = Evidence {
+        announcements: &announcements,
+        now: world.clock.now(),
+    };
+    let mut approval = Approval::new(&limits, evidence);
     for plan in &plans {
-        approval.add(plan, &limits);
+        approval.add_under(plan, &limits, Vec::new());
     }
     // Without limits nothing is refused; and what is not approved is left alone.
     let Ok(approved) = approval.finish(String::new()) else {

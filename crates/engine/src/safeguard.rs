@@ -8,6 +8,8 @@
 pub(crate) enum Safeguard {
     /// A repository whose actions are not those that were approved is left alone.
     PlanHash,
+    /// Where a policy has a notice, what was not announced for as long is left alone, and its unit with it.
+    Notice,
     /// A repository that cannot be read whole is left alone.
     CompleteReading,
     /// A unit in which something moved since the plan is left alone.

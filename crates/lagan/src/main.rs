@@ -2,6 +2,7 @@
 //! nothing.
 
 mod against;
+mod announced;
 mod bans;
 mod body;
 mod cli;

@@ -123,6 +123,8 @@ pub(crate) fn is_whole(run: &RepositoryRun) -> bool {
             Skip::Changed | Skip::Gone | Skip::Referenced | Skip::Held => true,
             // What came before it in its unit tells.
             Skip::Unit => true,
+            // It goes with a later run, as it is meant to.
+            Skip::Notice => true,
             Skip::Interrupted
             | Skip::Stopped
             | Skip::KeepAtLeast

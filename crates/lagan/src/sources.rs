@@ -7,7 +7,9 @@ use std::sync::Arc;
 use chrono::SubsecRound as _;
 use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
 use lagan_model::{RegistryKind, RegistryName, RepositoryName, Time};
-use lagan_policy::{Mode, Policy, PolicyName, PolicySet, RepositoryPattern};
+use lagan_policy::{
+    Mode, Planned, Policy, PolicyName, PolicySet, RepositoryPattern, RepositoryPlan, RepositoryPolicies,
+};
 use lagan_registry::{RegistryUrl, Settings};
 use lagan_report::sanitize::harmless;
 use lagan_report::saved::SavedHead;
@@ -263,6 +265,17 @@ impl Source {
                 .cloned()
                 .collect(),
         }
+    }
+
+    /// What a plan of a repository announces.
+    pub(crate) fn announces(&self, plan: &RepositoryPlan) -> Option<Planned> {
+        Planned::of(plan, &self.of_repository(&plan.name)?)
+    }
+
+    /// The policies of a repository.
+    pub(crate) fn of_repository(&self, repository: &RepositoryName) -> Option<RepositoryPolicies<'_>> {
+        self.policies
+            .of_repository(repository, &|policy| self.asks(policy))
     }
 
     /// Whether a policy makes candidates; the others only keep.

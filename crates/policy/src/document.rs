@@ -6,6 +6,7 @@ use std::sync::Arc;
 use lagan_model::{Digest, RepositoryName};
 use serde::{Deserialize, Serialize};
 
+use crate::age::Age;
 use crate::pattern::RepositoryPattern;
 use crate::version::VersionTable;
 
@@ -133,6 +134,25 @@ impl<'a> RepositoryPolicies<'a> {
         })
     }
 
+    /// The longest notice of all of them.
+    #[must_use]
+    pub fn notice(&self) -> Option<&'a Age> {
+        let notices = self.policies.iter();
+        notices
+            .filter_map(|(policy, _)| policy.notice.as_ref())
+            .max_by_key(|notice| notice.delta())
+    }
+
+    /// What they are, as a hash: all that each of them says, and whether it makes candidates.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "these values hold no map")]
+    pub fn identity(&self) -> Digest {
+        let said =
+            |(policy, asked): &(&Policy, bool)| (policy.name.clone(), policy.sha256(self.versions), *asked);
+        let all: Vec<_> = self.policies.iter().map(said).collect();
+        Digest::of(&serde_json::to_vec(&all).expect("texts have a JSON form"))
+    }
+
     /// The strictest limits of all of them.
     #[must_use]
     pub fn limits(&self) -> Limits {
@@ -180,6 +200,9 @@ pub struct Policy {
     /// Where what is deleted is held before, and for how long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace: Option<Grace>,
+    /// For how long a deletion is announced before it may happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<Age>,
     /// Whether a tag may be taken from an artifact that stays, where the registry can do that. Else a tag goes only
     /// along with its whole artifact, whatever the other policies of the repository say.
     #[serde(skip_serializing_if = "is_default_untag")]

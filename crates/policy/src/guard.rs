@@ -4,6 +4,7 @@ use lagan_model::RepositoryName;
 use serde::{Deserialize, Serialize};
 
 use crate::document::{LimitOverride, Limits};
+use crate::notice::Waiting;
 use crate::plan::{Action, RepositoryPlan};
 
 /// The limits that guards hold, by the names that documents and `--override-limit` use.
@@ -128,6 +129,17 @@ impl Guards {
     ///
     /// A repository that is held back is left out of the run's sum: none of its deletions would happen.
     pub fn add(&mut self, plan: &RepositoryPlan, limits: &Limits) -> Option<&GuardReport> {
+        self.add_but(plan, limits, &[])
+    }
+
+    /// The same, where some actions wait for a later run. They are no part of this one's sum; the limits of the
+    /// repository are held against all that is meant to go.
+    pub fn add_but(
+        &mut self,
+        plan: &RepositoryPlan,
+        limits: &Limits,
+        waiting: &[Waiting],
+    ) -> Option<&GuardReport> {
         let limits = &self.in_force(limits);
         let deleted = plan.tagged_artifacts_deleted;
         let before = self.reports.len();
@@ -155,10 +167,13 @@ impl Guards {
             }
         }
         if self.reports.len() == before {
+            let waits = |position: usize| Waiting::at(waiting, position).is_some();
             self.deletions += plan
                 .actions
                 .iter()
-                .map(|action| match action {
+                .enumerate()
+                .filter(|(position, _)| !waits(*position))
+                .map(|(_, action)| match action {
                     Action::Delete { .. } => action.manifests(),
                     Action::Untag { .. } => 1,
                 })

@@ -13,6 +13,7 @@ pub mod document;
 mod facts;
 pub mod guard;
 pub mod needs;
+pub mod notice;
 pub mod pattern;
 pub mod plan;
 mod rank;
@@ -34,6 +35,7 @@ pub use document::{
 };
 pub use guard::{Guard, GuardReport, Guards, RunHistory};
 pub use needs::Needs;
+pub use notice::{Announcement, Announcements, Evidence, Planned, Waiting};
 pub use pattern::{RepositoryPattern, TagPattern, TagRegex, TextPattern};
 pub use plan::{Action, Dependent, Holding, Kept, KeptUntagged, RepositoryPlan, Totals, Undo};
 pub use reason::Reason;

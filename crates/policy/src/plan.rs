@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::age::Age;
 use crate::document::{Grace, PolicyName};
+use crate::notice::Waiting;
 use crate::reason::{Reason, only_shares_digest};
 
 /// One repository of a plan.
@@ -23,6 +24,9 @@ pub struct RepositoryPlan {
     /// What would be done, in this order: untags, indexes and images, children without a parent left; what is
     /// attached to an artifact goes with it.
     pub actions: Vec<Action>,
+    /// Which of these wait until they have been announced for long enough, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
     /// Every tag that stays, sorted by its bytes.
     pub kept: Vec<Kept>,
     /// What the registry lists without a tag, belongs to nothing else, and stays; in the order of digests. Empty
@@ -196,6 +200,9 @@ pub struct Totals {
     pub delete_tags: u64,
     /// Tags that would be taken off artifacts that stay.
     pub untag: u64,
+    /// How many of the actions wait until they have been announced for long enough. Left out where there are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting: u64,
     /// Tags that stay.
     pub kept_tags: u64,
     /// Those of them that stay only because they share their digest with a kept tag, and the registry is not known to
@@ -241,6 +248,7 @@ impl Totals {
                 }
             }
         }
+        self.waiting += plan.waiting.len() as u64;
         self.delete_unread += plan.deleted_unread;
         self.kept_tags += plan.tags_total.saturating_sub(gone);
         let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
@@ -294,6 +302,12 @@ impl Action {
 }
 
 impl RepositoryPlan {
+    /// What would be done, each with what it waits for.
+    pub fn steps(&self) -> impl Iterator<Item = (&Action, Option<&Waiting>)> {
+        let steps = self.actions.iter().enumerate();
+        steps.map(|(position, action)| (action, Waiting::at(&self.waiting, position)))
+    }
+
     /// A repository without a tag: there is nothing to delete, and nothing to read.
     #[must_use]
     pub fn untagged(name: RepositoryName, policies: Vec<PolicyName>) -> Self {
@@ -303,6 +317,7 @@ impl RepositoryPlan {
             complete: true,
             tags_total: 0,
             actions: Vec::new(),
+            waiting: Vec::new(),
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: None,
@@ -355,6 +370,7 @@ impl RepositoryPlan {
             complete: false,
             tags_total,
             actions: Vec::new(),
+            waiting: Vec::new(),
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: Some(incomplete),

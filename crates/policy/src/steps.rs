@@ -25,6 +25,7 @@ impl RepositoryPlan {
             complete: true,
             tags_total: snapshot.tags().len() as u64,
             actions: Vec::new(),
+            waiting: Vec::new(),
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: None,

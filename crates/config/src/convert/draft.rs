@@ -102,6 +102,7 @@ impl DraftPolicy {
             limits: Limits::default(),
             untag: self.untag,
             grace: None,
+            notice: None,
             allow_proxy_cache: false,
         }
     }

@@ -4,7 +4,7 @@ use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
 use lagan_scheduler::{Freeze, Schedule};
 
-use super::{grace, limits, protect, rule, timing};
+use super::{grace, limits, notice, protect, rule, timing};
 use crate::convert::dialect;
 use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
@@ -67,10 +67,11 @@ pub(crate) const SCHEMA: Schema = Schema {
         "protect",
         "limits",
         "grace",
+        "notice",
         "untag",
         "allow_proxy_cache",
     ],
-    later: &["rollout", "notice"],
+    later: &["rollout"],
 };
 
 /// The keys of a policy that is a whole file: `channels` may stand beside its own.
@@ -87,6 +88,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "protect",
         "limits",
         "grace",
+        "notice",
         "untag",
         "allow_proxy_cache",
         "channels",
@@ -190,6 +192,7 @@ fn body(
         Some((key, node)) => grace::decode(node, key.span, problems).map(Some),
         None => Ok(None),
     };
+    let notice = fields.optional("notice", |node| notice::decode(node, problems));
     let untag = fields.optional("untag", |node| truth(node, problems));
     let proxy = fields.optional("allow_proxy_cache", |node| truth(node, problems));
     let limits = match fields.entry("limits") {
@@ -205,6 +208,7 @@ fn body(
         protect: protect?.unwrap_or_default(),
         limits: limits?,
         grace: grace?,
+        notice: notice?,
         untag: untag?.unwrap_or(true),
         allow_proxy_cache: proxy?.unwrap_or(false),
     })

@@ -132,6 +132,11 @@ fn policy_keys() -> Vec<Property> {
             reference("grace"),
         ),
         Property(
+            "notice",
+            "For how long a deletion is announced before it may happen; at most 90 days.",
+            age(),
+        ),
+        Property(
             "untag",
             "Whether a tag may be taken from an artifact that stays; `true` unless said.",
             truth(),

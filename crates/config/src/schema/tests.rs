@@ -187,6 +187,7 @@ fn what_the_decoder_reads_validates() {
             "{select: {tags: a}, keep: all}",
             "grace: {repository: 'lagan-hold/{repository}', for: 72h}",
         ),
+        ("{select: {tags: a}, keep: all}", "notice: 24h"),
         (
             "{select: {tags: a}, keep: all, allow_empty_repository: false}",
             "",
@@ -232,6 +233,7 @@ fn what_the_decoder_refuses_for_its_keys_or_words_does_not_validate() {
             "{select: {tags: a}, keep: all}",
             "grace: {repository: h, for: 1m}",
         ),
+        ("{select: {tags: a}, keep: all}", "notice: 1m"),
         ("{select: {tags: a}, keep: all}", "schedule: {}"),
     ] {
         let text = policy(rule, more);

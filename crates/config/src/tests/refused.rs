@@ -85,10 +85,10 @@ fn rules_and_policies() {
                 ],
             ),
             (
-                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nnotice: {}\nrollout: 1\n",
+                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nnotice: 91d\nrollout: 1\n",
                 &[
                     "3:1 `schedule` is for the policies of a configuration, which the daemon runs",
-                    "4:1 `notice` is not supported by this version",
+                    "4:9 `notice` is at most 90 days [without `mode: enforce` a policy deletes nothing at all]",
                     "5:1 `rollout` is not supported by this version",
                 ],
             ),

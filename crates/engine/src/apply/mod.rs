@@ -19,6 +19,7 @@ use lagan_policy::RepositoryPlan;
 use thiserror::Error;
 
 use self::repository::RepositoryApply;
+pub use self::repository::all_waits;
 use crate::approve::ApprovedPlan;
 use crate::holding::COPIES;
 use crate::recover::LeftOut;

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::SecondsFormat;
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{JournalError, JournalStore, Record, Role, RunId, Sequence, Skip};
-use lagan_model::{Clock, DeletesHow, Digest, RegistryError, RegistryWrite, RepositoryName, Tag};
+use lagan_model::{Clock, DeletesHow, Digest, RegistryError, RegistryWrite, RepositoryName, Tag, Time};
 use lagan_policy::{Action, RepositoryPlan};
 
 use super::delete::{Deleter, Ends, skipped};
@@ -12,7 +13,7 @@ use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units};
 use super::untag::Untagger;
 use super::{ApplyRequest, DELETIONS_PER_READING, is_old};
-use crate::approve::{Approved, seal};
+use crate::approve::{Approved, ApprovedPlan, seal};
 use crate::holding::{Holder, Holdings};
 use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
 use crate::run::{ActionOutcome as Outcome, ActionRun, ManifestRun, RepositoryRun};
@@ -23,12 +24,15 @@ use crate::world::{Veto, World};
 /// be too old when it is their turn.
 const FIRST_ONE_BY_ONE: usize = 16;
 
+/// What became of each action's manifests, with their numbers in the journal where it came to that.
+type EndsSoFar = BTreeMap<(usize, Digest), (Option<Sequence>, Outcome)>;
+
 pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     world: World<'a, R, S, C>,
     request: &'a ApplyRequest<'a, V>,
     plan: &'a RepositoryPlan,
     /// What became of each action's manifests so far.
-    ends: BTreeMap<(usize, Digest), (Option<Sequence>, Outcome)>,
+    ends: EndsSoFar,
     deleted: BTreeSet<Digest>,
     /// What was held so far.
     holdings: Holdings,
@@ -48,7 +52,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             world,
             request,
             plan,
-            ends: BTreeMap::new(),
+            ends: EndsSoFar::new(),
             deleted: BTreeSet::new(),
             holdings: Holdings::default(),
             at_once: if world.registry.deletes().one_by_one {
@@ -83,6 +87,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let detail = "these are not the actions that were approved";
             return Ok(self.finish(Left::because(Skip::NotApproved, detail), Vec::new()));
         };
+        self.leave_waiting(approved);
+        if self.pending().is_empty() {
+            let rest = Left::because(Skip::Notice, "all of it waits");
+            return Ok(self.finish(rest, Vec::new()));
+        }
         let rest = loop {
             if self.world.stop.is_requested() {
                 break Left::because(Skip::Stopped, "the run was asked to stop");
@@ -130,6 +139,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             |(_, outcome): &(Option<Sequence>, Outcome)| matches!(outcome, Outcome::InDoubt { .. });
         self.looked_after &= !self.ends.values().any(in_doubt);
         Ok(self.finish(rest, mended))
+    }
+
+    /// Leaves alone what waits: it is decided before anything is read.
+    fn leave_waiting(&mut self, approved: &Approved) {
+        self.ends.extend(waiting_ends(self.plan, approved));
     }
 
     /// The actions of which something is not decided yet.
@@ -247,7 +261,12 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 .members
                 .iter()
                 .find_map(|member| self.vetoed(&member.digest, &member.tags));
-            let left = if let Some(left) = vetoed {
+            let waiting = unit.members.iter().find_map(|member| {
+                let left = waits(approved, member.action)?;
+                let detail = format!("{} waits, in its unit: {}", member.digest, left.detail);
+                Some(Left::because(left.why, detail))
+            });
+            let left = if let Some(left) = vetoed.or(waiting) {
                 Some(left)
             } else if let Err(left) = check(&unit.members, reading, &self.deleted, self.how()) {
                 Some(left)
@@ -365,53 +384,110 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
 
     /// The report: what was not come to is left alone because of `rest`.
     fn finish(mut self, rest: Left, mended: Vec<crate::run::Mended>) -> RepositoryRun {
-        let mut actions = Vec::new();
-        for (position, action) in self.plan.actions.iter().enumerate() {
-            let (kind, digest, tags, of_action): (_, _, _, Vec<(Digest, Role)>) = match action {
-                Action::Delete { digest, tags, .. } => {
-                    let members = members(position, action);
-                    let of_action = members.iter().map(|member| (member.digest.clone(), member.role));
-                    ("delete", digest, tags.clone(), of_action.collect())
-                }
-                Action::Untag { tag, digest, .. } => (
-                    "untag",
-                    digest,
-                    vec![tag.clone()],
-                    vec![(digest.clone(), Role::Artifact)],
-                ),
-            };
-            // An index without blobs is held by what it lists.
-            let mut of_some = of_action.iter().map(|(digest, _)| digest);
-            let held_with = of_some.find_map(|digest| self.holdings.of(digest));
-            let manifests = of_action.into_iter().map(|(digest, role)| {
-                let end = self.ends.remove(&(position, digest.clone()));
-                let (sequence, outcome) = end.unwrap_or_else(|| (None, skipped(rest.clone())));
-                let held = self.holdings.of(&digest).or_else(|| held_with.clone());
-                let held = held.filter(|_| outcome == Outcome::Deleted);
-                ManifestRun {
-                    held,
-                    digest,
-                    role,
-                    sequence,
-                    outcome,
-                }
-            });
-            actions.push(ActionRun {
-                action: kind,
-                digest: digest.clone(),
-                tags,
-                manifests: manifests.collect(),
-            });
-        }
         RepositoryRun {
             name: self.plan.name.clone(),
-            actions,
+            actions: action_runs(self.plan, &mut self.ends, &self.holdings, &rest),
             mended,
             copies: self.holdings.copies(),
             problem: self.problem,
             looked_after: self.looked_after,
         }
     }
+}
+
+/// What became of each action.
+fn action_runs(
+    plan: &RepositoryPlan,
+    ends: &mut EndsSoFar,
+    holdings: &Holdings,
+    rest: &Left,
+) -> Vec<ActionRun> {
+    let mut actions = Vec::new();
+    for (position, action) in plan.actions.iter().enumerate() {
+        let (kind, digest, tags, of_action): (_, _, _, Vec<(Digest, Role)>) = match action {
+            Action::Delete { digest, tags, .. } => {
+                let members = members(position, action);
+                let of_action = members.iter().map(|member| (member.digest.clone(), member.role));
+                ("delete", digest, tags.clone(), of_action.collect())
+            }
+            Action::Untag { tag, digest, .. } => (
+                "untag",
+                digest,
+                vec![tag.clone()],
+                vec![(digest.clone(), Role::Artifact)],
+            ),
+        };
+        // An index without blobs is held by what it lists.
+        let mut of_some = of_action.iter().map(|(digest, _)| digest);
+        let held_with = of_some.find_map(|digest| holdings.of(digest));
+        let manifests = of_action.into_iter().map(|(digest, role)| {
+            let end = ends.remove(&(position, digest.clone()));
+            let (sequence, outcome) = end.unwrap_or_else(|| (None, skipped(rest.clone())));
+            let held = holdings.of(&digest).or_else(|| held_with.clone());
+            let held = held.filter(|_| outcome == Outcome::Deleted);
+            ManifestRun {
+                held,
+                digest,
+                role,
+                sequence,
+                outcome,
+            }
+        });
+        actions.push(ActionRun {
+            action: kind,
+            digest: digest.clone(),
+            tags,
+            manifests: manifests.collect(),
+        });
+    }
+    actions
+}
+
+/// What there is to say of a repository in which nothing is done, because all that is approved of it waits.
+#[must_use]
+pub fn all_waits(approved: &ApprovedPlan, plan: &RepositoryPlan) -> RepositoryRun {
+    let mut ends = match approved.of(&plan.name) {
+        Some(approved) => waiting_ends(plan, approved),
+        None => EndsSoFar::new(),
+    };
+    let rest = Left::because(Skip::NotApproved, "these are not the actions that were approved");
+    RepositoryRun {
+        name: plan.name.clone(),
+        actions: action_runs(plan, &mut ends, &Holdings::default(), &rest),
+        mended: Vec::new(),
+        copies: 0,
+        problem: None,
+        looked_after: true,
+    }
+}
+
+/// How what waits ends in this run.
+fn waiting_ends(plan: &RepositoryPlan, approved: &Approved) -> EndsSoFar {
+    let mut ends = EndsSoFar::new();
+    for (position, action) in plan.actions.iter().enumerate() {
+        let Some(left) = waits(approved, position) else {
+            continue;
+        };
+        for digest in digests(position, action) {
+            ends.insert((position, digest), (None, skipped(left.clone())));
+        }
+    }
+    ends
+}
+
+/// Why an action is left alone, where it was not announced for long enough.
+fn waits(approved: &Approved, position: usize) -> Option<Left> {
+    let waiting = approved.waits(position).filter(|_| on(Safeguard::Notice))?;
+    let until = time(waiting.until);
+    let detail = match waiting.announced {
+        Some(since) => format!("announced on {}, it may go from {until} on", time(since)),
+        None => format!("announced now, it may go from {until} on"),
+    };
+    Some(Left::because(Skip::Notice, detail))
+}
+
+fn time(time: Time) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// What an action is about.

@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub tampering: bool,
     /// For how many minutes what is deleted is held before; none where no policy asks for that.
     pub grace: Option<i64>,
+    /// For how many minutes deletions are announced; none where no policy asks for that.
+    pub notice: Option<i64>,
     /// Whether several units of a repository are worked on at once.
     pub concurrency: bool,
 }
@@ -34,6 +36,7 @@ impl Case {
             collections: seed.is_multiple_of(3),
             tampering: seed.is_multiple_of(16),
             grace: (seed / 3 % 2 == 1).then(|| [4, 30, 24 * 60][(seed / 6 % 3) as usize]),
+            notice: (seed % 11 == 7).then(|| [1, 6, 15][(seed / 11 % 3) as usize]),
             concurrency: seed % 4 == 1,
         }
     }
@@ -53,6 +56,7 @@ impl Case {
                 ..self
             },
             Self { grace: None, ..self },
+            Self { notice: None, ..self },
             Self {
                 concurrency: false,
                 ..self

@@ -1,12 +1,14 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
-use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag};
-use lagan_policy::{Action, Depth, Guard, LimitOverride, Limits, RepositoryPlan};
+use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag, Time};
+use lagan_policy::{
+    Action, Announcements, Depth, Evidence, Guard, LimitOverride, Limits, RepositoryPlan, Waiting,
+};
 
 use super::case::Case;
 use super::ports::{Simulated, drive};
@@ -17,7 +19,7 @@ use crate::safeguard::{Safeguard, without};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, ApprovedPlan, DEFAULT_HOLD, Due, Holds, InDoubt, LeftOut,
     PlanRequest, PurgeRequest, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
-    UndoTarget, Veto, World, apply, due, plan, purge, recover, run_history, undo,
+    UndoTarget, Veto, World, all_waits, apply, due, plan, purge, recover, run_history, undo,
 };
 
 struct Scene {
@@ -47,6 +49,7 @@ impl Scene {
         let case = Case {
             repositories: 0,
             grace: None,
+            notice: None,
             ..Case::of(0)
         };
         let mut state = State::new(case, false);
@@ -105,7 +108,7 @@ impl Scene {
     }
 
     fn plan(&self) -> Vec<RepositoryPlan> {
-        let (policies, scope) = (policies(self.grace), Scope::default());
+        let (policies, scope) = (policies(self.grace, None), Scope::default());
         let request = PlanRequest {
             policies: &policies,
             asked: &|_| true,
@@ -115,6 +118,7 @@ impl Scene {
             probe: false,
             facts: false,
             memory: crate::Memory::default(),
+            evidence: evidence(),
             repositories_at_once: 1,
         };
         let mut plans = Vec::new();
@@ -249,10 +253,19 @@ fn limits(keep_at_least: u64) -> Limits {
     }
 }
 
+/// Nothing is announced, and no policy asks for it.
+fn evidence() -> Evidence<'static> {
+    static NONE: LazyLock<Announcements> = LazyLock::new(Announcements::default);
+    Evidence {
+        announcements: &NONE,
+        now: Time::MIN_UTC,
+    }
+}
+
 fn approved(plans: &[RepositoryPlan], limits: &Limits) -> ApprovedPlan {
-    let mut approval = Approval::new(limits);
+    let mut approval = Approval::new(limits, evidence());
     for plan in plans {
-        approval.add(plan, limits);
+        approval.add_under(plan, limits, Vec::new());
     }
     approval.finish("plan".to_owned()).unwrap()
 }
@@ -283,7 +296,7 @@ fn what_the_limits_refuse_is_not_approved_and_every_reason_is_told() {
         ..Limits::default()
     };
     let refused = |mut approval: Approval| {
-        approval.add(&plans[0], &strict);
+        approval.add_under(&plans[0], &strict, Vec::new());
         approval.finish(String::new()).err().map(|refused| {
             let guards = refused.guards.into_iter().filter(|guard| guard.refuses);
             guards
@@ -292,10 +305,10 @@ fn what_the_limits_refuse_is_not_approved_and_every_reason_is_told() {
         })
     };
     assert_eq!(
-        refused(Approval::new(&strict)),
+        refused(Approval::new(&strict, evidence())),
         Some(vec![(Guard::MaxDeletions, 2, 3)])
     );
-    let lifted = Approval::new(&strict).overridden(&[LimitOverride::MaxDeletions(Some(3))]);
+    let lifted = Approval::new(&strict, evidence()).overridden(&[LimitOverride::MaxDeletions(Some(3))]);
     assert_eq!(refused(lifted), None);
 }
 
@@ -336,8 +349,8 @@ fn an_override_of_what_has_to_stay_holds_when_it_is_carried_out() {
     let mut scene = Scene::new();
     scene.image(&["d1"]);
     let plans = scene.plan();
-    let mut approval = Approval::new(&limits(1)).overridden(&[LimitOverride::KeepAtLeast(0)]);
-    approval.add(&plans[0], &limits(1));
+    let mut approval = Approval::new(&limits(1), evidence()).overridden(&[LimitOverride::KeepAtLeast(0)]);
+    approval.add_under(&plans[0], &limits(1), Vec::new());
     let approved = approval.finish(String::new()).unwrap();
     let run = scene.apply_to(&plans, &approved, &());
     assert_eq!(outcomes(&run), [&ActionOutcome::Deleted]);
@@ -778,4 +791,110 @@ fn nothing_is_held_where_a_purge_of_it_may_still_happen() {
         let purged_early = state.violations.iter().any(|text| text.starts_with("I8"));
         assert_eq!(purged_early, !safe, "{:?}", state.violations);
     }
+}
+
+/// Approves all of a plan but what waits.
+fn approved_but(plans: &[RepositoryPlan], waiting: &[usize]) -> ApprovedPlan {
+    let waits = |action: &usize| Waiting {
+        action: *action,
+        announced: None,
+        until: Time::MAX_UTC,
+    };
+    let mut approval = Approval::new(&limits(0), evidence());
+    approval.add_under(&plans[0], &limits(0), waiting.iter().map(waits).collect());
+    approval.finish("plan".to_owned()).unwrap()
+}
+
+#[test]
+fn what_waits_is_left_alone_and_counted_apart_from_what_goes() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.image(&["d2", "d3"]);
+    let plans = scene.plan();
+    let approved = approved_but(&plans, &[1]);
+    let going = approved.going();
+    assert_eq!((going.repositories, going.manifests, going.waiting), (1, 1, 1));
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(outcomes(&run)[0], &ActionOutcome::Deleted);
+    assert_eq!(skipped(&run), [Skip::Notice]);
+    assert_eq!(scene.tags(), ["d2", "d3"]);
+}
+
+#[test]
+fn a_single_tag_that_waits_stays() {
+    let mut scene = Scene::new();
+    scene.image(&["d1", "d2", "k1"]);
+    let plans = scene.plan();
+    assert_eq!(plans[0].actions.len(), 2);
+    let approved = approved_but(&plans, &[0]);
+    assert_eq!((approved.going().untags, approved.going().manifests), (1, 0));
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(outcomes(&run)[1], &ActionOutcome::Untagged);
+    assert_eq!(skipped(&run), [Skip::Notice]);
+    assert_eq!(scene.tags(), ["d1", "k1"]);
+}
+
+#[test]
+fn what_shares_a_child_with_something_that_waits_waits_with_it() {
+    let mut scene = Scene::new();
+    {
+        let mut state = scene.world.state();
+        let shared = state.image(&name(), None);
+        let own = state.image(&name(), None);
+        for (text, children) in [("d1", vec![shared.clone()]), ("d2", vec![shared, own])] {
+            let index = state.index(&name(), &children);
+            state.put_tag(&name(), tag(text), &index);
+        }
+    }
+    let plans = scene.plan();
+    for waiting in [0, 1] {
+        let run = scene.apply_to(&plans, &approved_but(&plans, &[waiting]), &());
+        assert!(skipped(&run).iter().all(|skip| *skip == Skip::Notice), "{run:?}");
+        assert_eq!(skipped(&run).len(), 4);
+        assert_eq!(scene.tags(), ["d1", "d2"]);
+    }
+    assert!(skipped(&scene.apply()).is_empty());
+    assert!(scene.tags().is_empty());
+}
+
+#[test]
+fn a_repository_in_which_all_waits_is_not_even_read() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    let plans = scene.plan();
+    let approved = approved_but(&plans, &[0]);
+    assert_eq!(approved.going().waiting_repositories, 1);
+    let before = scene.world.state().requests.clone();
+    let run = scene.apply_to(&plans, &approved, &());
+    assert_eq!(scene.world.state().requests, before);
+    assert_eq!(run, all_waits(&approved, &plans[0]));
+    assert_eq!(scene.tags(), ["d1"]);
+}
+
+#[test]
+fn a_limit_of_a_run_is_held_against_what_goes_in_it_and_one_of_a_repository_against_all() {
+    let scene = Scene::new();
+    for text in ["d1", "d2", "d3"] {
+        scene.image(&[text]);
+    }
+    let plans = scene.plan();
+    let waits = |action| Waiting {
+        action,
+        announced: None,
+        until: Time::MAX_UTC,
+    };
+    let refuses = |limits: Limits| {
+        let mut approval = Approval::new(&limits, evidence());
+        approval.add_under(&plans[0], &limits, vec![waits(0), waits(1)]);
+        match approval.finish(String::new()) {
+            Ok(approved) => approved.guards().iter().any(|guard| guard.refuses),
+            Err(_) => true,
+        }
+    };
+    let of_run = |most| Limits {
+        max_deletions: Some(most),
+        ..limits(0)
+    };
+    assert_eq!([refuses(of_run(0)), refuses(of_run(1))], [true, false]);
+    assert_eq!([refuses(limits(1)), refuses(limits(0))], [true, false]);
 }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId};
-use lagan_model::{AttachmentForm, Digest, Manifest, RegistryRead, RepositoryName};
+use lagan_model::{AttachmentForm, Digest, Manifest, RegistryRead, RepositoryName, Tag, Time};
 use lagan_policy::{
-    Action, Depth, Grace, Keep, Limits, Mode, Policy, PolicySet, RepositoryPlan, Rule, Select, Undo,
+    Action, Announcements, Depth, Evidence, Grace, Keep, Limits, Mode, Planned, Policy, PolicySet,
+    RepositoryPlan, Rule, Select, Undo,
 };
 
 use super::case::Case;
@@ -39,7 +40,9 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
     let mut story = Story {
         journal: Journal::new(store.clone()),
         store,
-        policies: policies(case.grace),
+        policies: policies(case.grace, case.notice),
+        announcements: Announcements::default(),
+        told: BTreeMap::new(),
         chance: Chance::new(case.seed, 6),
         runs: 0,
         restored: 0,
@@ -73,7 +76,8 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
 }
 
 /// Everything with a tag that begins with `d` goes, and would with `q`; held for some minutes before, where that is said.
-pub(crate) fn policies(grace: Option<i64>) -> PolicySet {
+/// Announced for some minutes, where that is said.
+pub(crate) fn policies(grace: Option<i64>, notice: Option<i64>) -> PolicySet {
     let rule = Rule {
         name: "doomed".into(),
         select: Select {
@@ -96,6 +100,7 @@ pub(crate) fn policies(grace: Option<i64>) -> PolicySet {
             repository: "hold/{repository}".parse().unwrap(),
             period: format!("{minutes}min").parse().unwrap(),
         }),
+        notice: notice.map(|minutes| format!("{minutes}min").parse().unwrap()),
         allow_proxy_cache: false,
     };
     PolicySet {
@@ -109,6 +114,10 @@ struct Story {
     store: ModelStore,
     journal: Journal<ModelStore>,
     policies: PolicySet,
+    /// What is on record of earlier plans.
+    announcements: Announcements,
+    /// What the oracle makes of these plans: since when each has said that a manifest goes with just these tags.
+    told: BTreeMap<(RepositoryName, Digest, BTreeSet<Tag>), Time>,
     chance: Chance,
     runs: u128,
     restored: usize,
@@ -167,6 +176,10 @@ impl Story {
             probe: false,
             facts: false,
             memory: crate::Memory::default(),
+            evidence: Evidence {
+                announcements: &self.announcements,
+                now,
+            },
             repositories_at_once: 1,
         };
         let mut plans = Vec::new();
@@ -187,20 +200,32 @@ impl Story {
             keep_at_least: 0,
             ..Limits::default()
         };
-        let mut approval = Approval::new(&limits);
+        let announcements = self.announcements.clone();
+        let now = self.world.state().now;
+        let evidence = Evidence {
+            announcements: &announcements,
+            now,
+        };
+        let mut approval = Approval::new(&limits, evidence);
         for plan in &plans {
-            approval.add(plan, &limits);
+            let Some(policies) = self.policies.of_repository(&plan.name, &|_| true) else {
+                continue;
+            };
+            let waiting = evidence.waiting(plan, &policies);
+            approval.add_under(plan, &limits, waiting);
+            if let Some(planned) = Planned::of(plan, &policies) {
+                self.announcements.note(&planned, true, now);
+            }
         }
         let Ok(approved) = approval.finish("plan".to_owned()) else {
             return;
         };
-        {
+        for plan in &plans {
+            let going = self.told_before(plan, now);
             let mut state = self.world.state();
-            for plan in &plans {
-                state
-                    .approved
-                    .extend(going(plan).map(|digest| (plan.name.clone(), digest)));
-            }
+            state
+                .approved
+                .extend(going.into_iter().map(|digest| (plan.name.clone(), digest)));
         }
         if self.world.state().case.tampering {
             self.tamper(&mut plans);
@@ -250,6 +275,38 @@ impl Story {
             done.await.map_err(only_the_journal)?;
             self.purge(world, begin_purge, &in_doubt, &due).await
         });
+    }
+
+    /// What of a plan every plan has said for as long as was promised. Of a repository that could not be read, no plan
+    /// says anything.
+    fn told_before(&mut self, plan: &RepositoryPlan, now: Time) -> Vec<Digest> {
+        let Some(notice) = self.world.state().case.notice else {
+            return going(plan).collect();
+        };
+        if !plan.complete {
+            return Vec::new();
+        }
+        let mut said = BTreeMap::new();
+        let mut old_enough = Vec::new();
+        for action in &plan.actions {
+            let (digest, tags): (_, BTreeSet<Tag>) = match action {
+                Action::Delete { digest, tags, .. } => (digest, tags.iter().cloned().collect()),
+                Action::Untag { tag, digest, .. } => (digest, BTreeSet::from([tag.clone()])),
+            };
+            let key = (plan.name.clone(), digest.clone(), tags);
+            let since = self.told.get(&key).copied().unwrap_or(now);
+            said.insert(key, since);
+            if now - since >= TimeDelta::minutes(notice) {
+                let only = RepositoryPlan {
+                    actions: vec![action.clone()],
+                    ..plan.clone()
+                };
+                old_enough.extend(going(&only));
+            }
+        }
+        self.told.retain(|(name, ..), _| *name != plan.name);
+        self.told.extend(said);
+        old_enough
     }
 
     async fn purge(

@@ -7,8 +7,8 @@ use lagan_model::{
     Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Seen, Time,
 };
 use lagan_policy::{
-    Action, Clock, Depth, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet, RepositoryPlan, Rule,
-    Select,
+    Action, Announcements, Clock, Depth, Evidence, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet,
+    RepositoryPlan, Rule, Select,
 };
 
 use self::fake::Fake;
@@ -49,6 +49,7 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
         limits: Limits::default(),
         untag: true,
         grace: None,
+        notice: None,
         allow_proxy_cache: false,
     };
     PolicySet {
@@ -79,6 +80,10 @@ async fn run_with(
         probe: fake.probed_answer.is_some(),
         facts: true,
         memory,
+        evidence: Evidence {
+            announcements: &Announcements::default(),
+            now,
+        },
         repositories_at_once: 4,
     };
     let mut plans = Vec::new();

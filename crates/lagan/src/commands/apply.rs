@@ -7,7 +7,8 @@ use std::path::Path;
 
 use chrono::SubsecRound as _;
 use lagan_engine::{
-    ApplyError, ApplyRequest, Due, Holds, PurgeRequest, Stop, World, apply, due, purge, recover,
+    ApplyError, ApplyRequest, Due, Going, Holds, PurgeRequest, Stop, World, all_waits, apply, due, purge,
+    recover,
 };
 use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
 use lagan_model::{Clock as _, RegistryRead as _, RegistryWrite as _};
@@ -17,8 +18,9 @@ use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_writer};
 
-use self::approve::{Approved, SavedPlan, identities};
+use self::approve::{SavedPlan, identities};
 use super::plan::format;
+use crate::announced::Board;
 use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
 use crate::exit::{Exit, Failure};
@@ -131,9 +133,15 @@ pub(crate) async fn run_source(
     let holds = Holds::read(world).await?;
     let due = due(world, Limits::default().max_deletions).await?;
     let shown = (!arguments.yes).then(|| is_coloured(colour, None));
+    let now = match plan {
+        Plan::Fresh(_) => source.now,
+        // It was made before, and is looked at now.
+        Plan::Saved(_) => began,
+    };
+    let board = Board::read(Some(directory), registry.identity(), now);
     let approved = match plan {
-        Plan::Fresh(only) => approve::fresh(&source, only, world, arguments, shown).await?,
-        Plan::Saved(saved) => approve::saved(&source, *saved, world, arguments, shown).await?,
+        Plan::Fresh(only) => approve::fresh(&source, only, &board, world, arguments, shown).await?,
+        Plan::Saved(saved) => approve::saved(&source, *saved, &board, world, arguments, shown).await?,
     };
     if let Some(observing) = &observing {
         observing.planned(&approved.totals);
@@ -180,9 +188,23 @@ pub(crate) async fn run_source(
     report.foot.recovery.problems.extend(due.problems.iter().cloned());
     let mut whole = true;
     let mut failure = None;
-    let applies = approved.spool.repositories() > 0;
+    // A run in which all waits is none: the limits of later ones are held against what runs did.
+    let applies = approved.spool.repositories() > approved.plan.going().waiting_repositories;
+    let repositories = approved.spool.repositories();
+    let mut plans = Some(approved.spool.read()?);
+    if !applies {
+        for plan in plans.take().into_iter().flatten() {
+            let run = all_waits(&approved.plan, &plan?);
+            if let Some(observing) = &observing {
+                observing.repository(&run, false);
+            }
+            report
+                .writer
+                .repository(&mut report.body, &outcome::of_run(&run))?;
+        }
+    }
     if applies || !due.plans.is_empty() {
-        if !arguments.yes && !confirmed(&approved, &due)? {
+        if !arguments.yes && !confirmed(approved.plan.going(), &due)? {
             return Err(Failure::usage("declined: nothing deleted"));
         }
         // Planning takes its time, and so does whoever is asked.
@@ -202,7 +224,7 @@ pub(crate) async fn run_source(
             false => REPOSITORIES,
         };
         let deleting = async {
-            if applies {
+            if let Some(plans) = plans {
                 let request = ApplyRequest {
                     begin,
                     approved: &approved.plan,
@@ -212,8 +234,8 @@ pub(crate) async fn run_source(
                     units_at_once: UNITS,
                 };
                 let progress = Progress::new();
-                progress.deleting(approved.spool.repositories());
-                let applied = apply(world, &request, approved.spool.read()?, |run| {
+                progress.deleting(repositories);
+                let applied = apply(world, &request, plans, |run| {
                     whole &= outcome::is_whole(run);
                     if let Some(observing) = &observing {
                         observing.repository(run, false);
@@ -271,6 +293,7 @@ pub(crate) async fn run_source(
         || is_partial(&report.foot.recovery)
         || report.foot.guards.iter().any(|guard| guard.refuses);
     report.finish(out)?;
+    board.note(&approved.planned, true)?;
     match failure {
         Some(error) => Err(failed(error, run)),
         None if partial => Ok(Exit::Partial),
@@ -310,23 +333,24 @@ impl Report {
     }
 }
 
-fn confirmed(approved: &Approved, due: &Due) -> Result<bool, Failure> {
-    let totals = &approved.totals;
+fn confirmed(going: Going, due: &Due) -> Result<bool, Failure> {
     let purges = (due.manifests() > 0).then(|| {
         format!(
             "purge {} whose grace is over, which then can be undone only until the next garbage collection",
             count(due.manifests(), "held copy", "held copies")
         )
     });
-    if approved.spool.repositories() == 0 {
-        let purges = purges.unwrap_or_default();
-        return Ok(ask(&format!("\nNothing to delete; {purges}?"))?);
+    if going.repositories == 0 {
+        return match purges {
+            Some(purges) => Ok(ask(&format!("\nNothing to delete; {purges}?"))?),
+            None => Ok(true),
+        };
     }
-    let mut what = vec![count(totals.delete_artifacts, "manifest", "manifests")];
-    if totals.untag > 0 {
-        what.push(count(totals.untag, "single tag", "single tags"));
+    let mut what = vec![count(going.manifests, "manifest", "manifests")];
+    if going.untags > 0 {
+        what.push(count(going.untags, "single tag", "single tags"));
     }
-    let repositories = count(approved.spool.repositories(), "repository", "repositories");
+    let repositories = count(going.repositories, "repository", "repositories");
     let also = purges.map_or_else(String::new, |purges| format!(", and {purges}"));
     Ok(ask(&format!(
         "\nDelete {} in {repositories}{also}?",

@@ -11,6 +11,7 @@ use lagan_registry::Connected;
 use lagan_sandbox::{HarborOptions, Profile, Sandbox, SandboxOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::plan::Announcing;
 use crate::cli::{
     ApplyArgs, Colour, ConnectArgs, DemoArgs, ExplainFormat, Format, Grouping, PlanArgs, SourceArgs, UndoArgs,
 };
@@ -67,7 +68,15 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         say("1. And this is what `lagan plan` reports, over HTTP, as it would for any registry:\n")?;
         // Not parsed: what the environment says of another registry is no part of the story.
         let source = || Source::read(Some(&config), &SourceArgs::default(), &[]);
-        super::plan::run_source(source()?, None, Vec::new(), colour, &plan()).await?;
+        super::plan::run_source(
+            source()?,
+            None,
+            &Announcing::default(),
+            Vec::new(),
+            colour,
+            &plan(),
+        )
+        .await?;
 
         say(&format!(
             "\n2. Why does {} stay that its rule would delete? `lagan explain {explained}`:\n",

@@ -1,6 +1,6 @@
 //! `lagan plan`: the dry run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::SubsecRound as _;
 use lagan_engine::{Outcome, PlanRequest, Scope, plan};
@@ -12,6 +12,7 @@ use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, Polic
 use lagan_state::Memory;
 
 use crate::against::Against;
+use crate::announced::Board;
 use crate::body::Body;
 use crate::cli::{Colour, CompareWith, Format, Grouping, PlanArgs};
 use crate::comparing::Comparing;
@@ -34,13 +35,29 @@ pub(crate) fn run(
 ) -> Result<Exit, Failure> {
     let only = globs(&arguments.repositories)?;
     let source = Source::read(config, &arguments.source, &arguments.repositories)?;
-    let memory = state::memory(state, source.state_dir.as_deref())?;
-    super::block_on(run_source(source, memory.as_ref(), only, colour, arguments))
+    let configured = source.state_dir.clone();
+    let memory = state::memory(state, configured.as_deref())?;
+    let announcing = Announcing {
+        state: state::directory(state, configured.as_deref()).ok(),
+        keep: false,
+    };
+    let planned = run_source(source, memory.as_ref(), &announcing, only, colour, arguments);
+    super::block_on(planned)
+}
+
+/// What becomes of the announcements of earlier plans.
+#[derive(Default)]
+pub(crate) struct Announcing {
+    /// The state directory that they are in.
+    pub(crate) state: Option<PathBuf>,
+    /// Whether this plan announces what is new in it. Whoever only looks announces nothing.
+    pub(crate) keep: bool,
 }
 
 pub(crate) async fn run_source(
     mut source: Source,
     memory: Option<&Memory>,
+    announcing: &Announcing,
     only: Vec<RepositoryPattern>,
     colour: Colour,
     arguments: &PlanArgs,
@@ -73,6 +90,8 @@ pub(crate) async fn run_source(
         against.learn(&registry, &source, &only).await?;
     }
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));
+    let board = Board::read(announcing.state.as_deref(), registry.identity(), source.now);
+    let mut announced = Vec::new();
     let scope = Scope {
         only,
         listed: source.listed.take(),
@@ -92,6 +111,7 @@ pub(crate) async fn run_source(
         probe: source.probe,
         facts: saving.is_some() || against.is_some(),
         memory: super::remembered(memory, ledger.as_ref(), !source.replayed),
+        evidence: board.evidence(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
     for unserved in source
@@ -102,6 +122,9 @@ pub(crate) async fn run_source(
     }
     let progress = Progress::new();
     let outcome = plan(&registry, &progress, &request, |plan, seen| {
+        if announcing.keep {
+            announced.extend(source.announces(plan));
+        }
         if let Some(saving) = &mut saving {
             saving.repository(plan, seen)?;
         }
@@ -145,6 +168,7 @@ pub(crate) async fn run_source(
         }
     }
     out.finish()?;
+    board.note(&announced, true)?;
     Ok(exit)
 }
 

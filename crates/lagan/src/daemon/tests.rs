@@ -437,6 +437,90 @@ async fn while_deletions_are_paused_or_frozen_an_enforced_policy_is_planned_only
 }
 
 #[tokio::test]
+async fn what_is_announced_goes_when_its_notice_is_over_and_a_pause_does_not_end_it() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    let text = fs::read_to_string(scene.place.path().join("lagan.yaml")).unwrap();
+    let noticed = text.replace("    mode:", "    notice: 90min\n    mode:");
+    scene.write(&noticed);
+    let waiting = |record: &Record| {
+        let report = scene.report(record);
+        let skipped = report["totals"]["outcomes"]["skipped"].as_u64();
+        (skipped, report["totals"]["waiting"].as_u64())
+    };
+    let pause = crate::bans::Pause {
+        since: None,
+        until: Some("2026-11-21T13:30:00Z".parse().unwrap()),
+        why: None,
+    };
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            let announced = daemon.ended().await;
+            assert_eq!(announced.outcome(), "done");
+            assert_eq!(waiting(&announced), (Some(4), None));
+            // At one o'clock it is paused, and still planned.
+            pause.write(&scene.state()).unwrap();
+            daemon.pass(60).await;
+            let planned = daemon.ended().await;
+            assert_eq!(planned.outcome(), "planned only");
+            assert_eq!(waiting(&planned), (None, Some(4)));
+            // Two hours after it was announced.
+            crate::bans::Pause::remove(&scene.state()).unwrap();
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.outcome(), "done");
+            assert_eq!(scene.tags(), 2);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_plan_in_a_pause_does_not_have_is_announced_anew_and_a_dry_run_announces_nothing() {
+    let scene = Scene::new().await;
+    let configure = |mode: &str| {
+        scene.configure(&[("prereleases", mode)]);
+        let text = fs::read_to_string(scene.place.path().join("lagan.yaml")).unwrap();
+        scene.write(&text.replace("    mode:", "    notice: 90min\n    mode:"));
+    };
+    configure("dry-run");
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.ended().await.outcome(), "done");
+            assert!(!scene.state().join("announced").exists());
+            configure("enforce");
+            daemon.say(Event::Changed).await;
+            // At one o'clock it is announced, at two the registry has nothing, at three all is new.
+            daemon.pass(60).await;
+            daemon.ended().await;
+            let pause = crate::bans::Pause {
+                since: None,
+                until: Some("2026-11-21T14:30:00Z".parse().unwrap()),
+                why: None,
+            };
+            pause.write(&scene.state()).unwrap();
+            for number in 1..=4 {
+                scene
+                    .sandbox
+                    .delete_tag("team/app", &format!("1.0.0-rc.{number}"));
+            }
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.outcome(), "planned only");
+            for number in 1..=4 {
+                let tag = format!("1.0.0-rc.{number}");
+                scene
+                    .sandbox
+                    .put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+            }
+            crate::bans::Pause::remove(&scene.state()).unwrap();
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.outcome(), "done");
+            assert_eq!(scene.tags(), 6);
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_registry_that_cannot_be_reached_fails_the_run_and_not_the_daemon() {
     let scene = Scene::new().await;
     scene.configure(&[("prereleases", "enforce")]);

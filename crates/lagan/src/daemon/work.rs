@@ -11,7 +11,8 @@ use lagan_model::Time;
 use lagan_policy::Mode;
 
 use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs};
-use crate::commands::{apply, plan};
+use crate::commands::apply;
+use crate::commands::plan::{self, Announcing};
 use crate::exit::{Exit, Failure};
 use crate::metrics::{Metrics, Observing};
 use crate::running::{Stopping, Told};
@@ -59,11 +60,11 @@ impl Job {
             let mut held = None;
             let done = match (source, mode) {
                 (Err(failure), _) => Err(failure),
-                (Ok(source), Mode::DryRun) => dry_run(source, &state, report).await,
+                (Ok(source), Mode::DryRun) => dry_run(source, &state, report, false).await,
                 // What is forbidden is deletions: a plan tells what they would be.
                 (Ok(source), Mode::Enforce) if source.bans(&state).why(began).is_some() => {
                     held = source.bans(&state).why(began);
-                    dry_run(source, &state, report).await
+                    dry_run(source, &state, report, true).await
                 }
                 (Ok(source), Mode::Enforce) => enforce(source, &state, report, told).await,
             };
@@ -76,8 +77,14 @@ impl Job {
     }
 }
 
-async fn dry_run(source: Source, state: &Path, report: PathBuf) -> Result<Exit, Failure> {
+/// Plans. A plan that would be carried out, were it not forbidden for now, announces what is new in it.
+async fn dry_run(source: Source, state: &Path, report: PathBuf, announces: bool) -> Result<Exit, Failure> {
     let memory = state::memory(Some(state), None)?;
+    let announcing = Announcing {
+        state: Some(state.to_owned()),
+        // Who does not have the state directory to himself writes nothing there.
+        keep: announces && memory.is_some(),
+    };
     let arguments = PlanArgs {
         repositories: Vec::new(),
         source: SourceArgs::default(),
@@ -88,11 +95,20 @@ async fn dry_run(source: Source, state: &Path, report: PathBuf) -> Result<Exit, 
         compare_with: None,
         group_by: Grouping::Repository,
         all: false,
-        exact: false,
+        exact: announces,
         bytes: false,
         detailed_exitcode: false,
     };
-    plan::run_source(source, memory.as_ref(), Vec::new(), Colour::Never, &arguments).await
+    let only = Vec::new();
+    plan::run_source(
+        source,
+        memory.as_ref(),
+        &announcing,
+        only,
+        Colour::Never,
+        &arguments,
+    )
+    .await
 }
 
 async fn enforce(

@@ -259,5 +259,6 @@ fn reason(why: Skip) -> &'static str {
         Skip::NotApproved => "not_approved",
         Skip::Incomplete => "incomplete",
         Skip::NotHeld => "not_held",
+        Skip::Notice => "notice",
     }
 }

@@ -232,6 +232,8 @@ pub enum Skip {
     Incomplete,
     /// Its copy could not be made in the holding repository.
     NotHeld,
+    /// It, or something in its unit, has not been announced for long enough.
+    Notice,
 }
 
 /// A deletion whose answer was lost: the manifest was still there afterwards, and may be deleted late.

@@ -31,6 +31,7 @@ impl Case {
             limits: Limits::default(),
             untag: true,
             grace: None,
+            notice: None,
             allow_proxy_cache: false,
         };
         Self {

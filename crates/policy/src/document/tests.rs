@@ -39,6 +39,7 @@ fn policy() -> Policy {
         limits: Limits::default(),
         untag: true,
         grace: None,
+        notice: None,
         allow_proxy_cache: false,
     }
 }

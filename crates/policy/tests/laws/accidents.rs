@@ -153,6 +153,7 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         limits: Limits::default(),
         untag: true,
         grace: None,
+        notice: None,
         allow_proxy_cache: false,
     }
 }

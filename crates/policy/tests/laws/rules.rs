@@ -391,6 +391,7 @@ impl Document {
                 limits: Limits::default(),
                 untag: policy.untag,
                 grace: None,
+                notice: None,
                 allow_proxy_cache: policy.allow_proxy_cache,
             }
         });

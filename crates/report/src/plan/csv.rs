@@ -12,7 +12,7 @@ use csv::{Terminator, Writer, WriterBuilder};
 use lagan_model::{Digest, MediaType, Tag};
 use lagan_policy::{Action, Kept, Reason, RepositoryPlan, Undo};
 
-use super::decision::{kept_phrase, notes};
+use super::decision::{Step, kept_phrase, notes};
 use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, decision};
 use crate::sanitize::harmless;
 use crate::wording::{Understood, kind, moment, phrase, rule_of, short};
@@ -98,7 +98,7 @@ impl PlanWriter for Csv {
             };
             row.write(&mut table)?;
         }
-        for step in &plan.actions {
+        for step in plan.steps() {
             action(&mut table, repository, step)?;
         }
         if self.options.all {
@@ -127,8 +127,9 @@ fn table(out: &mut dyn Write) -> Writer<&mut dyn Write> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
 }
 
-fn action(table: &mut Table<'_>, repository: &str, action: &Action) -> io::Result<()> {
-    let text = notes(action, Understood::default());
+fn action(table: &mut Table<'_>, repository: &str, step: Step<'_>) -> io::Result<()> {
+    let text = notes(step, Understood::default());
+    let (action, _) = step;
     let reason = action.reasons().first();
     match action {
         Action::Untag { tag, digest, .. } => Row {

@@ -2,7 +2,7 @@
 //!
 //! Everything here is harmless already.
 
-use lagan_policy::{Action, Dependent, Reason, RepositoryPlan, Undo};
+use lagan_policy::{Action, Dependent, Reason, RepositoryPlan, Undo, Waiting};
 
 use crate::number::{count, grouped};
 use crate::sanitize::{clipped, harmless};
@@ -65,8 +65,11 @@ pub(super) fn policies(plan: &RepositoryPlan, understood: Understood<'_>) -> Str
     )
 }
 
-/// All that is said of an action: its reasons, what goes with it, whether it can be undone.
-pub(super) fn notes(action: &Action, understood: Understood<'_>) -> Vec<String> {
+/// An action, and what it waits for.
+pub(super) type Step<'a> = (&'a Action, Option<&'a Waiting>);
+
+/// All that is said of an action: its reasons, what goes with it, whether it can be undone, whether it waits.
+pub(super) fn notes((action, waiting): Step<'_>, understood: Understood<'_>) -> Vec<String> {
     let mut notes: Vec<_> = action
         .reasons()
         .iter()
@@ -82,7 +85,22 @@ pub(super) fn notes(action: &Action, understood: Understood<'_>) -> Vec<String> 
         notes.extend(dependents(children, attachments));
         notes.extend(undo_note(undo));
     }
+    notes.extend(waiting.map(waits));
     notes
+}
+
+fn waits(waiting: &Waiting) -> String {
+    match waiting.announced {
+        Some(since) => format!(
+            "WAITS until {}: announced on {}",
+            moment(waiting.until),
+            moment(since)
+        ),
+        None => format!(
+            "WAITS: not announced yet; until {} if it is now",
+            moment(waiting.until)
+        ),
+    }
 }
 
 /// Reasons that would have deleted a kept tag are told apart from those that keep it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lagan_model::Tag;
-use lagan_policy::{Action, Kept, Reason, RepositoryPlan, VersionTable};
+use lagan_policy::{Action, Kept, Reason, RepositoryPlan, VersionTable, Waiting};
 
 use crate::wording::{rule_name, rule_of};
 
@@ -40,10 +40,14 @@ impl GroupBy {
         }
         let mut parts: BTreeMap<String, RepositoryPlan> = BTreeMap::new();
         let empty = || RepositoryPlan::untagged(plan.name.clone(), plan.policies.clone());
-        for action in &plan.actions {
+        for (action, waiting) in plan.steps() {
             let title = self.of_action(action, versions);
             let part = parts.entry(title).or_insert_with(empty);
             part.tags_total += action.tags();
+            part.waiting.extend(waiting.map(|waiting| Waiting {
+                action: part.actions.len(),
+                ..waiting.clone()
+            }));
             part.actions.push(action.clone());
         }
         for kept in &plan.kept {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lagan_model::{Capabilities, Incomplete, RepositoryName, RepositorySnapshot, Seen};
-use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan};
+use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan, Waiting};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,6 +20,8 @@ struct Repository<'a> {
     complete: bool,
     tags_total: u64,
     actions: &'a [Action],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    waiting: &'a [Waiting],
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<&'a [Kept]>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -43,6 +45,7 @@ impl<'a> Repository<'a> {
             complete: plan.complete,
             tags_total: plan.tags_total,
             actions: &plan.actions,
+            waiting: &plan.waiting,
             kept: all.then_some(&plan.kept),
             kept_untagged: if all { &plan.kept_untagged } else { &[] },
             incomplete: plan.incomplete.as_ref(),

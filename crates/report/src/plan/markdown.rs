@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use lagan_policy::{Action, Kept, RepositoryPlan};
 
 use self::escape::{cell, code_cell, text};
-use super::decision::{self, kept_phrase, notes};
+use super::decision::{self, Step, kept_phrase, notes};
 use super::seen::Seen;
 use super::{Part, PlanFoot, PlanHead, PlanOptions, PlanWriter, summary};
 use crate::layout::listed;
@@ -66,7 +66,7 @@ impl PlanWriter for Markdown {
             out,
             "\n| | tags | digest | kind | reasons |\n|---|---|---|---|---|"
         )?;
-        for step in &plan.actions {
+        for step in plan.steps() {
             action(out, step, understood)?;
         }
         kept.iter().try_for_each(|tag| keep(out, tag, understood))
@@ -128,8 +128,8 @@ impl PlanWriter for Markdown {
     }
 }
 
-fn action(out: &mut dyn Write, action: &Action, understood: Understood<'_>) -> io::Result<()> {
-    let (verdict, tags, digest, kind) = match action {
+fn action(out: &mut dyn Write, step: Step<'_>, understood: Understood<'_>) -> io::Result<()> {
+    let (verdict, tags, digest, kind) = match step.0 {
         Action::Delete {
             digest,
             tags,
@@ -146,7 +146,7 @@ fn action(out: &mut dyn Write, action: &Action, understood: Understood<'_>) -> i
         Action::Untag { tag, digest, .. } => ("**untag**", code_cell(tag.as_str()), digest, ""),
     };
     let digest = code_cell(&digest.short());
-    let reasons = reasons(&notes(action, understood));
+    let reasons = reasons(&notes(step, understood));
     writeln!(out, "| {verdict} | {tags} | {digest} | {kind} | {reasons} |")
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Seen {
     pub(super) deletes: bool,
     /// Tags that stay only because they share their digest with a kept one.
     pub(super) shared: u64,
+    /// When the first of what waits may go.
+    pub(super) waits_until: Option<Time>,
     pub(super) incomplete: u64,
     pub(super) incomplete_names: Vec<RepositoryName>,
     pub(super) undoable: Undoable,
@@ -43,6 +45,8 @@ impl Seen {
         }
         let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
         self.shared += shared.count() as u64;
+        let waits = plan.waiting.iter().map(|waiting| waiting.until);
+        self.waits_until = waits.chain(self.waits_until).min();
         for action in &plan.actions {
             self.deletes |= matches!(action, Action::Delete { .. });
             if let Action::Delete { undo, .. } = action {

@@ -37,6 +37,14 @@ pub(super) fn totals(totals: &Totals, seen: &Seen) -> Vec<(&'static str, String)
         ("untag", count(totals.untag, "tag", "tags")),
         ("keep", count(totals.kept_tags, "tag", "tags")),
     ];
+    if totals.waiting > 0 {
+        let mut text = count(totals.waiting, "of these waits", "of these wait");
+        text.push_str(" for a notice");
+        if let Some(first) = seen.waits_until {
+            text.push_str(&format!(", the first until {}", moment(first)));
+        }
+        lines.push(("waiting", text));
+    }
     if totals.delete_unread > 0 {
         let unread = count(totals.delete_unread, "manifest was", "manifests were");
         lines.push((

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan, run_history};
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
-use lagan_policy::{Depth, Guard, GuardReport, Limits, PolicySet, RepositoryPattern, RepositoryPlan, Totals};
+use lagan_policy::{
+    Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan, Totals,
+};
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
 use lagan_report::{PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote, RepositoryOutcome};
 use lagan_state::{DiskJournal, Memory, Options};
 
+use crate::announced::Board;
 use crate::cli::ApplyArgs;
 use crate::commands::plan::{REPOSITORIES_AT_ONCE, ends};
 use crate::commands::{remembered, tell_of};
@@ -33,6 +36,8 @@ pub(super) struct Approved {
     pub(super) totals: Totals,
     /// Repositories that could not be read whole.
     pub(super) incomplete: Vec<RepositoryOutcome>,
+    /// What it announces.
+    pub(super) planned: Vec<Planned>,
 }
 
 impl Approved {
@@ -55,7 +60,9 @@ impl Approved {
 /// Repositories on their way through the limits.
 struct Gathering<'a> {
     source: &'a Source,
-    approval: Approval,
+    board: &'a Board,
+    planned: Vec<Planned>,
+    approval: Approval<'a>,
     spool: PlanSpool,
     incomplete: Vec<RepositoryOutcome>,
     shown: Option<(Box<dyn PlanWriter>, Spool)>,
@@ -64,6 +71,7 @@ struct Gathering<'a> {
 impl<'a> Gathering<'a> {
     async fn new(
         source: &'a Source,
+        board: &'a Board,
         world: Here<'_>,
         arguments: &ApplyArgs,
         shown: Option<bool>,
@@ -76,7 +84,7 @@ impl<'a> Gathering<'a> {
         let limits = asked
             .map(|policy| policy.limits.clone())
             .reduce(Limits::strictest);
-        let approval = Approval::new(&limits.unwrap_or_default())
+        let approval = Approval::new(&limits.unwrap_or_default(), board.evidence())
             .overridden(&arguments.override_limit)
             .after(run_history(world).await?);
         let shown = shown.map(|colour| {
@@ -85,6 +93,8 @@ impl<'a> Gathering<'a> {
         });
         Ok(Self {
             source,
+            board,
+            planned: Vec::new(),
             approval,
             spool: PlanSpool::new(),
             incomplete: Vec::new(),
@@ -93,12 +103,11 @@ impl<'a> Gathering<'a> {
     }
 
     fn add(&mut self, plan: &RepositoryPlan) -> io::Result<()> {
-        let source = self.source;
-        let policies = source
-            .policies
-            .of_repository(&plan.name, &|policy| source.asks(policy));
-        let limits = policies.map(|policies| policies.limits()).unwrap_or_default();
-        self.approval.add(plan, &limits);
+        // What no policy names is not approved.
+        if let Some(policies) = self.source.of_repository(&plan.name) {
+            self.approval.add(plan, &policies);
+            self.planned.extend(Planned::of(plan, &policies));
+        }
         if let Some((writer, body)) = &mut self.shown {
             writer.repository(body, plan)?;
         }
@@ -119,6 +128,8 @@ impl<'a> Gathering<'a> {
         totals: Totals,
         ends: impl FnOnce(&ApprovedPlan) -> (PlanHead, PlanFoot),
     ) -> Result<Approved, Failure> {
+        // Whatever becomes of this plan: what is not in it has not been in every plan.
+        self.board.note(&self.planned, false)?;
         let plan = self
             .approval
             .finish(id)
@@ -135,6 +146,7 @@ impl<'a> Gathering<'a> {
             spool: self.spool,
             totals,
             incomplete: self.incomplete,
+            planned: self.planned,
         })
     }
 }
@@ -143,6 +155,7 @@ impl<'a> Gathering<'a> {
 pub(super) async fn fresh(
     source: &Source,
     only: Vec<RepositoryPattern>,
+    board: &Board,
     world: Here<'_>,
     arguments: &ApplyArgs,
     shown: Option<bool>,
@@ -163,9 +176,10 @@ pub(super) async fn fresh(
         probe: source.probe,
         facts: false,
         memory: remembered(Some(&memory), Some(&ledger), true),
+        evidence: board.evidence(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
-    let mut gathering = Gathering::new(source, world, arguments, shown).await?;
+    let mut gathering = Gathering::new(source, board, world, arguments, shown).await?;
     let progress = Progress::new();
     let planned = plan(registry, &progress, &request, |plan, _| gathering.add(plan)).await;
     progress.finish();
@@ -237,6 +251,7 @@ impl SavedPlan {
 pub(super) async fn saved(
     source: &Source,
     plan: SavedPlan,
+    board: &Board,
     world: Here<'_>,
     arguments: &ApplyArgs,
     shown: Option<bool>,
@@ -244,9 +259,15 @@ pub(super) async fn saved(
     let SavedPlan { mut reader, path } = plan;
     let head = reader.head().clone();
     let unread = |error| saved::refused(&path, error);
-    let mut gathering = Gathering::new(source, world, arguments, shown).await?;
+    let mut gathering = Gathering::new(source, board, world, arguments, shown).await?;
     while let Some(repository) = reader.next_repository().map_err(unread)? {
-        gathering.add(&repository.plan)?;
+        let mut plan = repository.plan;
+        // The file says what waited when it was written.
+        plan.waiting = source
+            .of_repository(&plan.name)
+            .map(|policies| board.evidence().waiting(&plan, &policies))
+            .unwrap_or_default();
+        gathering.add(&plan)?;
     }
     let foot = reader.finish().map_err(unread)?;
     let totals = foot.totals.clone();

@@ -7,7 +7,7 @@ use lagan_model::Tag;
 use lagan_policy::{Action, Kept, RepositoryPlan};
 
 use crate::number::grouped;
-use crate::plan::decision::{self, kept_phrase, notes};
+use crate::plan::decision::{self, Step, kept_phrase, notes};
 use crate::wording::{Understood, manifest_kind};
 
 /// How many rows a table has before the next one starts.
@@ -79,8 +79,7 @@ pub(super) fn write(
     };
     section.write_into(out)?;
     let mut rows = plan
-        .actions
-        .iter()
+        .steps()
         .map(|step| action(step, understood))
         .chain(kept.iter().map(|tag| keep(tag, understood)));
     for first in (0..total).step_by(PART) {
@@ -107,11 +106,11 @@ fn size(rows: usize) -> &'static str {
     }
 }
 
-fn action(action: &Action, understood: Understood<'_>) -> Row {
-    let mut notes = notes(action, understood).into_iter();
+fn action(step: Step<'_>, understood: Understood<'_>) -> Row {
+    let mut notes = notes(step, understood).into_iter();
     let reason = notes.next().unwrap_or_default();
     let more = notes.collect();
-    match action {
+    match step.0 {
         Action::Untag { tag, digest, .. } => Row {
             verdict: "untag",
             tags: tag.to_string(),

@@ -7,7 +7,7 @@ use lagan_policy::{Action, Kept, RepositoryPlan};
 
 use crate::layout::{Row, labelled, listed, rows};
 use crate::paint::{DELETE, HEADING, KEEP, Paint, UNTAG, WARNING};
-use crate::plan::decision::{self, kept_phrase, notes};
+use crate::plan::decision::{self, Step, kept_phrase, notes};
 use crate::wording::{Understood, manifest_kind};
 
 pub(super) fn write(out: &mut dyn Write, paint: Paint, plan: &RepositoryPlan, all: bool) -> io::Result<()> {
@@ -22,7 +22,7 @@ pub(super) fn write(out: &mut dyn Write, paint: Paint, plan: &RepositoryPlan, al
     if let Some(why) = decision::incomplete(plan) {
         labelled(out, paint, (WARNING, "INCOMPLETE"), 10, &why)?;
     }
-    let mut table: Vec<_> = plan.actions.iter().map(|step| action(step, understood)).collect();
+    let mut table: Vec<_> = plan.steps().map(|step| action(step, understood)).collect();
     if all {
         table.extend(plan.kept.iter().map(|tag| kept(tag, understood)));
     }
@@ -30,8 +30,8 @@ pub(super) fn write(out: &mut dyn Write, paint: Paint, plan: &RepositoryPlan, al
     writeln!(out)
 }
 
-fn action(action: &Action, understood: Understood<'_>) -> Row {
-    match action {
+fn action(step: Step<'_>, understood: Understood<'_>) -> Row {
+    match step.0 {
         Action::Delete {
             digest,
             tags,
@@ -47,7 +47,7 @@ fn action(action: &Action, understood: Understood<'_>) -> Row {
             },
             digest: digest.short(),
             kind: manifest_kind(media_type.as_ref()),
-            notes: notes(action, understood),
+            notes: notes(step, understood),
         },
         Action::Untag { tag, digest, .. } => Row {
             style: UNTAG,
@@ -55,7 +55,7 @@ fn action(action: &Action, understood: Understood<'_>) -> Row {
             tags: tag.to_string(),
             digest: digest.short(),
             kind: "",
-            notes: notes(action, understood),
+            notes: notes(step, understood),
         },
     }
 }
