@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lagan_model::journal::Journal;
-use lagan_model::{Digest, RepositoryName};
+use lagan_model::{Digest, Labels, RepositoryName};
 
 /// The registry, the journal and the clock of a run.
 #[derive(Debug)]
@@ -45,13 +45,14 @@ impl Stop {
 
 /// Whether something must stay whatever the plan says: holds, and whatever else is known only now.
 pub trait Veto: Sync {
-    /// Why a manifest must stay; `None` where nothing speaks against its deletion.
-    fn why_kept(&self, repository: &RepositoryName, digest: &Digest) -> Option<String>;
+    /// Why a manifest must stay, which has these labels in the registry now; `None` where nothing speaks against its
+    /// deletion.
+    fn why_kept(&self, repository: &RepositoryName, digest: &Digest, labels: &Labels) -> Option<String>;
 }
 
 /// Nothing is vetoed.
 impl Veto for () {
-    fn why_kept(&self, _: &RepositoryName, _: &Digest) -> Option<String> {
+    fn why_kept(&self, _: &RepositoryName, _: &Digest, _: &Labels) -> Option<String> {
         None
     }
 }

@@ -9,6 +9,7 @@ use lagan_model::{
 
 use crate::document::{Labels, Select};
 use crate::needs::Needs;
+use crate::select::is_labelled;
 
 /// How deep indexes are followed: an index of indexes is as deep as anybody builds.
 const MAX_DEPTH: usize = 4;
@@ -102,14 +103,8 @@ impl<'b> Facts<'b> {
         }
         let mut found = Found::default();
         self.collect(digest, MAX_DEPTH, &mut found);
-        let has = |(key, globs): (&String, &Vec<crate::pattern::TextPattern>)| {
-            let values = found.labels.iter().filter_map(|labels| labels.get(key));
-            values
-                .into_iter()
-                .any(|value| globs.iter().any(|glob| glob.matches(value)))
-        };
         // What is there is there, whatever else is not known: nothing more has to be read.
-        if wanted.iter().all(has) {
+        if is_labelled(wanted, found.labels.iter().copied()) {
             return Some(Fact::Known(true));
         }
         if !found.needs.is_empty() {

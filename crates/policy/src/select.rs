@@ -1,8 +1,8 @@
 //! Which tags a rule selects, and which a policy protects.
 
-use lagan_model::{Digest, Fact, NodeId, Tag, Time};
+use lagan_model::{Digest, Fact, NodeId, RepositoryName, Tag, Time};
 
-use crate::document::{Labels, Policy, Protection, ProtectionPattern, Select};
+use crate::document::{Labels, Policy, PolicyName, PolicySet, Protection, ProtectionPattern, Select};
 use crate::facts::Facts;
 use crate::needs::Needs;
 use crate::reason::{Reason, RuleName};
@@ -237,6 +237,40 @@ impl Policy {
             })
         })
     }
+}
+
+impl PolicySet {
+    /// Which policy protects an artifact of a repository by the labels that it has in the registry, and by which of them.
+    #[must_use]
+    pub fn protecting_label(
+        &self,
+        repository: &RepositoryName,
+        labels: &lagan_model::Labels,
+        now: Time,
+    ) -> Option<(&PolicyName, String)> {
+        let here = self.policies.iter().filter(|policy| policy.names(repository));
+        here.flat_map(|policy| policy.protect.iter().map(move |entry| (policy, entry)))
+            .filter(|(_, entry)| entry.holds(now))
+            .find_map(|(policy, entry)| match &entry.pattern {
+                ProtectionPattern::Labels(wanted) if is_labelled(wanted, [labels]) => {
+                    Some((&policy.name, shown(wanted)))
+                }
+                _ => None,
+            })
+    }
+}
+
+/// Whether all labels that are wanted are somewhere among those that are there.
+pub(crate) fn is_labelled<'l>(
+    wanted: &Labels,
+    there: impl IntoIterator<Item = &'l lagan_model::Labels> + Clone,
+) -> bool {
+    wanted.iter().all(|(key, globs)| {
+        let values = there.clone().into_iter().filter_map(|labels| labels.get(key));
+        values
+            .into_iter()
+            .any(|value| globs.iter().any(|glob| glob.matches(value)))
+    })
 }
 
 /// Labels as reasons show them: `label tier=prod, owner=*`.

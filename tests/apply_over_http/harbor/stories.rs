@@ -117,6 +117,20 @@ async fn a_plan_that_was_saved_is_carried_out_as_it_stands() {
 }
 
 #[tokio::test]
+async fn a_label_that_protects_counts_although_it_was_put_on_after_the_plan() {
+    let sandbox = harbor(HarborVersion::default()).await;
+    candidates(&sandbox, "team/app", 5);
+    let place = configured_with(&sandbox, PRERELEASES, "    protect: [{labels: {keep: '*'}}]\n");
+    place.run("plan --save plan.json").await.exits(0);
+    let steer = sandbox.harbor();
+    assert!(steer.put_label("team/app", "1.0.0-rc.1", steer.label(Some("team"), "keep")));
+    let report = run(&place, "plan.json").await.exits(0).json();
+    assert_eq!(outcomes(&report), json!({"deleted": 2, "skipped": 1}));
+    let tags: Vec<_> = sandbox.tags("team/app").into_iter().map(|(tag, _)| tag).collect();
+    assert_eq!(tags, ["1.0.0-rc.1", "1.0.0-rc.4", "1.0.0-rc.5"]);
+}
+
+#[tokio::test]
 async fn one_of_several_tags_is_taken_off_and_put_back_while_the_artifact_stays() {
     let sandbox = harbor(HarborVersion::default()).await;
     sandbox.put_image("team/app", &["pr-1", "1.0.0"], day(1, 1));

@@ -7,8 +7,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
-    Artifact, ArtifactGraph, Capability, Digest, Failure, Manifest, MediaType, NodeId, Reference, Referrers,
-    RegistryError, RegistryLabel, RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time, Times,
+    Artifact, ArtifactGraph, Capability, Digest, Failure, Labels, Manifest, MediaType, NodeId, Reference,
+    Referrers, RegistryError, RegistryLabel, RegistryRead, RepositoryName, RepositorySnapshot, Tag, Time,
+    Times,
 };
 
 use crate::collect::ANSWERS_AT_ONCE;
@@ -43,6 +44,8 @@ pub(crate) struct Reading {
 pub(crate) struct Beside {
     pub times: Times,
     pub labels: Vec<RegistryLabel>,
+    /// The same, as policies read them.
+    pub named: Labels,
 }
 
 impl Reading {
@@ -275,6 +278,7 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
                 let beside = Beside {
                     times: record.times,
                     labels: record.kept_labels,
+                    named: record.labels,
                 };
                 self.beside.insert(digest, beside);
             }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::SecondsFormat;
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{JournalError, JournalStore, Record, Role, RunId, Sequence, Skip};
-use lagan_model::{Clock, DeletesHow, Digest, RegistryError, RegistryWrite, RepositoryName, Tag, Time};
+use lagan_model::{
+    Clock, DeletesHow, Digest, Labels, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
+};
 use lagan_policy::{Action, RepositoryPlan};
 
 use super::delete::{Deleter, Ends, skipped};
@@ -228,7 +230,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let (sequence, outcome) = if self.world.stop.is_requested() {
                 let left = Left::because(Skip::Stopped, "the run was asked to stop");
                 (None, skipped(left))
-            } else if let Some(left) = self.vetoed(digest, [tag]) {
+            } else if let Some(left) = self.vetoed(digest, [tag], reading) {
                 (None, skipped(left))
             } else if in_doubt.contains(digest) {
                 // A second request could do what the first one is then taken for.
@@ -260,7 +262,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let vetoed = unit
                 .members
                 .iter()
-                .find_map(|member| self.vetoed(&member.digest, &member.tags));
+                .find_map(|member| self.vetoed(&member.digest, &member.tags, reading));
             let waiting = unit.members.iter().find_map(|member| {
                 let left = waits(approved, member.action)?;
                 let detail = format!("{} waits, in its unit: {}", member.digest, left.detail);
@@ -290,12 +292,19 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         ready
     }
 
-    fn vetoed<'t>(&self, digest: &Digest, tags: impl IntoIterator<Item = &'t Tag>) -> Option<Left> {
+    fn vetoed<'t>(
+        &self,
+        digest: &Digest,
+        tags: impl IntoIterator<Item = &'t Tag>,
+        reading: &Reading,
+    ) -> Option<Left> {
         if self.request.in_doubt.has(self.name(), digest, tags) {
             let detail = format!("an earlier deletion of {digest}, or of a tag on it, may still happen");
             return Some(Left::because(Skip::InDoubt, detail));
         }
-        let why = self.request.veto.why_kept(self.name(), digest);
+        let none = Labels::new();
+        let labels = reading.beside.get(digest).map_or(&none, |beside| &beside.named);
+        let why = self.request.veto.why_kept(self.name(), digest, labels);
         why.map(|why| Left::because(Skip::Held, why))
     }
 

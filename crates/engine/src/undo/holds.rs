@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use lagan_model::journal::{JournalError, JournalStore, Purpose, Record};
-use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName, Time};
+use lagan_model::{Clock, Digest, Labels, RegistryWrite, RepositoryName, Time};
 
 use crate::holding::copies;
 use crate::recover::runs_here;
@@ -54,7 +54,7 @@ impl Holds {
 }
 
 impl Veto for Holds {
-    fn why_kept(&self, repository: &RepositoryName, digest: &Digest) -> Option<String> {
+    fn why_kept(&self, repository: &RepositoryName, digest: &Digest, _: &Labels) -> Option<String> {
         if self.copies.contains(repository) {
             return Some("this repository holds what was deleted elsewhere".to_owned());
         }

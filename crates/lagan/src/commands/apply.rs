@@ -7,12 +7,12 @@ use std::path::Path;
 
 use chrono::SubsecRound as _;
 use lagan_engine::{
-    ApplyError, ApplyRequest, Due, Going, Holds, PurgeRequest, Stop, World, all_waits, apply, due, purge,
-    recover,
+    ApplyError, ApplyRequest, Due, Going, Holds, PurgeRequest, Stop, Veto, World, all_waits, apply, due,
+    purge, recover,
 };
 use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
-use lagan_model::{Clock as _, RegistryRead as _, RegistryWrite as _};
-use lagan_policy::{Limits, RepositoryPattern};
+use lagan_model::{Clock as _, Digest, Labels, RegistryRead as _, RegistryWrite as _, RepositoryName};
+use lagan_policy::{Limits, PolicySet, RepositoryPattern};
 use lagan_registry::Connected;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
@@ -212,6 +212,10 @@ pub(crate) async fn run_source(
         let stop = stopping.begin()?;
         let world = World { stop: &stop, ..world };
         let in_doubt = recovery.left_out();
+        let vetoes = Vetoes {
+            holds: &holds,
+            policies: &source.policies,
+        };
         let begin_purge = Begin {
             run: RunId::from_bits(ulid::Ulid::new().0),
             purpose: Purpose::Purge,
@@ -228,7 +232,7 @@ pub(crate) async fn run_source(
                 let request = ApplyRequest {
                     begin,
                     approved: &approved.plan,
-                    veto: &holds,
+                    veto: &vetoes,
                     in_doubt: &in_doubt,
                     repositories_at_once,
                     units_at_once: UNITS,
@@ -330,6 +334,23 @@ impl Report {
         self.body.copy_to(&mut out)?;
         self.writer.foot(&mut out, &self.head, &self.foot)?;
         Ok(out.finish()?)
+    }
+}
+
+/// What must stay, although the plan was approved: what was put back, and what has a label by now that protects it.
+struct Vetoes<'a> {
+    holds: &'a Holds,
+    policies: &'a PolicySet,
+}
+
+impl Veto for Vetoes<'_> {
+    fn why_kept(&self, repository: &RepositoryName, digest: &Digest, labels: &Labels) -> Option<String> {
+        let protected = || {
+            let now = SystemClock.now();
+            let (policy, label) = self.policies.protecting_label(repository, labels, now)?;
+            Some(format!("it is protected by {label} of policy {policy}"))
+        };
+        self.holds.why_kept(repository, digest, labels).or_else(protected)
     }
 }
 
