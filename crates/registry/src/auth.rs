@@ -113,7 +113,7 @@ impl Authenticator {
         challenge: Option<Challenge>,
     ) -> Result<Option<Grant>, RegistryError> {
         let learnt = match (grant, &*self.scheme()) {
-            (Grant::Token(token), Scheme::Bearer(tokens)) if !token.fresh => {
+            (Grant::Token(token), Scheme::Bearer(tokens)) if !token.is_fresh() => {
                 let refused = Some(token.serial);
                 return self
                     .token(tokens, transport, request, scope, refused)

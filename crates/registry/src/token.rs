@@ -89,16 +89,29 @@ pub(crate) struct Token {
     pub(crate) header: HeaderValue,
     /// Tells this token from the one that replaced it.
     pub(crate) serial: u64,
-    /// Whether it was fetched for this very request, so that fetching another would change nothing.
-    pub(crate) fresh: bool,
+    /// Whether it was fetched for this very request.
+    fetched: bool,
+    /// When it is no longer used; `None` has been already.
+    until: Option<Instant>,
     /// What it allows, where that is known to be less than what was asked for.
     pub(crate) granted: Option<Arc<str>>,
+}
+
+impl Token {
+    /// Whether fetching another would change nothing: it was fetched for this very request, which has not waited longer
+    /// than it lasts.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.fetched && self.is_valid()
+    }
+
+    fn is_valid(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 #[derive(Default)]
 struct Slot {
     token: Option<Token>,
-    until: Option<Instant>,
     serial: u64,
 }
 
@@ -146,9 +159,8 @@ impl TokenService {
         let slot = self.slot(scope);
         // Held while the token is fetched: whoever else needs the same one waits for it here.
         let mut slot = slot.lock().await;
-        let valid = slot.until.is_some_and(|until| Instant::now() < until);
         if let Some(token) = &slot.token
-            && valid
+            && token.is_valid()
             && refused != Some(token.serial)
         {
             return Ok(token.clone());
@@ -160,12 +172,12 @@ impl TokenService {
         let token = Token {
             header,
             serial: slot.serial,
-            fresh: true,
+            fetched: true,
+            until: asked.checked_add(usable(lifetime)),
             granted,
         };
-        slot.until = asked.checked_add(usable(lifetime));
         slot.token = Some(Token {
-            fresh: false,
+            fetched: false,
             ..token.clone()
         });
         Ok(token)
@@ -177,10 +189,9 @@ impl TokenService {
             return Arc::clone(slot);
         }
         if slots.by_scope.len() >= slots.room {
-            let now = Instant::now();
             slots.by_scope.retain(|_, slot| {
                 let slot = slot.try_lock();
-                slot.map_or(true, |slot| slot.until.is_none_or(|until| now < until))
+                slot.map_or(true, |slot| slot.token.as_ref().is_none_or(Token::is_valid))
             });
             slots.room = MANY.max(slots.by_scope.len() * 2);
         }

@@ -236,6 +236,30 @@ async fn a_fresh_token_that_is_refused_means_denied_and_asks_for_no_further_one(
     assert_eq!(tokens_asked(&server).len(), 2);
 }
 
+/// A busy registry makes a request wait, at its gate or between attempts, and the token may end meanwhile. Here it has
+/// ended when it is handed out, so that no time need pass.
+#[tokio::test]
+async fn a_token_that_ends_while_its_request_waits_is_renewed_when_it_is_refused() {
+    let issued = AtomicUsize::new(0);
+    let server = Server::start(move |seen| match (seen.path.as_str(), seen.authorization()) {
+        ("/token", _) => {
+            let number = issued.fetch_add(1, Ordering::SeqCst);
+            json(200, format!(r#"{{"token":"t{number}","expires_in":0}}"#))
+        }
+        ("/v2/", Some(_)) => json(200, "{}"),
+        (_, Some(_)) if seen.before == 0 => {
+            respond(429, &[("retry-after", "0")], "")
+        }
+        (_, Some("Bearer t2")) => json(200, TAGS),
+        _ => bearer(&format!("{}/token", seen.server)),
+    })
+    .await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+    // One to see who asks, one that came too late, one more.
+    assert_eq!(tokens_asked(&server).len(), 3);
+}
+
 /// On the virtual clock: the server answers without waiting for anything, so no time passes by itself.
 #[tokio::test]
 async fn a_token_is_renewed_before_it_expires() {
