@@ -115,7 +115,7 @@ pub(crate) struct Transport {
     counters: Counters,
     retry: Retry,
     budget: Budget,
-    /// That of a token service which is another host.
+    /// That of other hosts: token services and object storage.
     budget_elsewhere: Budget,
     observer: Option<Arc<dyn Observer>>,
 }
@@ -173,7 +173,13 @@ impl Transport {
         let mut attempt = 0_u32;
         loop {
             attempt += 1;
-            let place = self.gate.enter().await;
+            // Places are the registry's: what another host can take, and for how long it asks to be left alone, says
+            // nothing about it.
+            let place = if self.is_registry(&request.url) {
+                self.gate.enter().await
+            } else {
+                None
+            };
             let is_timed = self.observer.is_some() || tracing::enabled!(tracing::Level::DEBUG);
             let began = is_timed.then(Instant::now);
             let mut outcome = self.attempt(request, authorization).await;
@@ -207,7 +213,15 @@ impl Transport {
                 Ok(answer) => retry::passes(answer.status),
                 Err(broken) => broken.passes,
             };
-            let budget = self.budget(request);
+            let foreign = match &outcome {
+                Ok(answer) => answer.foreign,
+                Err(broken) => broken.foreign,
+            };
+            let budget = if foreign || !self.is_registry(&request.url) {
+                &self.budget_elsewhere
+            } else {
+                &self.budget
+            };
             if !passes && outcome.is_ok() {
                 budget.answered();
             }
@@ -234,12 +248,8 @@ impl Transport {
         }
     }
 
-    fn budget(&self, request: &Request) -> &Budget {
-        if request.kind == RequestKind::Token && !origin::same(&request.url, &self.registry) {
-            &self.budget_elsewhere
-        } else {
-            &self.budget
-        }
+    fn is_registry(&self, url: &Url) -> bool {
+        origin::same(url, &self.registry)
     }
 
     async fn attempt(
@@ -302,14 +312,16 @@ impl Transport {
             if let Some(authorization) = authorization {
                 sent.headers_mut().insert(AUTHORIZATION, authorization.clone());
             }
+            let foreign = !origin::same(&request.url, &url);
+            let elsewhere = |broken| Broken { foreign, ..broken };
             let response = match self.http.execute(sent).await {
                 Ok(response) => response,
-                Err(error) => return Err(broken(request, error)),
+                Err(error) => return Err(elsewhere(broken(request, error))),
             };
             match target(request, &url, &response)? {
                 None => {
-                    let mut answer = read(request, response).await?;
-                    answer.foreign = !origin::same(&request.url, &url);
+                    let mut answer = read(request, response).await.map_err(elsewhere)?;
+                    answer.foreign = foreign;
                     return Ok(answer);
                 }
                 Some(next) => {
@@ -377,7 +389,7 @@ fn answered(outcome: &Result<Answer, Broken>) -> Answered {
 fn is_overload(outcome: &Result<Answer, Broken>) -> bool {
     match outcome {
         Ok(answer) => !answer.foreign && matches!(answer.status.as_u16(), 429 | 503 | 504),
-        Err(broken) => broken.error.failure() == Failure::Timeout,
+        Err(broken) => !broken.foreign && broken.error.failure() == Failure::Timeout,
     }
 }
 

@@ -13,11 +13,17 @@ use crate::problem;
 pub(crate) struct Broken {
     pub(crate) error: RegistryError,
     pub(super) passes: bool,
+    /// Whether another origin than the one asked failed.
+    pub(super) foreign: bool,
 }
 
 impl From<RegistryError> for Broken {
     fn from(error: RegistryError) -> Self {
-        Self { error, passes: false }
+        Self {
+            error,
+            passes: false,
+            foreign: false,
+        }
     }
 }
 
@@ -36,10 +42,7 @@ pub(crate) fn broken(request: &Request, error: reqwest::Error) -> Broken {
             Failure::Unreachable,
             format!("TLS failed: {}", problem::clean(&tls.to_string())),
         );
-        return Broken {
-            error: error.with_hint(tls_hint(tls)),
-            passes: false,
-        };
+        return error.with_hint(tls_hint(tls)).into();
     }
     if let Some(refused) = chain(&error).find_map(|cause| cause.downcast_ref::<Refused>()) {
         let (failure, what) = match request.kind {
@@ -63,6 +66,7 @@ pub(crate) fn broken(request: &Request, error: reqwest::Error) -> Broken {
             error: failed(Failure::Timeout, "no whole answer within the deadline".to_owned())
                 .with_hint("is the registry reachable from here, or is it very slow?"),
             passes: true,
+            foreign: false,
         };
     }
     if error.is_connect() {
@@ -71,6 +75,7 @@ pub(crate) fn broken(request: &Request, error: reqwest::Error) -> Broken {
                 .with_hint("is the registry running there, and are host, port and proxy right?"),
             // Whether there is a registry at all is asked once; a known one may be restarting.
             passes: request.kind != RequestKind::Ping,
+            foreign: false,
         };
     }
     let failure = if error.is_builder() || (error.is_decode() && !is_io(&error)) {
@@ -81,6 +86,7 @@ pub(crate) fn broken(request: &Request, error: reqwest::Error) -> Broken {
     Broken {
         error: failed(failure, format!("the answer broke off: {cause}")),
         passes: failure == Failure::Unreachable,
+        foreign: false,
     }
 }
 

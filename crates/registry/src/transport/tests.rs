@@ -147,6 +147,22 @@ async fn a_change_follows_no_redirect_not_even_at_home() {
     }
 }
 
+/// `GET` of a redirect to a host that says nothing, and of one that says nothing itself.
+#[tokio::test]
+async fn what_another_host_does_not_answer_in_time_is_not_the_registry_s_overload() {
+    let (silent, _) = server(None).await;
+    let answer =
+        format!("HTTP/1.1 307 Go\r\nLocation: {silent}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let (url, _) = server(Some(answer.leak())).await;
+    for (asked, expected) in [(&url, false), (&silent, true)] {
+        let transport = patient(asked, Duration::from_millis(200));
+        let outcome = transport.attempt(&request(asked, Action::Read), None).await;
+        let failure = outcome.as_ref().map_err(|broken| broken.error.failure());
+        assert_eq!(failure.map(|_| ()), Err(Failure::Timeout));
+        assert_eq!(is_overload(&outcome), expected, "{asked}");
+    }
+}
+
 /// The registry is public, and sends for a token to a name that resolves to where this test listens.
 #[tokio::test]
 async fn a_token_service_whose_name_leads_inside_gets_no_request() {

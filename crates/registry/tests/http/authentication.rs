@@ -1,5 +1,7 @@
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::response::Response;
 use lagan_model::{Failure, RegistryError, RegistryRead as _, RequestKind};
@@ -247,9 +249,7 @@ async fn a_token_that_ends_while_its_request_waits_is_renewed_when_it_is_refused
             json(200, format!(r#"{{"token":"t{number}","expires_in":0}}"#))
         }
         ("/v2/", Some(_)) => json(200, "{}"),
-        (_, Some(_)) if seen.before == 0 => {
-            respond(429, &[("retry-after", "0")], "")
-        }
+        (_, Some(_)) if seen.before == 0 => respond(429, &[("retry-after", "0")], ""),
         (_, Some("Bearer t2")) => json(200, TAGS),
         _ => bearer(&format!("{}/token", seen.server)),
     })
@@ -350,6 +350,68 @@ async fn a_token_service_on_this_machine_serves_a_registry_on_this_machine() {
             .iter()
             .all(|seen| seen.authorization() == Some(BASIC))
     );
+}
+
+/// Three answers are waited for, or the pause of an hour that the token service asked for.
+#[tokio::test]
+async fn a_token_service_elsewhere_that_has_too_much_to_do_does_not_hold_up_the_registry() {
+    let service = Server::start(|seen| match seen.query.get("scope") {
+        Some(scope) if scope.contains("team/busy") => respond(429, &[("retry-after", "3600")], ""),
+        _ => json(200, r#"{"token":"t"}"#),
+    })
+    .await;
+    let realm = format!("{}/auth", service.url);
+    let server = Server::start(move |seen| match seen.authorization() {
+        Some("Bearer t") => json(200, TAGS),
+        _ => bearer(&realm),
+    })
+    .await;
+    let mut settings = server.settings();
+    settings.retry.attempts = NonZeroU32::MIN;
+    settings.retry.longest_asked = Duration::from_secs(3600);
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    let busy = "team/busy".parse().unwrap();
+    assert_eq!(
+        registry.list_tags(&busy).await.unwrap_err().failure(),
+        Failure::Overloaded
+    );
+    let repository = app();
+    let others = (0..3).map(|_| registry.list_tags(&repository));
+    let others = tokio::time::timeout(Duration::from_secs(20), futures_util::future::join_all(others));
+    assert!(others.await.expect("nobody is held up").iter().all(Result::is_ok));
+}
+
+/// Each host has its own: the registry's is not spent by a token service that only fails.
+#[tokio::test]
+async fn further_attempts_at_a_token_service_elsewhere_are_not_paid_for_by_the_registry() {
+    let service = Server::start(|seen| match seen.query.get("scope") {
+        Some(scope) if scope.contains("team/app") => json(200, r#"{"token":"t"}"#),
+        Some(_) => refused(503, "UNAVAILABLE"),
+        None => json(200, r#"{"token":"t"}"#),
+    })
+    .await;
+    let realm = format!("{}/auth", service.url);
+    let server = Server::start(move |seen| match seen.authorization() {
+        Some("Bearer t") if seen.path == "/v2/" => json(200, "{}"),
+        Some("Bearer t") if seen.before < 2 => refused(503, "UNAVAILABLE"),
+        Some("Bearer t") => json(200, TAGS),
+        _ => bearer(&realm),
+    })
+    .await;
+    let mut settings = server.settings();
+    settings.max_concurrency = NonZeroUsize::MIN;
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    for _ in 0..3 {
+        let other = "team/other".parse().unwrap();
+        assert!(registry.list_tags(&other).await.is_err());
+    }
+    // Three attempts of the first, and one each of the others: its budget is used up.
+    let failed = service.log().into_iter().filter(|seen| {
+        let scope = seen.query.get("scope");
+        scope.is_some_and(|scope| scope.contains("team/other"))
+    });
+    assert_eq!(failed.count(), 3 + 1 + 1);
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
