@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::challenge::Challenge;
 use crate::credentials::{CredentialError, Login, Logins};
+use crate::guard::Purpose;
 use crate::origin;
 use crate::problem;
 use crate::settings::Settings;
@@ -162,11 +163,17 @@ impl Authenticator {
                 })?;
                 let place = problem::clean(&origin::shown(&realm));
                 let rule = origin::realm_refused(registry, &realm, &self.realms, self.has_credentials());
-                let named = self.realms.iter().any(|named| origin::same(named, &realm));
                 let rule = match rule {
                     Some(rule) => Some(rule.to_owned()),
-                    None if named => None,
-                    None => transport.named_for_tokens(&realm).err(),
+                    None => {
+                        let allowed = self.realms.iter().any(|allowed| origin::same(allowed, &realm));
+                        let purpose = if allowed {
+                            Purpose::AllowedToken
+                        } else {
+                            Purpose::Token
+                        };
+                        transport.named_for_tokens(&realm, purpose).err()
+                    }
                 };
                 if let Some(rule) = rule {
                     let detail = format!("the registry sends for a token to {place}: {rule}");

@@ -72,6 +72,8 @@ impl Reach {
 pub(crate) enum Purpose {
     /// A token service: gets what authenticates us.
     Token,
+    /// The same, at an origin that whoever configured us named as well.
+    AllowedToken,
     /// Object storage: gets nothing, and what it gives is verified.
     Storage,
 }
@@ -239,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_from_outside_leads_no_further_inside_than_the_registry_is() {
-        use Purpose::{Storage, Token};
+        use Purpose::{AllowedToken, Storage, Token};
         for (registry, named, purpose, allowed) in [
             ("203-0-113-1.example", "198-51-100-1.example", Token, true),
             ("203-0-113-1.example", "10-0-0-1.example", Token, false),
@@ -264,6 +266,15 @@ mod tests {
                 Token,
                 false,
             ),
+            ("203-0-113-1.example", "10-0-0-1.example", AllowedToken, true),
+            ("203-0-113-1.example", "127-0-0-1.example", AllowedToken, false),
+            (
+                "203-0-113-1.example",
+                "169-254-169-254.example",
+                AllowedToken,
+                false,
+            ),
+            ("127-0-0-1.example", "127-0-0-2.example", AllowedToken, true),
             ("10-1-1-1.example", "10-0-0-1.example", Token, true),
             ("10-1-1-1.example", "127-0-0-1.example", Token, false),
             ("10-1-1-1.example", "169-254-169-254.example", Token, false),
@@ -304,6 +315,16 @@ mod tests {
         ] {
             let named = Guard::new(&url(registry)).named(&url(named), Purpose::Token);
             assert_eq!(named.is_ok(), allowed, "{registry}: {named:?}");
+        }
+        for (registry, named, allowed) in [
+            ("https://203.0.113.1", "https://10.0.0.1/", true),
+            ("https://203.0.113.1", "https://127.0.0.1/", false),
+            ("https://127.0.0.1", "https://127.0.0.1:444/", true),
+            ("https://203.0.113.1", "https://169.254.169.254/", false),
+            ("https://127.0.0.1", "https://169.254.169.254/", false),
+        ] {
+            let named = Guard::new(&url(registry)).named(&url(named), Purpose::AllowedToken);
+            assert_eq!(named.is_ok(), allowed, "{registry}, allowed: {named:?}");
         }
     }
 

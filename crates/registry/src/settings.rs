@@ -293,7 +293,7 @@ pub struct Settings {
     /// Who asks; `None` asks as anybody.
     pub credentials: Option<CredentialSource>,
     /// Token services that may have the credentials although they are neither at the registry's own host nor at the
-    /// domain that it is in. At what address they are is not looked at.
+    /// domain that it is in. They may be in a private network, and on this machine only where the registry is.
     pub token_realms: Vec<TokenRealm>,
     /// Certificates to trust besides the system's.
     pub ca: Option<CaBundle>,

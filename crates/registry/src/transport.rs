@@ -154,8 +154,8 @@ impl Transport {
     ///
     /// Fails, with the rule, where that is an address that it must not send to; a name is looked at when it is
     /// resolved.
-    pub(crate) fn named_for_tokens(&self, realm: &Url) -> Result<(), String> {
-        let named = self.guard.named(realm, Purpose::Token);
+    pub(crate) fn named_for_tokens(&self, realm: &Url, purpose: Purpose) -> Result<(), String> {
+        let named = self.guard.named(realm, purpose);
         named.map_err(|refused| refused.to_string())
     }
 

@@ -187,12 +187,15 @@ async fn a_token_service_whose_name_leads_inside_gets_no_request() {
     let mut request = request(&realm, Action::Read);
     request.kind = RequestKind::Token;
 
-    transport.named_for_tokens(&realm).unwrap();
-    let error = transport.send(&request, None).await.unwrap_err();
-    assert_eq!(error.failure(), Failure::Unauthorized);
-    let expected = "auth.example is at 127.0.0.1, an address of this machine, and the registry is elsewhere";
-    assert!(error.to_string().ends_with(expected), "{error}");
-    assert_eq!(reached.load(Ordering::SeqCst), 0);
+    for purpose in [Purpose::AllowedToken, Purpose::Token] {
+        transport.named_for_tokens(&realm, purpose).unwrap();
+        let error = transport.send(&request, None).await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Unauthorized);
+        let expected =
+            "auth.example is at 127.0.0.1, an address of this machine, and the registry is elsewhere";
+        assert!(error.to_string().ends_with(expected), "{error}");
+        assert_eq!(reached.load(Ordering::SeqCst), 0);
+    }
 
     // The same name reaches it where somebody else than the registry named it: the name does lead there.
     let named_by_nobody: Url = format!("http://other.example:{}/token", url.port().unwrap())

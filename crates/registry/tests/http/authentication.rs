@@ -433,6 +433,22 @@ async fn a_realm_that_may_not_have_credentials_gets_no_request_at_all() {
         assert!(error.hint().is_some());
         assert_eq!(server.whole_log().len(), 1);
     }
+    // Without credentials as well, whether somebody allowed the place or not: what is there answers those on this
+    // machine only, and not us.
+    for realm in ["https://169.254.169.254", "https://[fe80::1]"] {
+        for allowed in [false, true] {
+            let server = Server::start(move |_| bearer(&format!("{realm}/token"))).await;
+            let mut settings = server.settings();
+            settings.timeouts.connect = Duration::from_millis(50);
+            settings.token_realms = allowed.then(|| realm.parse().unwrap()).into_iter().collect();
+            let Err(ConnectError::Registry(error)) = OciRegistry::connect(settings).await else {
+                panic!("{realm}");
+            };
+            assert_eq!(error.failure(), Failure::Unauthorized, "{error}");
+            assert!(error.to_string().contains("a link-local address"), "{error}");
+            assert_eq!(server.whole_log().len(), 1);
+        }
+    }
     let server = Server::start(|_| bearer("http://auth.example.com/token?x=hunter2")).await;
     let text = refusal(&server, None).await.to_string();
     assert!(

@@ -252,6 +252,20 @@ async fn a_blob_comes_from_object_storage_which_never_sees_the_credentials() {
 }
 
 #[tokio::test]
+async fn a_blob_does_not_come_from_a_link_local_address() {
+    let target = "http://169.254.169.254/latest/meta-data/";
+    let server = Server::registry(move |_| respond(307, &[("location", target)], "")).await;
+    let mut settings = server.settings();
+    settings.timeouts.connect = std::time::Duration::from_millis(50);
+    let registry = lagan_registry::OciRegistry::connect(settings).await.unwrap();
+    let asked = registry.config_blob(&app(), &Digest::of(b"config"), 100).await;
+    let error = asked.unwrap_err();
+    assert_eq!(error.failure(), Failure::Malformed, "{error}");
+    assert!(error.to_string().contains("a link-local address"), "{error}");
+    assert_eq!(server.log().len(), 1);
+}
+
+#[tokio::test]
 async fn credentials_do_not_come_back_with_a_redirect_that_returns_home() {
     let storage = Server::start(|seen| {
         let home = seen.query["home"].clone();
