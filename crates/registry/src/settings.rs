@@ -297,7 +297,8 @@ pub struct Settings {
     pub token_realms: Vec<TokenRealm>,
     /// Certificates to trust besides the system's.
     pub ca: Option<CaBundle>,
-    /// What proves who we are where the registry wants a certificate; `None` offers none.
+    /// What proves who we are where the registry wants a certificate; `None` offers none. Shown at the registry's own
+    /// origin only.
     pub client_certificate: Option<ClientCertificate>,
     /// The most requests under way at once, all repositories together. How many there really are is measured: a
     /// registry on the same machine is fastest at about 8, one at 20 ms takes all 64 of the default.

@@ -107,6 +107,8 @@ impl Answer {
 /// The way to one registry. Knows nothing of who asks.
 pub(crate) struct Transport {
     http: Client,
+    /// The same without the client certificate.
+    elsewhere: Client,
     guard: Guard,
     registry: Url,
     manifest_agent: Option<HeaderValue>,
@@ -127,8 +129,17 @@ impl Transport {
 
     fn with_guard(settings: &Settings, guard: Guard) -> Result<Self, SettingsError> {
         let budget = || Budget::new(settings.max_concurrency, settings.retry.attempts);
+        let http = tls::client(settings, &guard)?;
+        let elsewhere = if settings.client_certificate.is_some() {
+            let mut nobody = settings.clone();
+            nobody.client_certificate = None;
+            tls::client(&nobody, &guard)?
+        } else {
+            http.clone()
+        };
         Ok(Self {
-            http: tls::client(settings, &guard)?,
+            http,
+            elsewhere,
             guard,
             registry: settings.url.url().clone(),
             manifest_agent: settings.manifest_agent.map(HeaderValue::from_static),
@@ -314,7 +325,12 @@ impl Transport {
             }
             let foreign = !origin::same(&request.url, &url);
             let elsewhere = |broken| Broken { foreign, ..broken };
-            let response = match self.http.execute(sent).await {
+            let http = if self.is_registry(&url) {
+                &self.http
+            } else {
+                &self.elsewhere
+            };
+            let response = match http.execute(sent).await {
                 Ok(response) => response,
                 Err(error) => return Err(elsewhere(broken(request, error))),
             };

@@ -1,8 +1,8 @@
 //! TLS with an authority of our own, and a server that wants to know who asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use lagan_model::{Failure, RegistryRead as _};
+use lagan_model::{Digest, Failure, RegistryRead as _};
 use lagan_registry::{CaBundle, ClientCertificate, ConnectError, Front, OciRegistry, Settings};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -16,27 +16,47 @@ use crate::support::{Server, app, json, respond, settings};
 
 /// A registry behind TLS that answers only those with a certificate of the authority; its URL.
 async fn start(authority: &Authority) -> String {
+    let tags = |_: &str, _: &str| ("200 OK", r#"{"tags":["a"]}"#.to_owned());
+    serve(authority, true, tags).await.0
+}
+
+/// A server behind TLS that asks for a certificate of the authority, and what it says to a path and to a whole request:
+/// its URL, and of each connection whether it came with a certificate.
+async fn serve(
+    authority: &Authority,
+    needs_one: bool,
+    answer: impl Fn(&str, &str) -> (&'static str, String) + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<bool>>>) {
     lagan_registry::install_crypto_provider();
     let (certificate, key) = authority.issue("127.0.0.1");
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate.der().clone()).unwrap();
-    let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let verifier = WebPkiClientVerifier::builder(Arc::new(roots));
+    let verifier = if needs_one {
+        verifier
+    } else {
+        verifier.allow_unauthenticated()
+    };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let config = rustls::ServerConfig::builder()
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(verifier.build().unwrap())
         .with_single_cert(vec![certificate.der().clone()], key)
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let (kept, answer) = (Arc::clone(&shown), Arc::new(answer));
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
+            let (acceptor, kept, answer) = (acceptor.clone(), Arc::clone(&kept), Arc::clone(&answer));
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else {
                     return;
                 };
+                let certificates = stream.get_ref().1.peer_certificates();
+                kept.lock().unwrap().push(certificates.is_some());
                 let mut request = Vec::new();
                 while !request.ends_with(b"\r\n\r\n") {
                     match stream.read_u8().await {
@@ -44,10 +64,12 @@ async fn start(authority: &Authority) -> String {
                         Err(_) => return,
                     }
                 }
-                let body = r#"{"tags":["a"]}"#;
+                let request = String::from_utf8(request).unwrap();
+                let path = request.split(' ').nth(1).unwrap();
+                let (head, body) = answer(path, &request);
                 let length = body.len();
                 let answer = format!(
-                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n\
+                    "HTTP/1.1 {head}\r\nConnection: close\r\nContent-Type: application/json\r\n\
                      Content-Length: {length}\r\n\r\n{body}"
                 );
                 let _ = stream.write_all(answer.as_bytes()).await;
@@ -55,7 +77,7 @@ async fn start(authority: &Authority) -> String {
             });
         }
     });
-    url
+    (url, shown)
 }
 
 fn with(url: &str, ca: Option<CaBundle>, client: Option<ClientCertificate>) -> Settings {
@@ -79,6 +101,36 @@ async fn a_registry_that_wants_a_certificate_gets_the_one_that_was_given() {
     let settings = with(&url, Some(authority.bundle()), Some(authority.client()));
     let registry = OciRegistry::connect(settings).await.unwrap();
     assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_service_and_object_storage_elsewhere_are_not_shown_the_certificate() {
+    let authority = Authority::new();
+    let (elsewhere, shown_elsewhere) = serve(&authority, false, |path, _| match path.starts_with("/token") {
+        true => ("200 OK", r#"{"token":"t"}"#.to_owned()),
+        false => ("200 OK", "config".to_owned()),
+    })
+    .await;
+    let challenge: &'static str = format!("401 No\r\nWWW-Authenticate: Bearer realm=\"{elsewhere}/token\"").leak();
+    let redirect: &'static str = format!("307 Go\r\nLocation: {elsewhere}/blob").leak();
+    let (url, shown) = serve(&authority, true, move |path, request| {
+        let head = if !request.to_lowercase().contains("authorization: bearer t") {
+            challenge
+        } else if path.contains("/blobs/") {
+            redirect
+        } else {
+            "200 OK"
+        };
+        (head, "{}".to_owned())
+    })
+    .await;
+    let settings = with(&url, Some(authority.bundle()), Some(authority.client()));
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    let blob = registry.config_blob(&app(), &Digest::of(b"config"), 100).await;
+    assert_eq!(blob.unwrap(), "config");
+    assert!(shown.lock().unwrap().iter().all(|shown| *shown));
+    let elsewhere = shown_elsewhere.lock().unwrap().clone();
+    assert!(elsewhere.len() >= 2 && elsewhere.iter().all(|shown| !shown), "{elsewhere:?}");
 }
 
 #[tokio::test]
