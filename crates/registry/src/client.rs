@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use crate::action::Action;
 use crate::auth::{Authenticator, Grant};
 use crate::challenge;
+use crate::oci::ConnectError;
 use crate::problem;
 use crate::settings::{Settings, SettingsError};
 use crate::token::Scope;
@@ -43,6 +44,12 @@ impl RegistryClient {
 
     pub(crate) fn auth(&self) -> &Authenticator {
         &self.auth
+    }
+
+    /// Reads the credentials, where there are some, before the first request; helpers take their time.
+    pub(crate) async fn read_credentials(&self, first: &Request) -> Result<(), ConnectError> {
+        let read = self.in_time(first, async { Ok(self.auth.read().await) }).await?;
+        read.map(|_| ()).map_err(|error| SettingsError::from(error).into())
     }
 
     /// Sends a request with what authenticates it for `scope`. A 401 is answered by one other attempt at most;

@@ -142,6 +142,13 @@ async fn read_file(path: &Path) -> Result<Vec<u8>, CredentialError> {
         path: path.to_owned(),
         reason,
     };
+    // Opening a pipe waits for whoever writes to it, for ever if need be, and no deadline ends that.
+    if !tokio::fs::metadata(path).await.map_err(failed)?.is_file() {
+        return Err(CredentialError::Content {
+            path: path.to_owned(),
+            reason: "it is not a regular file",
+        });
+    }
     let file = tokio::fs::File::open(path).await.map_err(failed)?;
     let mut content = Vec::new();
     let read = file.take(MAX_FILE_BYTES + 1).read_to_end(&mut content).await;

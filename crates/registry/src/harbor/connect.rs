@@ -52,12 +52,12 @@ impl HarborRegistry {
         let base = settings.url.as_str().to_owned();
         let root = Url::parse(&format!("{base}/api/v2.0/")).map_err(SettingsError::UrlSyntax)?;
         let client = RegistryClient::new(&settings)?;
-        client.auth().read().await.map_err(SettingsError::from)?;
         let api = Api {
             client: &client,
             root: &root,
         };
         let request = api.request(RequestKind::SystemInfo, "systeminfo", &[]);
+        client.read_credentials(&request).await?;
         let offered = client.auth().offer_password(&request).await?;
         if client.auth().has_credentials() && !offered {
             let detail = "these credentials are a token, and Harbor's API takes a user name and a password";

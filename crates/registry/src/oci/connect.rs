@@ -133,7 +133,6 @@ pub(crate) struct Greeting {
 impl Greeting {
     pub(crate) async fn send(settings: &Settings) -> Result<Self, ConnectError> {
         let client = RegistryClient::new(settings)?;
-        client.auth().read().await.map_err(SettingsError::from)?;
         let request = Request {
             kind: RequestKind::Ping,
             url: root(settings)?,
@@ -142,6 +141,7 @@ impl Greeting {
             redirects: Redirects::SameOrigin,
             action: Action::Read,
         };
+        client.read_credentials(&request).await?;
         let sent = client.transport().send(&request, None);
         let answer = client.in_time(&request, sent).await;
         let answer = answer.map_err(|error| as_ping(&request, error))?;

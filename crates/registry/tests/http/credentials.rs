@@ -203,6 +203,74 @@ async fn a_configuration_that_cannot_be_used_is_an_error_and_never_nobody() {
     assert!(server.whole_log().is_empty());
 }
 
+/// A pipe that nobody writes to.
+#[tokio::test]
+async fn a_configuration_that_is_a_pipe_is_an_error_and_not_waited_for() {
+    let server = Server::start(|seen| accepting(seen, BASIC)).await;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("config.json");
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let config = DockerConfig::new(path.clone(), Vec::new());
+    let asked = tokio::time::timeout(Duration::from_secs(20), refusal(docker(&server, config))).await;
+    if asked.is_err() {
+        // Whoever waits there is let go.
+        drop(fs::OpenOptions::new().read(true).write(true).open(&path));
+    }
+    let text = asked.expect("it is not waited for");
+    assert!(text.contains("it is not a regular file"), "{text}");
+    assert!(server.whole_log().is_empty());
+}
+
+#[tokio::test]
+async fn a_helper_that_takes_longer_than_the_run_may_is_not_waited_for() {
+    let server = Server::start(|seen| accepting(seen, BASIC)).await;
+    let folder = TempDir::new().unwrap();
+    helper(&folder, "exec /bin/sleep 60");
+    let mut config = config(&folder, &server, r#"{"credsStore":"test"}"#);
+    config.helper_timeout = Duration::from_secs(20);
+    let mut settings = docker(&server, config);
+    settings.timeouts.run = Duration::from_millis(50);
+    match OciRegistry::connect(settings).await {
+        Err(lagan_registry::ConnectError::Registry(error)) => {
+            assert_eq!(error.failure(), lagan_model::Failure::TimeIsUp);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(server.whole_log().is_empty());
+}
+
+#[tokio::test]
+async fn a_helper_that_nobody_waits_for_any_longer_is_killed() {
+    let server = Server::start(|seen| accepting(seen, BASIC)).await;
+    let folder = TempDir::new().unwrap();
+    let noted = folder.path().join("pid");
+    helper(&folder, &format!("echo $$ > {}; exec /bin/sleep 600", noted.display()));
+    let mut config = config(&folder, &server, r#"{"credsStore":"test"}"#);
+    config.helper_timeout = Duration::from_secs(60);
+    let a_moment = || tokio::time::sleep(Duration::from_millis(1));
+    let started = async {
+        loop {
+            match fs::read_to_string(&noted) {
+                Ok(pid) if pid.ends_with('\n') => return pid.trim().to_owned(),
+                _ => a_moment().await,
+            }
+        }
+    };
+    let pid = tokio::select! {
+        ended = OciRegistry::connect(docker(&server, config)) => panic!("{ended:?}"),
+        pid = started => pid,
+    };
+    let gone = async {
+        // Dead, and perhaps not yet buried.
+        while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            a_moment().await;
+        }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
+    assert!(gone.is_ok(), "it is still there");
+}
+
 #[tokio::test]
 async fn a_password_file_is_read_anew_when_it_changes() {
     let folder = TempDir::new().unwrap();
