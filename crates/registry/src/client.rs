@@ -49,7 +49,8 @@ impl RegistryClient {
     /// Reads the credentials, where there are some, before the first request; helpers take their time.
     pub(crate) async fn read_credentials(&self, first: &Request) -> Result<(), ConnectError> {
         let read = self.in_time(first, async { Ok(self.auth.read().await) }).await?;
-        read.map(|_| ()).map_err(|error| SettingsError::from(error).into())
+        read.map(|_| ())
+            .map_err(|error| SettingsError::from(error).into())
     }
 
     /// Sends a request with what authenticates it for `scope`. A 401 is answered by one other attempt at most;

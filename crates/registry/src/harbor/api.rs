@@ -12,15 +12,17 @@ use url::Url;
 use super::walk::{ByKey, ByNumber, Next, Numbered};
 use crate::action::Action;
 use crate::client::RegistryClient;
+use crate::page::{MAX_PAGE_BYTES, too_large};
 use crate::problem;
 use crate::token::Scope;
 use crate::transport::{Answer, Redirects, Request};
 
-/// The longest page, in bytes: a hundred artifacts, each with all of its configuration.
-const MAX_PAGE_BYTES: usize = 32 * 1024 * 1024;
-
 /// The most entries that one listing is read for.
 const MAX_ENTRIES: usize = 1_000_000;
+
+/// The longest listing, all its pages together, in bytes: a hundred thousand artifacts, each with its configuration,
+/// of which little is kept.
+const MAX_LISTING_BYTES: usize = 512 * 1024 * 1024;
 
 /// How often a listing that changes under the walk is begun again.
 const WALKS: usize = 4;
@@ -81,6 +83,35 @@ keyed!(
     Label by id
 );
 
+/// How much of a listing was read.
+#[derive(Default)]
+struct Extent {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Extent {
+    /// Counts a page; fails where the listing is too long, or says that it will be.
+    fn add(
+        &mut self,
+        request: &Request,
+        total: usize,
+        entries: usize,
+        bytes: usize,
+    ) -> Result<(), RegistryError> {
+        self.entries = self.entries.saturating_add(entries);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let (most, of) = if self.entries.max(total) > MAX_ENTRIES {
+            (MAX_ENTRIES, "entries")
+        } else if self.bytes > MAX_LISTING_BYTES {
+            (MAX_LISTING_BYTES, "bytes")
+        } else {
+            return Ok(());
+        };
+        Err(too_large(request, format!("the listing has more than {most} {of}")))
+    }
+}
+
 /// The API of one Harbor.
 #[derive(Clone, Copy)]
 pub(super) struct Api<'a> {
@@ -132,7 +163,7 @@ impl Api<'_> {
         mut take: impl FnMut(T) -> Result<(), String> + Send,
     ) -> Result<(), RegistryError> {
         let mut walk = ByKey::new();
-        let mut entries = 0;
+        let mut extent = Extent::default();
         loop {
             let mut all: Vec<_> = query
                 .iter()
@@ -149,11 +180,7 @@ impl Api<'_> {
             let keys: Vec<i64> = page.iter().map(Keyed::key).collect();
             let wrong = |wrong: String| problem::malformed(&request, wrong);
             let next = walk.read(total, &keys).map_err(wrong)?;
-            entries += page.len();
-            if entries > MAX_ENTRIES {
-                let detail = format!("the listing has more than {MAX_ENTRIES} entries");
-                return Err(RegistryError::new(Failure::TooLarge, request.line(), detail));
-            }
+            extent.add(&request, total, page.len(), answer.body.len())?;
             for entry in page {
                 take(entry).map_err(|wrong| problem::malformed(&request, wrong))?;
             }
@@ -175,6 +202,8 @@ impl Api<'_> {
         let mut walks = 1;
         let mut walk = ByNumber::default();
         let mut entries = Vec::new();
+        // Walks that begin again count as well: they are no way to be read for ever.
+        let mut extent = Extent::default();
         loop {
             let mut all: Vec<_> = query
                 .iter()
@@ -184,10 +213,7 @@ impl Api<'_> {
             let request = self.request(kind, path, &all);
             let answer = self.client.get(&request, &Scope::Nothing).await?;
             let (total, page) = self.page::<T>(&request, &answer, permission)?;
-            if total > MAX_ENTRIES {
-                let detail = format!("the listing has more than {MAX_ENTRIES} entries");
-                return Err(RegistryError::new(Failure::TooLarge, request.line(), detail));
-            }
+            extent.add(&request, total, page.len(), answer.body.len())?;
             let keys: Vec<i64> = page.iter().map(Keyed::key).collect();
             match walk.read(total, &keys) {
                 Numbered::Next(next) => {
@@ -282,4 +308,36 @@ fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Result<T, Re
         let reason = problem::clean(&error.to_string());
         problem::malformed(request, format!("the answer cannot be read: {reason}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_ends_at_its_limits_or_where_it_says_that_it_goes_beyond_them() {
+        let request = Request {
+            kind: RequestKind::Artifacts,
+            url: "https://harbor.example/api/v2.0/projects".parse().unwrap(),
+            accept: HeaderValue::from_static("application/json"),
+            limit: MAX_PAGE_BYTES,
+            redirects: Redirects::SameOrigin,
+            action: Action::Read,
+        };
+        let pages = |pages: usize, total, entries, bytes| {
+            let mut extent = Extent::default();
+            (0..pages).try_for_each(|_| extent.add(&request, total, entries, bytes))
+        };
+        assert!(pages(10_000, MAX_ENTRIES, 100, 1000).is_ok());
+        assert!(pages(64, 100, 1, MAX_PAGE_BYTES).is_ok());
+        for (count, total, entries, bytes) in [
+            (10_001, 0, 100, 1000),
+            (1, MAX_ENTRIES + 1, 1, 1),
+            (1, usize::MAX, 1, 1),
+            (65, 100, 1, MAX_PAGE_BYTES),
+        ] {
+            let error = pages(count, total, entries, bytes).unwrap_err();
+            assert_eq!(error.failure(), Failure::TooLarge, "{error}");
+        }
+    }
 }

@@ -201,7 +201,7 @@ async fn a_tag_that_moves_under_the_walk_makes_it_begin_again_and_then_give_up()
 
 #[tokio::test]
 async fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
-    let padding = Arc::new(" ".repeat(33 * 1024 * 1024));
+    let padding = Arc::new(" ".repeat(8 * 1024 * 1024));
     let server = harbor(move |seen| match seen.query["page_size"].as_str() {
         "100" => {
             let total = [("content-type", "application/json"), ("x-total-count", "1")];
@@ -211,6 +211,21 @@ async fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
     })
     .await;
     assert_eq!(survey(&server).await.unwrap().tags().len(), 1);
+}
+
+#[tokio::test]
+async fn a_listing_that_says_to_be_endless_is_left_at_its_first_page() {
+    let server = harbor(|seen| {
+        let first = seen.before * 100;
+        let entries: Vec<_> = (first + 1..=first + 100).map(|id| artifact(id, &[])).collect();
+        page(1_000_001, &entries)
+    })
+    .await;
+    let error = survey(&server).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::TooLarge, "{error}");
+    assert!(error.to_string().contains("more than 1000000 entries"), "{error}");
+    let lists = server.log().into_iter();
+    assert_eq!(lists.filter(|seen| seen.path.ends_with("/artifacts")).count(), 1);
 }
 
 #[tokio::test]

@@ -111,7 +111,8 @@ async fn a_token_service_and_object_storage_elsewhere_are_not_shown_the_certific
         false => ("200 OK", "config".to_owned()),
     })
     .await;
-    let challenge: &'static str = format!("401 No\r\nWWW-Authenticate: Bearer realm=\"{elsewhere}/token\"").leak();
+    let challenge: &'static str =
+        format!("401 No\r\nWWW-Authenticate: Bearer realm=\"{elsewhere}/token\"").leak();
     let redirect: &'static str = format!("307 Go\r\nLocation: {elsewhere}/blob").leak();
     let (url, shown) = serve(&authority, true, move |path, request| {
         let head = if !request.to_lowercase().contains("authorization: bearer t") {
@@ -130,7 +131,10 @@ async fn a_token_service_and_object_storage_elsewhere_are_not_shown_the_certific
     assert_eq!(blob.unwrap(), "config");
     assert!(shown.lock().unwrap().iter().all(|shown| *shown));
     let elsewhere = shown_elsewhere.lock().unwrap().clone();
-    assert!(elsewhere.len() >= 2 && elsewhere.iter().all(|shown| !shown), "{elsewhere:?}");
+    assert!(
+        elsewhere.len() >= 2 && elsewhere.iter().all(|shown| !shown),
+        "{elsewhere:?}"
+    );
 }
 
 #[tokio::test]
