@@ -321,6 +321,7 @@ mod tests {
             foreign: false,
             given_up: false,
             granted: None,
+            secrets: Vec::new(),
         }
     }
 

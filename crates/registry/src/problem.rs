@@ -4,6 +4,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use lagan_model::{Failure, RegistryError, json};
 use oci_distribution::errors::{OciEnvelope, OciErrorCode};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::token::Scope;
 use crate::transport::{Answer, Request};
@@ -14,6 +15,9 @@ pub(crate) const GIVEN_UP: &str =
 
 /// How much of what a registry says goes into a message, in characters.
 const SAID: usize = 300;
+
+/// What stands in the place of a secret.
+const BLANK: &str = "[secret]";
 
 /// The registry's own error (distribution specification, "Error Codes"), where the answer holds one.
 ///
@@ -77,6 +81,8 @@ pub(crate) fn denied(answer: &Answer, scope: &Scope) -> String {
 /// `404 MANIFEST_UNKNOWN: manifest unknown`, or what there is of it.
 pub(crate) fn describe(answer: &Answer) -> String {
     let status = answer.status;
+    // Blanked before it is cut: a part of a secret is one.
+    let clean = |text: &str| clean(&blanked(text, &answer.secrets));
     if let Some(error) = envelope(answer).and_then(|envelope| envelope.errors.into_iter().next()) {
         let code = match serde_json::to_value(&error.code) {
             Ok(serde_json::Value::String(code)) => clean(&code),
@@ -102,6 +108,35 @@ pub(crate) fn describe(answer: &Answer) -> String {
         None if text.is_empty() => status.as_u16().to_string(),
         None => format!("{}: {text}", status.as_u16()),
     }
+}
+
+/// `text` without these secrets, and without what looks like the credentials of anybody: a long word behind `Basic` or
+/// `Bearer` that is more than letters of one case.
+fn blanked(text: &str, secrets: &[SecretString]) -> String {
+    let mut text = text.to_owned();
+    for secret in secrets.iter().map(|secret| secret.expose_secret()) {
+        if !secret.is_empty() {
+            text = text.replace(secret, BLANK);
+        }
+    }
+    let mut behind_scheme = false;
+    let word = |word: &str| {
+        let bare = word.trim_end();
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        let token = bare.split(|c| !is_token(c)).next().unwrap_or_default();
+        let mixed = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+        let shown = if behind_scheme && token.len() >= 8 && token.chars().skip(1).any(mixed) {
+            word.replacen(token, BLANK, 1)
+        } else {
+            word.to_owned()
+        };
+        if !bare.is_empty() {
+            let bare = bare.to_ascii_lowercase();
+            behind_scheme = bare.ends_with("basic") || bare.ends_with("bearer");
+        }
+        shown
+    };
+    text.split_inclusive(char::is_whitespace).map(word).collect()
 }
 
 /// The answer breaks the specification.
@@ -166,5 +201,23 @@ mod tests {
         assert_eq!(long.chars().count(), SAID + 1);
         assert!(long.ends_with('…'));
         assert_eq!(quoted("a\u{1b}\"\u{202e}"), r#""a\u{1b}\"\u{202e}""#);
+    }
+    #[test]
+    fn secrets_that_come_back_are_blanked_and_words_are_not() {
+        let secrets = ["pa ss".into(), "".into()];
+        for (text, expected) in [
+            ("you sent pa ss", "you sent [secret]"),
+            (
+                "Authorization: Basic Y2k6czNjcmV0 denied",
+                "Authorization: Basic [secret] denied",
+            ),
+            ("\"bearer  eyJhbGciOi.J9.x-_\", 401", "\"bearer  [secret]\", 401"),
+            ("basic authentication required", "basic authentication required"),
+            ("Bearer token expired", "Bearer token expired"),
+            ("Bearer realm=\"x\"", "Bearer realm=\"x\""),
+            ("Basic Basic Y2k6czNjcmV0", "Basic Basic [secret]"),
+        ] {
+            assert_eq!(blanked(text, &secrets), expected);
+        }
     }
 }

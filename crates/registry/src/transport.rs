@@ -5,6 +5,8 @@ mod broken;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE,
@@ -13,7 +15,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lagan_model::{Failure, RegistryError, RequestKind};
 use reqwest::{Client, Response};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
 
@@ -95,6 +97,8 @@ pub(crate) struct Answer {
     pub(crate) given_up: bool,
     /// What the token that it was asked for with allows, where that is less than was asked for.
     pub(crate) granted: Option<Arc<str>>,
+    /// What a refusal must not be quoted with, since it was sent as a secret and some servers say what they were sent.
+    pub(crate) secrets: Vec<SecretString>,
 }
 
 impl Answer {
@@ -263,12 +267,8 @@ impl Transport {
         origin::same(url, &self.registry)
     }
 
-    async fn attempt(
-        &self,
-        request: &Request,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<Answer, Broken> {
-        let mut authorization = authorization;
+    async fn attempt(&self, request: &Request, header: Option<&HeaderValue>) -> Result<Answer, Broken> {
+        let mut authorization = header;
         let mut url = request.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             self.counters.add(request.kind);
@@ -338,6 +338,9 @@ impl Transport {
                 None => {
                     let mut answer = read(request, response).await.map_err(elsewhere)?;
                     answer.foreign = foreign;
+                    if !answer.status.is_success() {
+                        answer.secrets = secrets(header, &request.action);
+                    }
                     return Ok(answer);
                 }
                 Some(next) => {
@@ -471,7 +474,35 @@ async fn read(request: &Request, mut response: Response) -> Result<Answer, Broke
         foreign: false,
         given_up: false,
         granted: None,
+        secrets: Vec::new(),
     })
+}
+
+/// What proves who we are, in the forms in which it may come back: of a header what is behind its scheme, and the
+/// password in that; of a form its token, as it is and as it is sent.
+fn secrets(authorization: Option<&HeaderValue>, action: &Action) -> Vec<SecretString> {
+    let mut secrets = Vec::new();
+    let header = authorization.and_then(|header| header.to_str().ok());
+    if let Some((_, credentials)) = header.and_then(|header| header.split_once(' ')) {
+        let pair = STANDARD
+            .decode(credentials)
+            .ok()
+            .and_then(|pair| String::from_utf8(pair).ok());
+        secrets.extend(
+            pair.as_deref()
+                .and_then(|pair| pair.split_once(':'))
+                .map(|(_, password)| password.into()),
+        );
+        secrets.push(credentials.into());
+    }
+    if let Action::Exchange(form) = action {
+        let field = |field: &str| field.strip_prefix("refresh_token=").map(SecretString::from);
+        let form = form.expose_secret();
+        secrets.extend(form.split('&').find_map(field));
+        let token = url::form_urlencoded::parse(form.as_bytes()).find(|(field, _)| field == "refresh_token");
+        secrets.extend(token.map(|(_, token)| SecretString::from(token.into_owned())));
+    }
+    secrets
 }
 
 #[cfg(test)]

@@ -108,7 +108,10 @@ impl Extent {
         } else {
             return Ok(());
         };
-        Err(too_large(request, format!("the listing has more than {most} {of}")))
+        Err(too_large(
+            request,
+            format!("the listing has more than {most} {of}"),
+        ))
     }
 }
 

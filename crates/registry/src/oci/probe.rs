@@ -162,6 +162,7 @@ mod tests {
             foreign: false,
             given_up: false,
             granted: None,
+            secrets: Vec::new(),
         };
         read(&answer, question)
     }

@@ -57,6 +57,23 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
 
     let server = Server::start(|seen| match (seen.path.as_str(), seen.authorization()) {
         ("/token", Some(_)) => json(200, r#"{"token":"t0ken-of-the-test"}"#),
+        // Says all that it was sent, and refuses it.
+        ("/token", None) if !seen.body.is_empty() => respond(
+            401,
+            &[("content-type", "text/plain")],
+            format!("you sent {}", seen.body),
+        ),
+        ("/v2/team/echo/tags/list", Some(authorization)) => {
+            let said = format!(
+                "{}Authorization: {authorization}; {}",
+                " ".repeat(50),
+                "x".repeat(260)
+            );
+            json(
+                403,
+                format!(r#"{{"errors":[{{"code":"DENIED","message":"{said}"}}]}}"#),
+            )
+        }
         (_, None) => {
             let realm = format!("Bearer realm=\"{}/token\"", seen.server);
             respond(401, &[("www-authenticate", &realm)], "")
@@ -85,7 +102,15 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
             .map(|_| ())
             .unwrap_err(),
     ];
-    for error in errors {
+    let echoed = registry
+        .list_tags(&"team/echo".parse().unwrap())
+        .await
+        .unwrap_err();
+    assert!(
+        echoed.to_string().contains("Authorization: Bearer [secret]"),
+        "{echoed}"
+    );
+    for error in errors.into_iter().chain([echoed]) {
         assert_no_secret("an error", &format!("{error} {error:?} {:?}", error.hint()));
     }
 
@@ -105,6 +130,7 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
     let source = DockerConfig::new(path, vec![folder.path().to_owned()]);
     docker.credentials = Some(CredentialSource::Docker(source));
     let error = OciRegistry::connect(docker).await.unwrap_err();
+    assert!(error.to_string().contains("refresh_token=[secret]"), "{error}");
     assert_no_secret("an error", &format!("{error} {error:?} {:?}", error.hint()));
     assert!(
         server
@@ -120,7 +146,11 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
         match (reached.path.as_str(), reached.header("authorization")) {
             (_, None) => respond(401, &[("www-authenticate", "Basic realm=x")], ""),
             ("/v2/", _) => json(200, "{}"),
-            _ => refused(403, "DENIED"),
+            (_, Some(basic)) => respond(
+                403,
+                &[("content-type", "text/plain")],
+                format!("{basic}: s3cret-pass"),
+            ),
         }
     })
     .await;
@@ -134,6 +164,10 @@ async fn neither_logs_nor_errors_nor_debug_show_a_secret() {
     assert!(!format!("{named:?}").contains(key_line));
     let registry = OciRegistry::connect(named).await.unwrap();
     let denied = registry.list_tags(&app()).await.unwrap_err();
+    assert!(
+        denied.to_string().contains("Basic [secret]: [secret]"),
+        "{denied}"
+    );
     assert_no_secret("an error", &format!("{denied:?}"));
 
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
