@@ -113,6 +113,14 @@ impl Authenticator {
         scope: &Scope,
         challenge: Option<Challenge>,
     ) -> Result<Option<Grant>, RegistryError> {
+        // Harbor lists its catalog for a password and takes no token there
+        // (<https://github.com/goharbor/harbor/issues/22118>). Everything else goes on with tokens.
+        if let (Grant::Token(_), Some(Challenge::Basic), Scope::Catalog) = (grant, &challenge, scope) {
+            let login = self.read().await.map_err(|error| unread(request, &error))?;
+            if let Some(password) = login.and_then(password) {
+                return Ok(Some(password));
+            }
+        }
         let learnt = match (grant, &*self.scheme()) {
             (Grant::Token(token), Scheme::Bearer(tokens)) if !token.is_fresh() => {
                 let refused = Some(token.serial);

@@ -104,7 +104,12 @@ impl RegistryClient {
     async fn ask_now(&self, request: &Request, scope: &Scope) -> Result<Answer, RegistryError> {
         let grant = self.auth.grant(&self.transport, request, scope).await?;
         let answer = self.send(request, &grant).await?;
-        if answer.status != StatusCode::UNAUTHORIZED || answer.foreign {
+        let refused = match (answer.status, &grant) {
+            (StatusCode::UNAUTHORIZED, _) => true,
+            (StatusCode::FORBIDDEN, Grant::Password(..)) => problem::says_expired(&answer),
+            _ => false,
+        };
+        if !refused || answer.foreign {
             return Ok(answer);
         }
         let challenge = challenge::read(&answer.headers);

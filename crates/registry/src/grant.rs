@@ -30,14 +30,39 @@ pub(crate) fn shortfall(token: &str, scope: &str) -> Option<String> {
     let claims = token.split('.').nth(1)?;
     let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?;
     let access = json::read::<Claims>(&claims).ok()?.access?;
+    missing(scope, |resource| {
+        let about = access
+            .iter()
+            .filter(|access| format!("{}:{}", access.r#type, access.name) == resource);
+        about
+            .flat_map(|access| access.actions.iter().map(String::as_str))
+            .collect()
+    })
+}
+
+/// What an answer that states its scope (token specification, "Authenticating using OAuth 2") grants of `scope`, where
+/// that is less; `nothing` where it is that.
+pub(crate) fn stated(granted: &str, scope: &str) -> Option<String> {
+    if granted.trim().is_empty() {
+        return None;
+    }
+    missing(scope, |resource| {
+        let parts = granted
+            .split_whitespace()
+            .filter_map(|part| part.rsplit_once(':'));
+        parts
+            .filter(|(about, _)| *about == resource)
+            .flat_map(|(_, actions)| actions.split(','))
+            .filter(|action| !action.is_empty())
+            .collect()
+    })
+}
+
+/// What is granted of `scope`, by the resource that it is about, where that is less.
+fn missing<'a>(scope: &str, granted: impl FnOnce(&str) -> Vec<&'a str>) -> Option<String> {
     // Names hold no colon, but for the port of a registry that proxies another.
-    let (kind, rest) = scope.split_once(':')?;
-    let (name, wanted) = rest.rsplit_once(':')?;
-    let mut granted: Vec<&str> = access
-        .iter()
-        .filter(|access| access.r#type == kind && access.name == name)
-        .flat_map(|access| access.actions.iter().map(String::as_str))
-        .collect();
+    let (resource, wanted) = scope.rsplit_once(':')?;
+    let mut granted = granted(resource);
     let has = |action: &str| {
         granted
             .iter()
@@ -80,6 +105,31 @@ mod tests {
         ] {
             let read = shortfall(&token(claims), scope);
             assert_eq!(read.as_deref(), expected, "{claims} {scope}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_says_beside_an_opaque_token_counts_as_well() {
+        for (granted, scope, expected) in [
+            ("repository:a/b:pull", "repository:a/b:pull", None),
+            (
+                "repository:a/b:pull,push,delete",
+                "repository:a/b:pull,delete",
+                None,
+            ),
+            (
+                "repository:x:pull repository:a/b:*",
+                "repository:a/b:pull,delete",
+                None,
+            ),
+            ("repository:a/b:pull", "repository:a/b:pull,delete", Some("pull")),
+            ("repository:a/b:", "repository:a/b:pull", Some("nothing")),
+            ("repository:a/bc:pull", "repository:a/b:pull", Some("nothing")),
+            ("something else", "registry:catalog:*", Some("nothing")),
+            ("", "repository:a/b:pull", None),
+        ] {
+            let read = stated(granted, scope);
+            assert_eq!(read.as_deref(), expected, "{granted} {scope}");
         }
     }
 

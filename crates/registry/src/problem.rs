@@ -33,6 +33,14 @@ pub(crate) fn has_code(answer: &Answer, code: &OciErrorCode) -> bool {
     envelope(answer).is_some_and(|envelope| envelope.errors.iter().any(|error| error.code == *code))
 }
 
+/// Whether a 403 is about a password that has ended, which Amazon's registry calls a token: another one may do
+/// (<https://github.com/awslabs/amazon-ecr-credential-helper/issues/7>).
+pub(crate) fn says_expired(answer: &Answer) -> bool {
+    describe(answer)
+        .to_ascii_lowercase()
+        .contains("authorization token has expired")
+}
+
 /// An answer that is not the one asked for, by its status.
 pub(crate) fn refusal(request: &Request, answer: &Answer) -> RegistryError {
     refusal_of(request, answer, &Scope::Nothing)

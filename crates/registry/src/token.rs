@@ -133,6 +133,8 @@ struct Issued {
     token: Option<SecretString>,
     access_token: Option<SecretString>,
     expires_in: Option<i64>,
+    /// Anything: only where it is text does it say what was granted.
+    scope: Option<serde_json::Value>,
 }
 
 impl TokenService {
@@ -272,8 +274,12 @@ impl TokenService {
         let header = SecretString::from(format!("Bearer {}", token.expose_secret()));
         let header = secret_header(&header).ok_or_else(unusable)?;
         let granted = scope_text.as_deref().and_then(|scope| {
+            let stated = issued.scope.as_ref().and_then(serde_json::Value::as_str);
             let mut parts = scope.split(' ');
-            parts.find_map(|part| grant::shortfall(token.expose_secret(), part))
+            parts.find_map(|part| {
+                grant::shortfall(token.expose_secret(), part)
+                    .or_else(|| grant::stated(stated.unwrap_or_default(), part))
+            })
         });
         if let Some(granted) = &granted {
             tracing::debug!(

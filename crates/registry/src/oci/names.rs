@@ -12,6 +12,9 @@ use crate::problem;
 use crate::token::Scope;
 use crate::transport::{Answer, Request};
 
+const MAY_NOT_LIST: &str = "who asks may not list the repositories: name them in the policy or as arguments, or in a file \
+     (`--repositories-from`, or `repositories_file` of the registry)";
+
 /// What was learnt about the listings of a registry.
 #[derive(Debug)]
 pub(super) struct Listings {
@@ -44,8 +47,16 @@ impl OciRegistry {
             noun: "repository name",
             page: &self.listings.catalog_page,
         };
-        let read = listing.read(&self.client, no_catalog).await;
+        let read = listing.read(&self.client, no_catalog).await.map_err(|error| {
+            // Some refuse it where they give out tokens already (<https://github.com/oras-project/oras/issues/1128>).
+            match error.failure() {
+                Failure::Denied => error.with_hint(MAY_NOT_LIST),
+                _ => error,
+            }
+        });
         self.listings.catalog.saw(match &read {
+            // Some show those who may not list them no repositories.
+            Ok(names) if names.is_empty() => Capability::Unknown,
             Ok(_) => Capability::Offered,
             Err(error) if error.failure() == Failure::Unsupported => Capability::NotOffered,
             Err(_) => Capability::Unknown,
@@ -82,15 +93,8 @@ fn no_catalog(request: &Request, answer: &Answer) -> RegistryError {
         Failure::Denied => problem::denied(answer, &Scope::Catalog),
         _ => problem::describe(answer),
     };
-    let hint = match failure {
-        Failure::Denied => {
-            "who asks may not list the repositories: name them in the policy or as arguments, or in a file \
-             (`--repositories-from`, or `repositories_file` of the registry)"
-        }
-        _ => {
-            "this registry does not list its repositories: name them in the policy or as arguments, or in a file \
-             (`--repositories-from`, or `repositories_file` of the registry)"
-        }
-    };
-    RegistryError::new(failure, request.line(), detail).with_hint(hint)
+    RegistryError::new(failure, request.line(), detail).with_hint(
+        "this registry does not list its repositories: name them in the policy or as arguments, or in a file \
+         (`--repositories-from`, or `repositories_file` of the registry)",
+    )
 }

@@ -533,6 +533,25 @@ async fn a_token_service_that_grants_less_than_was_asked_for_is_told_as_such_and
 }
 
 #[tokio::test]
+async fn an_opaque_token_that_was_granted_for_less_is_told_as_such() {
+    for (scope, said) in [
+        (r#""repository:team/app:push""#, "; the token grants push of it)"),
+        ("[1]", "(asked for repository:team/app:pull)"),
+    ] {
+        let server = Server::start(move |seen| match (seen.path.as_str(), seen.authorization()) {
+            ("/token", _) => json(200, format!(r#"{{"access_token":"opaque","scope":{scope}}}"#)),
+            ("/v2/", Some(_)) => json(200, "{}"),
+            (_, Some(_)) => refused(403, "DENIED"),
+            _ => bearer(&format!("{}/token", seen.server)),
+        })
+        .await;
+        let registry = server.connect_as("ci", "s3cret").await;
+        let error = registry.list_tags(&app()).await.unwrap_err();
+        assert!(error.to_string().ends_with(said), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_suffices_is_used_whatever_it_says_of_itself() {
     let server = with_tokens(
         |_, _| json(200, format!(r#"{{"token":"{}"}}"#, with_claims(""))),
@@ -556,6 +575,39 @@ async fn a_token_service_that_refuses_a_repository_names_what_was_asked_for() {
         error.to_string().contains("(asked for repository:team/app:pull)"),
         "{error}"
     );
+}
+
+/// As Harbor does: no token is good for its catalog.
+#[tokio::test]
+async fn a_catalog_that_takes_the_password_and_no_token_gets_it_and_nothing_else_does() {
+    let catalog = |seen: &Seen| match (seen.authorization(), seen.query.get("last")) {
+        (Some(BASIC), None) => {
+            crate::support::linked(r#"{"repositories":["a"]}"#, "/v2/_catalog?n=1000&last=a")
+        }
+        (Some(BASIC), Some(_)) => json(200, r#"{"repositories":["b"]}"#),
+        _ => challenge(r#"Basic realm="harbor""#),
+    };
+    let server = Server::start(move |seen| match (seen.path.as_str(), seen.authorization()) {
+        ("/token", _) => json(200, r#"{"token":"t"}"#),
+        ("/v2/_catalog", _) => catalog(seen),
+        (_, Some("Bearer t")) => json(200, TAGS),
+        _ => bearer(&format!("{}/token", seen.server)),
+    })
+    .await;
+    let registry = server.connect_as("ci", "s3cret").await;
+    assert_eq!(registry.list_repositories().await.unwrap().len(), 2);
+    registry.list_tags(&app()).await.unwrap();
+    for seen in server.whole_log() {
+        let password = seen.authorization() == Some(BASIC);
+        assert!(
+            !password || ["/token", "/v2/_catalog"].contains(&seen.path.as_str()),
+            "{}",
+            seen.path
+        );
+    }
+    // Nobody has nothing to give.
+    let error = server.connect().await.list_repositories().await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Denied);
 }
 
 /// The clocks of token services are wrong by hours; how long a token is good for is counted here.

@@ -245,7 +245,10 @@ async fn a_helper_that_nobody_waits_for_any_longer_is_killed() {
     let server = Server::start(|seen| accepting(seen, BASIC)).await;
     let folder = TempDir::new().unwrap();
     let noted = folder.path().join("pid");
-    helper(&folder, &format!("echo $$ > {}; exec /bin/sleep 600", noted.display()));
+    helper(
+        &folder,
+        &format!("echo $$ > {}; exec /bin/sleep 600", noted.display()),
+    );
     let mut config = config(&folder, &server, r#"{"credsStore":"test"}"#);
     config.helper_timeout = Duration::from_secs(60);
     let a_moment = || tokio::time::sleep(Duration::from_millis(1));
@@ -322,6 +325,43 @@ async fn a_helper_is_asked_again_when_what_it_gave_is_refused() {
     let asked = (0..5).map(|_| registry.list_tags(&repository));
     for tags in futures_util::future::join_all(asked).await {
         tags.unwrap();
+    }
+}
+
+/// Amazon's registry, whose passwords end after twelve hours.
+#[tokio::test]
+async fn a_password_that_has_ended_is_asked_for_again_also_where_that_is_told_by_a_403() {
+    let expired =
+        r#"{"errors":[{"code":"DENIED","message":"Your Authorization Token has expired. Please log in"}]}"#;
+    for (says, asked) in [
+        (expired, 2),
+        (r#"{"errors":[{"code":"DENIED","message":"no"}]}"#, 1),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let answer = folder.path().join("answer");
+        let said = folder.path().join("said");
+        fs::write(&answer, r#"{"Username":"ci","Secret":"s3cret"}"#).unwrap();
+        helper(
+            &folder,
+            &format!("echo >> {}; /bin/cat {}", said.display(), answer.display()),
+        );
+        let server = Server::start(move |seen| match (seen.authorization(), seen.path.as_str()) {
+            (None, _) => respond(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+            (Some(_), "/v2/") => json(200, "{}"),
+            (Some(CHANGED), _) => json(200, TAGS),
+            _ => json(403, says),
+        })
+        .await;
+        let config = config(&folder, &server, r#"{"credsStore":"test"}"#);
+        let registry = OciRegistry::connect(docker(&server, config)).await.unwrap();
+        fs::write(&answer, r#"{"Username":"ci","Secret":"changed"}"#).unwrap();
+        assert_eq!(registry.list_tags(&app()).await.is_ok(), asked == 2, "{says}");
+        assert_eq!(
+            fs::read_to_string(&said).unwrap().len(),
+            asked,
+            "the helper, {says}"
+        );
+        assert_eq!(server.log().len(), asked, "the registry, {says}");
     }
 }
 

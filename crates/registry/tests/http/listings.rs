@@ -353,6 +353,33 @@ async fn a_registry_without_a_catalog_says_to_name_the_repositories() {
 }
 
 #[tokio::test]
+async fn a_catalog_that_the_token_service_refuses_is_told_as_one_that_the_registry_refuses() {
+    for credentials in [true, false] {
+        let server = Server::start(|seen| match (seen.path.as_str(), seen.query.get("scope")) {
+            ("/token", Some(_)) => refused(403, "DENIED"),
+            ("/token", None) => json(200, r#"{"token":"t"}"#),
+            ("/v2/", _) if seen.authorization().is_some() => json(200, "{}"),
+            _ => {
+                let realm = format!("Bearer realm=\"{}/token\"", seen.server);
+                respond(401, &[("www-authenticate", &realm)], "")
+            }
+        })
+        .await;
+        let registry = match credentials {
+            true => server.connect_as("ci", "s3cret").await,
+            false => server.connect().await,
+        };
+        let error = registry.list_repositories().await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Denied, "{error}");
+        assert!(
+            error.hint().unwrap().contains("--repositories-from"),
+            "{:?}",
+            error.hint()
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_404_is_believed_only_from_the_registry_itself() {
     let (tags, _, server) = tags_of(|_| refused(404, "NAME_UNKNOWN")).await;
     let error = tags.unwrap_err();
