@@ -1,7 +1,8 @@
 //! Credential helpers: programs that hand out what docker has put into a keychain.
 //!
-//! They are looked up in given folders, run without a shell and without our environment, and have a deadline.
+//! They are looked up in given folders, run without a shell and with little of our environment, and have a deadline.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -19,6 +20,33 @@ const MAX_OUTPUT: u64 = 64 * 1024;
 
 /// What the helpers say of a server that they do not know; the exit status alone does not tell.
 const NOT_FOUND: &str = "credentials not found in native keychain";
+
+/// What of our environment helpers get beside `PATH` and `HOME`: where their own credentials are, and the way to who
+/// keeps them. A name that ends in `_` stands for all that begin like it; case does not matter.
+const PASSED: [&str; 14] = [
+    "AWS_",
+    "AZURE_",
+    "CLOUDSDK_",
+    "GOOGLE_",
+    "ALL_PROXY",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GNUPGHOME",
+    "PASSWORD_STORE_DIR",
+    "XDG_RUNTIME_DIR",
+];
+
+fn is_passed(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    PASSED.iter().any(|passed| match passed.ends_with('_') {
+        true => name.starts_with(passed),
+        false => name == *passed,
+    })
+}
 
 /// The user name of an identity token.
 const TOKEN_USER: &str = "<token>";
@@ -98,6 +126,7 @@ async fn run(config: &DockerConfig, path: &Path, server: &str) -> std::io::Resul
     command
         .arg("get")
         .env_clear()
+        .envs(std::env::vars_os().filter(|(name, _)| is_passed(name)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

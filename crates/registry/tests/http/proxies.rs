@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use lagan_model::RegistryRead as _;
-use lagan_registry::{CaBundle, Credentials, OciRegistry};
+use lagan_registry::{CaBundle, CredentialSource, Credentials, DockerConfig, OciRegistry};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -223,47 +223,39 @@ async fn a_proxy_that_refuses_is_told_without_its_password() {
 async fn the_password_goes_to_a_token_service_elsewhere_only_where_that_is_named() {
     let (authority, folder) = (Authority::new(), TempDir::new().unwrap());
     let ca = ca_file(&folder, &authority);
-    for (realm, named, password, reached) in [
-        ("https://registry.test/token", "", true, true),
-        ("https://auth.elsewhere.test/token", "", true, false),
-        (
-            "https://auth.elsewhere.test/token",
-            "https://other.test",
-            true,
-            false,
-        ),
-        (
-            "https://auth.elsewhere.test/token",
-            "https://auth.elsewhere.test",
-            true,
-            true,
-        ),
+    let (home, away) = ("registry.test", "auth.elsewhere.test");
+    for (host, other, own, named, password, reached) in [
+        (home, away, true, "", true, true),
+        (home, away, false, "", true, false),
+        (home, away, false, "https://other.test", true, false),
+        (home, away, false, "https://auth.elsewhere.test", true, true),
         // Who has nothing to lose asks.
-        ("https://auth.elsewhere.test/token", "", false, true),
+        (home, away, false, "", false, true),
+        // The domain that the registry is in, but not what else is in that; and Docker Hub's own.
+        ("registry.corp.test", "corp.test", false, "", true, true),
+        ("registry.corp.test", "auth.corp.test", false, "", true, false),
+        ("registry-1.docker.io", "auth.docker.io", false, "", true, true),
+        ("docker.io.evil.test", "auth.docker.io", false, "", true, false),
     ] {
-        let registry = SecureServer::start(&authority, "registry.test", 100, move |reached| {
+        let realm = format!("https://{}/token", if own { host } else { other });
+        let challenge = format!("Bearer realm=\"{realm}\"");
+        let registry = SecureServer::start(&authority, host, 100, move |reached| {
             match (reached.path.as_str(), reached.header("authorization")) {
                 ("/token", _) => json(200, r#"{"token":"t0ken-of-the-test"}"#),
                 (_, Some("Bearer t0ken-of-the-test")) => json(200, r#"{"tags":["a"]}"#),
-                _ => {
-                    let challenge = format!("Bearer realm=\"{realm}\"");
-                    respond(401, &[("www-authenticate", &challenge)], "")
-                }
+                _ => respond(401, &[("www-authenticate", &challenge)], ""),
             }
         })
         .await;
-        let elsewhere = SecureServer::start(&authority, "auth.elsewhere.test", 100, |_| {
+        let elsewhere = SecureServer::start(&authority, other, 100, |_| {
             json(200, r#"{"token":"t0ken-of-the-test"}"#)
         })
         .await;
-        let proxy = Proxy::start(vec![
-            ("registry.test", registry.port),
-            ("auth.elsewhere.test", elsewhere.port),
-        ])
-        .await;
+        let proxy = Proxy::start(vec![(host, registry.port), (other, elsewhere.port)]).await;
+        let url = format!("https://{host}");
         let said = outcome(&[
             ("HTTPS_PROXY", &proxy.url()),
-            ("LAGAN_TEST_URL", "https://registry.test"),
+            ("LAGAN_TEST_URL", &url),
             ("LAGAN_TEST_CA", &ca),
             ("LAGAN_TEST_REALM", named),
             ("LAGAN_TEST_ANONYMOUS", if password { "" } else { "yes" }),
@@ -272,7 +264,7 @@ async fn the_password_goes_to_a_token_service_elsewhere_only_where_that_is_named
         let case = format!("{realm} {named}: {said}");
         assert_eq!(said == "1 tags", reached, "{case}");
         let got: Vec<_> = elsewhere.log();
-        if realm.contains("elsewhere") {
+        if !own {
             assert_eq!(got.is_empty(), !reached, "{case}");
         }
         for request in &got {
@@ -280,16 +272,58 @@ async fn the_password_goes_to_a_token_service_elsewhere_only_where_that_is_named
         }
         if !reached {
             assert!(said.contains("others only where they are named"), "{case}");
-            assert!(
-                said.contains("--token-realm https://auth.elsewhere.test"),
-                "{case}"
-            );
+            assert!(said.contains(&format!("--token-realm https://{other}")), "{case}");
         }
         let to_registry = registry.log();
         let passwords = to_registry
             .iter()
             .filter(|request| request.header("authorization") == Some(BASIC) && request.path != "/token");
         assert_eq!(passwords.count(), 0, "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_helper_gets_what_leads_it_to_its_own_credentials_and_nothing_else() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Server::start(|seen| match seen.authorization() {
+        Some(BASIC) => json(200, r#"{"tags":["a"]}"#),
+        _ => respond(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+    })
+    .await;
+    let folder = TempDir::new().unwrap();
+    let in_folder = |name: &str| folder.path().join(name);
+    let helper = in_folder("docker-credential-test");
+    let script = format!(
+        "#!/bin/sh\n/usr/bin/env > {}\necho '{{\"Username\":\"ci\",\"Secret\":\"s3cret\"}}'\n",
+        in_folder("seen").display()
+    );
+    std::fs::write(&helper, script).unwrap();
+    std::fs::set_permissions(&helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(in_folder("config.json"), r#"{"credsStore":"test"}"#).unwrap();
+    let given = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "/run/token"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", "/run/key"),
+        ("https_proxy", "http://127.0.0.1:1"),
+        ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/bus"),
+    ];
+    let kept = [("REGISTRY_PASSWORD", "x"), ("XAWS_", "x"), ("GNUPGHOMES", "x")];
+    let docker = folder.path().display().to_string();
+    let own = [
+        ("LAGAN_TEST_URL", server.url.as_str()),
+        ("LAGAN_TEST_DOCKER", docker.as_str()),
+    ];
+    let environment: Vec<_> = given.into_iter().chain(kept).chain(own).collect();
+    assert_eq!(outcome(&environment).await, "1 tags");
+    let seen = std::fs::read_to_string(in_folder("seen")).unwrap();
+    let has = |name: &str| seen.lines().any(|line| line.starts_with(&format!("{name}=")));
+    for (name, value) in given {
+        assert!(
+            seen.lines().any(|line| line == format!("{name}={value}")),
+            "{name}: {seen}"
+        );
+    }
+    for (name, _) in kept.into_iter().chain(own) {
+        assert!(!has(name), "{name}: {seen}");
     }
 }
 
@@ -339,6 +373,10 @@ async fn connects_as_its_environment_says() {
         given("LAGAN_TEST_CA").map(|path| CaBundle::from_pem(&std::fs::read(path).unwrap()).unwrap());
     if given("LAGAN_TEST_ANONYMOUS").is_none() {
         settings.credentials = Some(Credentials::new("ci", "s3cret".into()).unwrap().into());
+    }
+    if let Some(folder) = given("LAGAN_TEST_DOCKER") {
+        let config = DockerConfig::new(folder.clone().into(), vec![folder.into()]);
+        settings.credentials = Some(CredentialSource::Docker(config));
     }
     let outcome = match OciRegistry::connect(settings).await {
         Ok(registry) => match registry.list_tags(&app()).await {
