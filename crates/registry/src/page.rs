@@ -132,6 +132,15 @@ pub(crate) fn too_large(request: &Request, detail: String) -> RegistryError {
     RegistryError::new(Failure::TooLarge, request.line(), detail)
 }
 
+/// Fails where a listing has more names than are read.
+fn within(request: &Request, names: usize) -> Result<(), RegistryError> {
+    if names > MAX_ENTRIES {
+        let detail = format!("the listing has more than {MAX_ENTRIES} names");
+        return Err(too_large(request, detail));
+    }
+    Ok(())
+}
+
 /// A page of tags. A field that is missing is not an empty one; `null` is, as emptied repositories show it.
 #[derive(Deserialize)]
 struct Tags {
@@ -203,12 +212,7 @@ impl Listing<'_> {
             for name in page {
                 names.insert(self.parse::<T>(&request, &name)?);
             }
-            if names.len() > MAX_ENTRIES {
-                return Err(too_large(
-                    &request,
-                    format!("the listing has more than {MAX_ENTRIES} names"),
-                ));
-            }
+            within(&request, names.len())?;
             let repeats = names.len() == known;
             request.url = match (trail.follow(&request, &answer)?, last) {
                 (Some(_), Some(_)) if repeats => return Err(repeated(&request)),

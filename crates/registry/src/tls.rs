@@ -51,15 +51,21 @@ fn build(settings: &Settings, guard: &Guard, tells: bool) -> Result<Client, Sett
         Err(error) => {
             tracing::debug!(%error, "the system's certificates cannot be used; trusting the compiled-in ones");
             let mut trusted = extra()?;
-            for der in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-                trusted.push(Certificate::from_der(der).map_err(SettingsError::Client)?);
-            }
+            trusted.extend(compiled_in()?);
             base()?
                 .tls_certs_only(trusted)
                 .build()
                 .map_err(SettingsError::Client)
         }
     }
+}
+
+/// Mozilla's certificates.
+fn compiled_in() -> Result<Vec<Certificate>, SettingsError> {
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    roots
+        .map(|der| Certificate::from_der(der).map_err(SettingsError::Client))
+        .collect()
 }
 
 fn base(settings: &Settings, guard: &Guard) -> Result<ClientBuilder, SettingsError> {
@@ -85,4 +91,19 @@ fn base(settings: &Settings, guard: &Guard) -> Result<ClientBuilder, SettingsErr
     } else {
         builder
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_certificates_that_are_compiled_in_are_those_of_the_world() {
+        assert!(compiled_in().unwrap().len() > 100);
+        let has = |name: &[u8]| {
+            let mut roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+            roots.any(|der| der.windows(name.len()).any(|window| window == name))
+        };
+        assert!(has(b"ISRG Root X1") && has(b"DigiCert Global Root G2"));
+    }
 }

@@ -131,6 +131,33 @@ async fn a_change_that_never_left_is_not_told_as_perhaps_done() {
     assert!(!error.to_string().contains("all the same"), "{error}");
 }
 
+/// A registry that is known may be restarting; whether there is one at all is asked once.
+#[tokio::test]
+async fn a_refused_connection_passes_but_at_the_first_question() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url: Url = format!("http://{}/", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    drop(listener);
+    let transport = transport(&url);
+    for (kind, passes) in [
+        (RequestKind::Manifest, true),
+        (RequestKind::Tags, true),
+        (RequestKind::Ping, false),
+    ] {
+        let mut request = request(&url, Action::Read);
+        request.kind = kind;
+        let Err(broken) = transport.attempt(&request, None).await else {
+            panic!("nobody listens there");
+        };
+        assert_eq!(broken.passes, passes, "{kind:?}");
+        let sent = transport.counters().read().of(kind);
+        assert!(transport.send(&request, None).await.is_err());
+        let attempts = if passes { 5 } else { 1 };
+        assert_eq!(transport.counters().read().of(kind), sent + attempts, "{kind:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_change_follows_no_redirect_not_even_at_home() {
     let answer =

@@ -90,6 +90,13 @@ async fn refusals_for_lack_of_capacity_make_the_window_smaller_as_they_do_elsewh
         tags.unwrap();
     }
     assert_eq!(server.log().len(), 1 + 50 + 1);
+    // Too few answers since for a larger window to be tried again.
+    server.most.store(0, Ordering::SeqCst);
+    for tags in join_all((0..12).map(|_| registry.list_tags(&repository))).await {
+        tags.unwrap();
+    }
+    let most = server.most.load(Ordering::SeqCst);
+    assert!((2..=8).contains(&most), "{most} of a window that was 16");
 }
 
 /// A relay whose first connection goes silent, in both directions, when told to.
