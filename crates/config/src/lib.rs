@@ -44,7 +44,8 @@ pub use document::config::Config;
 pub use document::policy::PolicyEntry;
 pub use document::policy_file::PolicyFile;
 pub use document::registry::{
-    ClientCertificateFiles, Credentials, RegistrySettings, SecretSource, TlsSettings,
+    ClientCertificateFiles, CollectAfter, CollectGarbage, Credentials, RegistrySettings, SecretSource,
+    TlsSettings,
 };
 pub use error::{ConfigError, ConfigErrors};
 pub use lint::{CheckOptions, Checked, Finding, Lint, SeenPlan, SeenPlanError, Severity};

@@ -233,7 +233,7 @@ pub(crate) async fn copies<R: RegistryWrite, S: JournalStore, C: Clock>(
     for (run, here) in runs_here(world).await? {
         let is_purge = matches!(here.purpose, Purpose::Purge);
         let may_copy = match (&here.purpose, &here.end) {
-            (Purpose::Undo { .. }, _) => false,
+            (Purpose::Undo { .. } | Purpose::Collect, _) => false,
             (Purpose::Purge, _) | (Purpose::Apply { .. }, None) => true,
             (Purpose::Apply { .. }, Some(end)) => end.results.contains_key(COPIES),
         };

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream};
 use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
-use lagan_policy::{Depth, Evidence, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals};
+use lagan_policy::{
+    Depth, Evidence, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals, Undo,
+};
 use thiserror::Error;
 
 use crate::collect::{Collected, Collector};
@@ -28,6 +30,8 @@ pub struct PlanRequest<'a> {
     /// Whether the registry may be asked, by deletions of what does not exist, what it can delete. Otherwise nothing
     /// but reads is sent.
     pub probe: bool,
+    /// What the registry tells of until when a deletion can be undone; `None` where it tells nothing.
+    pub undo: Option<Undo>,
     /// Whether each plan is handed on with what it was decided from.
     pub facts: bool,
     /// What earlier runs found out.
@@ -158,8 +162,12 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
             let Inspection { seen, decisions } = *decided;
             match seen.snapshot.complete() {
                 Ok(complete) => {
-                    let mut plan = RepositoryPlan::new(names, complete, &decisions, request.depth)
-                        .with_grace(policies.grace(), request.now);
+                    let plan = RepositoryPlan::new(names, complete, &decisions, request.depth);
+                    let mut plan = match &request.undo {
+                        Some(told) => plan.with_undo(told),
+                        None => plan,
+                    }
+                    .with_grace(policies.grace(), request.now);
                     plan.waiting = request.evidence.waiting(&plan, &policies);
                     facts = request.facts.then_some(seen);
                     plan

@@ -238,6 +238,21 @@ pub(crate) struct ApplyArgs {
     #[arg(long, value_name = "LIMIT=VALUE")]
     pub override_limit: Vec<LimitOverride>,
 
+    /// Have a Harbor collect its garbage after a run that deleted something and left nothing undone, or after every run.
+    /// What was deleted cannot be brought back then
+    #[arg(
+        long,
+        value_name = "WHEN",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "whole-run"
+    )]
+    pub collect_garbage: Option<Collect>,
+
+    /// Let that collection take every artifact without a tag as well, those that policies keep among them
+    #[arg(long, requires = "collect_garbage")]
+    pub collect_untagged: bool,
+
     /// The form of the report
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: Format,
@@ -245,6 +260,17 @@ pub(crate) struct ApplyArgs {
     /// Write the report there instead of to stdout, at once and whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// When garbage is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Collect {
+    /// After a run that deleted something and left nothing undone
+    WholeRun,
+    /// After every run that was not broken off
+    EveryRun,
+    /// Whatever the configuration says
+    Never,
 }
 
 /// The configuration is read again when it changes, and where it is wrong, the one before stays.

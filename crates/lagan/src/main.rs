@@ -6,6 +6,7 @@ mod announced;
 mod bans;
 mod body;
 mod cli;
+mod collecting;
 mod commands;
 mod comparing;
 mod daemon;

@@ -139,6 +139,13 @@ pub(crate) fn is_whole(run: &RepositoryRun) -> bool {
         && outcomes.map(|manifest| &manifest.outcome).all(as_planned)
 }
 
+/// How many manifests and tags are gone.
+pub(crate) fn gone(run: &RepositoryRun) -> u64 {
+    let outcomes = run.actions.iter().flat_map(|action| &action.manifests);
+    let gone = |outcome: &ActionOutcome| matches!(outcome, ActionOutcome::Deleted | ActionOutcome::Untagged);
+    outcomes.filter(|manifest| gone(&manifest.outcome)).count() as u64
+}
+
 /// Whether an undo put everything back.
 pub(crate) fn is_back(undo: &RepositoryUndo) -> bool {
     let outcomes = undo.manifests.iter().map(|manifest| &manifest.outcome);

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::SubsecRound as _;
-use lagan_config::{Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list};
+use lagan_config::{
+    CollectGarbage, Config, OneLiner, PolicyFile, RegistrySettings, one_liner, repository_list,
+};
 use lagan_model::{RegistryKind, RegistryName, RepositoryName, Time};
 use lagan_policy::{
     Mode, Planned, Policy, PolicyName, PolicySet, RepositoryPattern, RepositoryPlan, RepositoryPolicies,
@@ -45,6 +47,8 @@ pub(crate) struct Source {
     pub listed: Option<Vec<RepositoryName>>,
     /// Who counts what is done, if somebody does.
     pub observing: Option<Arc<Observing>>,
+    /// Whether garbage is to be collected after an apply, as the configuration says.
+    pub collect: Option<CollectGarbage>,
     /// When nothing may be deleted.
     freezes: Vec<Freeze>,
     /// When policies may delete nothing.
@@ -125,6 +129,7 @@ impl Source {
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
             observing: None,
+            collect: configured.and_then(|registry| registry.collect_garbage),
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
             of_policies: configured
                 .map(|registry| registry.freezes.clone())
@@ -197,6 +202,7 @@ impl Source {
             probe: false,
             listed: None,
             observing: None,
+            collect: configured.and_then(|registry| registry.collect_garbage),
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
             of_policies: configured
                 .map(|registry| registry.freezes.clone())

@@ -48,11 +48,13 @@ pub enum RequestKind {
     ImmutableRules,
     /// A page of labels (Harbor).
     Labels,
+    /// When garbage is collected, a page of collections, or one of them; a POST that starts one (Harbor).
+    Collections,
 }
 
 impl RequestKind {
     /// Every kind, in the order of their names in a report.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Ping,
         Self::Token,
         Self::Catalog,
@@ -73,6 +75,7 @@ impl RequestKind {
         Self::Artifacts,
         Self::ImmutableRules,
         Self::Labels,
+        Self::Collections,
     ];
 
     /// The name that reports and metrics use.
@@ -99,6 +102,7 @@ impl RequestKind {
             Self::Artifacts => "artifacts",
             Self::ImmutableRules => "immutable_rules",
             Self::Labels => "labels",
+            Self::Collections => "collections",
         }
     }
 }

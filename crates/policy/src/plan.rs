@@ -328,6 +328,20 @@ impl RepositoryPlan {
         }
     }
 
+    /// The same, of a registry that tells more than [`Undo::until_collection`] says of what it can bring back.
+    #[must_use]
+    pub fn with_undo(mut self, told: &Undo) -> Self {
+        for action in &mut self.actions {
+            if let Action::Delete { undo, .. } = action
+                && undo.possible
+                && undo.holding.is_none()
+            {
+                told.clone_into(undo);
+            }
+        }
+        self
+    }
+
     /// The same, with everything held for a grace that goes and that can be put back. Where there is no name for the
     /// repository that would hold it, nothing goes.
     #[must_use]

@@ -41,9 +41,9 @@ pub use connected::Connected;
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
 pub use front::{Certificate, Front};
 pub use harbor::HarborRegistry;
+pub use harbor::collecting::{CollectionRun, CollectionSchedule};
 pub use harbor::examine::{
-    Account, Allowed, Asked, CollectionRun, CollectionSchedule, Examination, ImmutableRule, ProjectFacts,
-    ReplicationPolicy, Selector,
+    Account, Allowed, Asked, Examination, ImmutableRule, ProjectFacts, ReplicationPolicy, Selector,
 };
 pub use harbor::retention::{Fate, Retained, Retention};
 pub use observe::{Answered, Observer, Sent};

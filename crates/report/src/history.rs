@@ -9,6 +9,7 @@ use lagan_model::journal::{
     Sequence, UntagIntent,
 };
 
+use crate::outcome::CollectedNote;
 use crate::paint::Paint;
 
 mod json;
@@ -30,6 +31,8 @@ pub struct RunNote {
     pub records: u64,
     /// How many of them have no outcome on record.
     pub open: u64,
+    /// Whether garbage was collected since, as far as the journal knows; `None` where nobody asked.
+    pub collected: Option<CollectedNote>,
 }
 
 /// One thing that a run did, or meant to do.

@@ -26,8 +26,8 @@ mod paint;
 pub use explain::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
 pub use history::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
 pub use outcome::{
-    InDoubtNote, MendedEntry, OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, OutcomeWriter,
-    RecoveryNote, RepositoryOutcome, outcome_writer,
+    CollectedNote, CollectionNote, InDoubtNote, MendedEntry, OutcomeEntry, OutcomeFoot, OutcomeHead,
+    OutcomeOf, OutcomeSums, OutcomeWriter, RecoveryNote, RepositoryOutcome, outcome_writer,
 };
 pub use plan::{
     ClockNote, GroupBy, Part, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote,

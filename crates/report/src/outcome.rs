@@ -8,10 +8,11 @@ use std::io::{self, Write};
 
 use lagan_model::journal::{Held, PolicyIdentity, Role, RunId, Sequence};
 use lagan_model::{Digest, RegistryIdentity, RepositoryName, RequestCounts, Tag, Time};
-use lagan_policy::GuardReport;
+use lagan_policy::{GuardReport, Undo};
 use serde::Serialize;
 
 use crate::plan::PlanFormat;
+use crate::sanitize::clipped;
 
 mod csv;
 mod html;
@@ -149,6 +150,50 @@ impl RecoveryNote {
     }
 }
 
+/// What became of a wish that the registry collect its garbage after the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CollectionNote {
+    /// `started`, `not_started`, or `in_doubt` where the answer was lost.
+    pub outcome: &'static str,
+    /// Its run in the journal; `None` where it did not come to that.
+    pub run: Option<RunId>,
+    /// Its number at the registry, where that said so.
+    pub id: Option<i64>,
+    /// How it stood when it was looked at, in the registry's words.
+    pub status: Option<String>,
+    /// Whether it takes artifacts without a tag as well.
+    pub delete_untagged: bool,
+    /// Why it was not started, or why that is not known. Text from outside may be in it.
+    pub why: Option<String>,
+}
+
+/// Whether the registry has collected its garbage since something was deleted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CollectedNote {
+    /// `None` where that is not known.
+    pub since: Option<bool>,
+    /// Which collection that was, or why it is not known.
+    pub why: Option<String>,
+    /// Whether a reader is to be warned: where it is so, or likely.
+    #[serde(skip)]
+    pub warns: bool,
+}
+
+impl CollectedNote {
+    /// What a reader has to know, if anything. Harmless already.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let why = clipped(self.why.as_deref().unwrap_or_default(), 300);
+        let what = match self.since {
+            Some(true) => {
+                "garbage was collected since this was deleted, and what has lost its blobs cannot be put back"
+            }
+            _ => "garbage may have been collected since this was deleted",
+        };
+        self.warns.then(|| format!("{what}: {why}"))
+    }
+}
+
 /// What stands behind the repositories.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutcomeFoot {
@@ -166,6 +211,12 @@ pub struct OutcomeFoot {
     pub copies_waiting: u64,
     /// What earlier runs left open.
     pub recovery: RecoveryNote,
+    /// Until when an apply can be undone; `None` where nothing was deleted.
+    pub undo: Option<Undo>,
+    /// What became of the collection of garbage that was to follow; `None` where none was.
+    pub collection: Option<CollectionNote>,
+    /// Whether garbage was collected since what an undo is about.
+    pub collected: CollectedNote,
     /// The requests that it took, those of the plan included.
     pub requests: RequestCounts,
 }

@@ -74,7 +74,7 @@ async fn an_apply_costs_its_plan_two_readings_and_ten_requests_a_deletion() {
     assert_eq!(counts.of(RequestKind::ManifestHead), 2 * deleted);
     assert_eq!(counts.of(RequestKind::ManifestDelete), 0);
     assert_eq!(report["requests"]["total"], counts.total());
-    assert!(counts.total() <= 10 * deleted + 14, "{counts:?}");
+    assert!(counts.total() <= 10 * deleted + 16, "{counts:?}");
 
     sandbox.log().clear();
     undo(&place, "last", 0).await;

@@ -1,5 +1,6 @@
 //! `lagan apply` and `lagan undo` on a Harbor, by its own API.
 
+mod collecting;
 mod counts;
 mod faults;
 mod photograph;

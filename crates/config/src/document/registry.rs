@@ -41,12 +41,46 @@ pub struct RegistrySettings {
     /// Origins besides the registry's own that may have the credentials for a token, as they were written: https, a
     /// host, perhaps a port, and nothing else.
     pub token_realms: Vec<String>,
+    /// Whether the registry is to collect its garbage after runs; `None`: not.
+    pub collect_garbage: Option<CollectGarbage>,
     /// The policies for it, in the order of the document.
     pub policies: PolicySet,
     /// When the daemon runs them; those that are not in it run when somebody asks for it.
     pub schedules: BTreeMap<PolicyName, Schedule>,
     /// When they may delete nothing; those that always may are not in it.
     pub freezes: BTreeMap<PolicyName, Vec<Freeze>>,
+}
+
+/// After which runs garbage is collected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectAfter {
+    /// Those that did all that they were to do, and deleted something.
+    WholeRun,
+    /// All that ended, those that were partial among them.
+    EveryRun,
+}
+
+impl CollectAfter {
+    /// Every value.
+    pub const ALL: [Self; 2] = [Self::WholeRun, Self::EveryRun];
+
+    /// Its name, as configurations write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WholeRun => "whole-run",
+            Self::EveryRun => "every-run",
+        }
+    }
+}
+
+/// How garbage is collected after runs. What was deleted before cannot be brought back then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectGarbage {
+    /// After which runs.
+    pub after: CollectAfter,
+    /// Whether the registry takes every artifact without a tag as well, those that policies keep among them.
+    pub delete_untagged: bool,
 }
 
 /// Where to find who we are.
@@ -102,6 +136,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "probe",
         "deadline",
         "token_realms",
+        "collect_garbage",
     ],
     later: &["aliases"],
 };
@@ -122,6 +157,12 @@ pub(crate) const CREDENTIALS: Schema = Schema {
 pub(crate) const TLS: Schema = Schema {
     what: "`tls`",
     keys: &["ca_file", "client_cert_file", "client_key_file"],
+    later: &[],
+};
+
+pub(crate) const COLLECT_GARBAGE: Schema = Schema {
+    what: "`collect_garbage`",
+    keys: &["after", "delete_untagged"],
     later: &[],
 };
 
@@ -159,6 +200,15 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
     let token_realms = fields.optional("token_realms", |node| {
         one_or_more(node, "an origin", problems, token_realm)
     });
+    let collect_garbage = match fields.entry("collect_garbage") {
+        Some((key, node)) => collect_garbage(node, key.span, problems).map(|read| Some((key.span, read))),
+        None => Ok(None),
+    };
+    if let (Ok(Some((place, _))), Ok(Some(Some(RegistryKind::Oci)))) = (&collect_garbage, &kind) {
+        let message = "only a Harbor collects its garbage when it is told to";
+        let hint = Some("leave `collect_garbage` out, or write `kind: harbor`".to_owned());
+        problems.report(*place, message, hint);
+    }
     Ok(RegistrySettings {
         name: name?,
         url: url?,
@@ -170,6 +220,7 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         probe: probe?.unwrap_or(false),
         deadline: deadline?,
         token_realms: token_realms?.unwrap_or_default(),
+        collect_garbage: collect_garbage?.map(|(_, read)| read),
         policies: PolicySet::default(),
         schedules: BTreeMap::new(),
         freezes: BTreeMap::new(),
@@ -235,6 +286,20 @@ fn kind(node: &Node, problems: &mut Problems<'_>) -> Read<Option<RegistryKind>> 
     let known = RegistryKind::ALL.map(|kind| (kind.as_str(), Some(kind)));
     let kinds: Vec<_> = std::iter::once(("auto", None)).chain(known).collect();
     choice(node, "a kind of registry", &kinds, problems)
+}
+
+fn collect_garbage(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<CollectGarbage> {
+    let fields = Fields::open(node, place, &COLLECT_GARBAGE, problems)?;
+    let values = CollectAfter::ALL.map(|after| (after.as_str(), after));
+    let hint = Some("`collect_garbage: {after: whole-run}`");
+    let after = fields
+        .required("after", hint, problems)
+        .and_then(|(_, node)| choice(node, "a kind of run", &values, problems));
+    let delete_untagged = fields.optional("delete_untagged", |node| truth(node, problems));
+    Ok(CollectGarbage {
+        after: after?,
+        delete_untagged: delete_untagged?.unwrap_or(false),
+    })
 }
 
 fn tls(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<TlsSettings> {

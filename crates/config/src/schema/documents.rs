@@ -288,6 +288,28 @@ fn of_registries() -> Vec<Part> {
                     "Where else credentials may go for tokens: https URLs.",
                     list(&text()),
                 ),
+                Property(
+                    "collect_garbage",
+                    "Whether a Harbor collects its garbage after runs; what was deleted cannot be brought back then.",
+                    reference("collect_garbage"),
+                ),
+            ],
+        ),
+        mapping(
+            "collect_garbage",
+            &registry::COLLECT_GARBAGE,
+            &["after"],
+            [
+                Property(
+                    "after",
+                    "After which runs: those that did all they were to do and deleted something, or all.",
+                    word(registry::CollectAfter::ALL.map(registry::CollectAfter::as_str)),
+                ),
+                Property(
+                    "delete_untagged",
+                    "Whether every artifact without a tag goes as well, those that policies keep among them.",
+                    truth(),
+                ),
             ],
         ),
         mapping(

@@ -197,7 +197,7 @@ fn what_the_decoder_reads_validates() {
         PolicyFile::read("p", &text, "p").unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(invalid(Document::Policy, &text), None, "{text}");
     }
-    let config = "registries: {a: {url: 'http://localhost:5000', probe: false}}\npolicies: {p: {repositories: a, rules: \
+    let config = "registries: {a: {url: 'http://localhost:5000', probe: false, collect_garbage: {after: whole-run}}}\npolicies: {p: {repositories: a, rules: \
                   [{select: {tags: a}, keep: all}]}}\n";
     Config::read("c", config).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(invalid(Document::Configuration, config), None);
@@ -244,6 +244,8 @@ fn what_the_decoder_refuses_for_its_keys_or_words_does_not_validate() {
         "registries: {a: {url: 'ftp://a'}}",
         "registries: {a: {kind: oci}}",
         "registries: {a: {url: 'http://a', max_concurrency: 257}}",
+        "registries: {a: {url: 'http://a', collect_garbage: {}}}",
+        "registries: {a: {url: 'http://a', collect_garbage: {after: now}}}",
         "registries: {a: {url: 'http://a', credentials: {username: a, password: b}}}",
         "policy: {}",
     ] {

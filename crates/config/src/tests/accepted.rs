@@ -354,6 +354,28 @@ fn a_registry_may_be_asked_what_it_deletes_and_its_repositories_listed_in_a_file
 }
 
 #[test]
+fn garbage_is_collected_only_where_a_registry_says_so() {
+    use crate::{CollectAfter, CollectGarbage};
+    let config = config(
+        "registries:\n  a: {url: http://a}\n  b: {url: http://b, collect_garbage: {after: whole-run}}\n\
+         \x20 c: {url: http://c, kind: harbor, collect_garbage: {after: every-run, delete_untagged: true}}\n",
+    );
+    let read: Vec<_> = config
+        .registries
+        .iter()
+        .map(|registry| registry.collect_garbage)
+        .collect();
+    let said = |after, delete_untagged| {
+        Some(CollectGarbage {
+            after,
+            delete_untagged,
+        })
+    };
+    let (whole, every) = (CollectAfter::WholeRun, CollectAfter::EveryRun);
+    assert_eq!(read, [None, said(whole, false), said(every, true)]);
+}
+
+#[test]
 fn policies_go_to_their_registries_in_the_order_of_the_document() {
     let body = "repositories: a, rules: [{select: {tags: x}, keep: all}]";
     let config = config(&format!(

@@ -232,6 +232,17 @@ fn registries_and_what_refers_to_them() {
                 ],
             ),
             (
+                "registries:\n  a: {url: http://h, collect_garbage: {}}\n  b: {url: http://h, collect_garbage: {after: wholerun, \
+                 delete_untaged: true}}\n  c: {url: http://h, kind: oci, collect_garbage: {after: every-run}}\n",
+                &[
+                    "2:22 `collect_garbage` needs `after` [`collect_garbage: {after: whole-run}`]",
+                    "3:47 `wholerun` is not one of whole-run, every-run [did you mean `whole-run`?]",
+                    "3:57 unknown key `delete_untaged` in `collect_garbage` [did you mean `delete_untagged`?]",
+                    "4:33 only a Harbor collects its garbage when it is told to \
+                     [leave `collect_garbage` out, or write `kind: harbor`]",
+                ],
+            ),
+            (
                 "registries: {a: {url: http://h, tls: {client_key_file: x, ca_fil: y}}}\n",
                 &[
                     "1:33 `tls` has `client_cert_file` and `client_key_file`, or neither",

@@ -26,6 +26,8 @@ pub(crate) struct Deleter<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
     pub repository: &'a RepositoryName,
+    /// When the registry collects its garbage next, as it told when the run began.
+    pub collected: Option<Time>,
     pub holder: Holder<'a, R, S, C>,
 }
 
@@ -130,7 +132,8 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             pulled: time(|times| times.pulled),
             labels: beside.map(|beside| beside.labels.clone()).unwrap_or_default(),
             reasons: member.reasons.clone(),
-            undo_until: until.or(member.undo_until),
+            // A time that has passed since the run began says nothing of the next collection.
+            undo_until: until.or_else(|| self.collected.filter(|next| member.undoable && *next > now)),
             // The bytes of a manifest are on record: what a collection takes are blobs.
             held: member
                 .holding

@@ -313,6 +313,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             world: self.world,
             run: self.run(),
             repository: self.name(),
+            collected: self.request.begin.collections.as_ref().and_then(|told| told.next),
             holder: Holder {
                 world: self.world,
                 run: self.run(),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lagan_model::journal::{Role, Skip};
-use lagan_model::{ArtifactGraph, AttachmentForm, DeletesHow, Digest, NodeId, Tag, Time};
+use lagan_model::{ArtifactGraph, AttachmentForm, DeletesHow, Digest, NodeId, Tag};
 use lagan_policy::{Action, Dependent, Holding};
 
 use super::reading::Reading;
@@ -22,7 +22,8 @@ pub(crate) struct Member {
     /// The tags that the plan saw on it.
     pub tags: BTreeSet<Tag>,
     pub reasons: serde_json::Value,
-    pub undo_until: Option<Time>,
+    /// Whether the plan says that it can be brought back.
+    pub undoable: bool,
     /// Where a copy is made before.
     pub holding: Option<Holding>,
 }
@@ -71,7 +72,7 @@ pub(crate) fn members(position: usize, action: &Action) -> Vec<Member> {
         role,
         tags: tags.iter().cloned().collect(),
         reasons: reasons.clone(),
-        undo_until: undo.until,
+        undoable: undo.possible,
         holding: undo.holding.clone(),
     };
     let dependent = |role| {

@@ -23,7 +23,7 @@ pub async fn run_history<R: RegistryWrite, S: JournalStore, C: Clock>(
     let runs = runs_here(world).await?.into_values().rev();
     let ends = runs.filter_map(|run| match run.purpose {
         Purpose::Apply { .. } => run.end.filter(|end| !end.stopped),
-        Purpose::Undo { .. } | Purpose::Purge => None,
+        Purpose::Undo { .. } | Purpose::Purge | Purpose::Collect => None,
     });
     let of = |end: &End, result: DeleteResult| end.results.get(result.as_str()).copied().unwrap_or(0);
     let done = ends.map(|end| of(&end, DeleteResult::Deleted) + of(&end, DeleteResult::Untagged));

@@ -104,6 +104,7 @@ impl Scene {
             policies: Vec::new(),
             at: self.world.state().now,
             program: "test".to_owned(),
+            collections: None,
         }
     }
 
@@ -116,6 +117,7 @@ impl Scene {
             now: self.world.state().now,
             depth: Depth::Exact,
             probe: false,
+            undo: None,
             facts: false,
             memory: crate::Memory::default(),
             evidence: evidence(),

@@ -160,6 +160,7 @@ impl Story {
             }],
             at: self.world.state().now,
             program: "simulator".to_owned(),
+            collections: None,
         }
     }
 
@@ -174,6 +175,7 @@ impl Story {
             now,
             depth: [Depth::Enough, Depth::Exact, Depth::Bytes][(self.world.state().case.seed % 3) as usize],
             probe: false,
+            undo: None,
             facts: false,
             memory: crate::Memory::default(),
             evidence: Evidence {

@@ -78,6 +78,7 @@ async fn run_with(
         now,
         depth: Depth::Enough,
         probe: fake.probed_answer.is_some(),
+        undo: None,
         facts: true,
         memory,
         evidence: Evidence {

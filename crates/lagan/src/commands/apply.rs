@@ -6,12 +6,15 @@
 use std::path::Path;
 
 use chrono::SubsecRound as _;
+use lagan_config::{CollectAfter, CollectGarbage};
 use lagan_engine::{
     ApplyError, ApplyRequest, Due, Going, Holds, PurgeRequest, Stop, Veto, World, all_waits, apply, due,
     purge, recover,
 };
 use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
-use lagan_model::{Clock as _, Digest, Labels, RegistryRead as _, RegistryWrite as _, RepositoryName};
+use lagan_model::{
+    Clock as _, Digest, Labels, RegistryKind, RegistryRead as _, RegistryWrite as _, RepositoryName,
+};
 use lagan_policy::{Limits, PolicySet, RepositoryPattern};
 use lagan_registry::Connected;
 use lagan_report::number::count;
@@ -23,6 +26,7 @@ use super::plan::format;
 use crate::announced::Board;
 use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
+use crate::collecting::{self, Ended, STARTED, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
@@ -116,6 +120,17 @@ pub(crate) async fn run_source(
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
     let registry = Connected::connect(source.registry.clone(), source.kind).await?;
+    let wish = collecting::wish(arguments, source.collect);
+    if wish.is_some()
+        && arguments.collect_garbage.is_some()
+        && registry.identity().kind != RegistryKind::Harbor
+    {
+        let failure =
+            Failure::usage("only a Harbor collects its garbage when it is told to: nothing deleted");
+        return Err(
+            failure.with_hint("leave --collect-garbage out, and collect it as the registry's manual says")
+        );
+    }
     let journal = Journal::new(state::create(directory)?);
     let observing = source.observing.clone();
     if let Some(observing) = &observing {
@@ -139,6 +154,9 @@ pub(crate) async fn run_source(
         Plan::Saved(_) => began,
     };
     let board = Board::read(Some(directory), registry.identity(), now);
+    let told = Told::by(&registry).await;
+    let undo = |wish| told.as_ref().map(|told| told.undo(began, wish));
+    let shown = (shown, undo(wish));
     let approved = match plan {
         Plan::Fresh(only) => approve::fresh(&source, only, &board, world, arguments, shown).await?,
         Plan::Saved(saved) => approve::saved(&source, *saved, &board, world, arguments, shown).await?,
@@ -158,6 +176,7 @@ pub(crate) async fn run_source(
         policies: identities(&source.policies),
         at: began,
         program: PROGRAM.to_owned(),
+        collections: told.as_ref().map(|told| told.note(began)),
     };
     let mut report = Report {
         writer: outcome_writer(
@@ -186,7 +205,8 @@ pub(crate) async fn run_source(
         report.writer.repository(&mut report.body, repository)?;
     }
     report.foot.recovery.problems.extend(due.problems.iter().cloned());
-    let mut whole = true;
+    let begin_collect = begin.clone();
+    let (mut whole, mut deleted) = (true, 0);
     let mut failure = None;
     // A run in which all waits is none: the limits of later ones are held against what runs did.
     let applies = approved.spool.repositories() > approved.plan.going().waiting_repositories;
@@ -203,8 +223,9 @@ pub(crate) async fn run_source(
                 .repository(&mut report.body, &outcome::of_run(&run))?;
         }
     }
-    if applies || !due.plans.is_empty() {
-        if !arguments.yes && !confirmed(approved.plan.going(), &due)? {
+    let collects = wish.is_some_and(|wish| wish.after == CollectAfter::EveryRun);
+    if applies || !due.plans.is_empty() || collects {
+        if !arguments.yes && !confirmed(approved.plan.going(), &due, wish)? {
             return Err(Failure::usage("declined: nothing deleted"));
         }
         // Planning takes its time, and so does whoever is asked.
@@ -222,7 +243,11 @@ pub(crate) async fn run_source(
             policies: Vec::new(),
             ..begin.clone()
         };
-        report.head.run = Some(if applies { run } else { begin_purge.run });
+        report.head.run = match (applies, due.plans.is_empty()) {
+            (true, _) => Some(run),
+            (false, false) => Some(begin_purge.run),
+            (false, true) => None,
+        };
         let repositories_at_once = match registry.deletes().one_by_one {
             true => REPOSITORIES_ONE_BY_ONE,
             false => REPOSITORIES,
@@ -244,6 +269,7 @@ pub(crate) async fn run_source(
                     if let Some(observing) = &observing {
                         observing.repository(run, false);
                     }
+                    deleted += outcome::gone(run);
                     progress.deleted(
                         run.actions
                             .iter()
@@ -269,6 +295,7 @@ pub(crate) async fn run_source(
                     if let Some(observing) = &observing {
                         observing.repository(run, true);
                     }
+                    deleted += outcome::gone(run);
                     report
                         .writer
                         .repository(&mut report.body, &outcome::of_purge(run))
@@ -288,14 +315,32 @@ pub(crate) async fn run_source(
     if let Some(observing) = &observing {
         observing.recorded(journal.store(), applies.then_some(run));
     }
-    report.foot.ended = SystemClock.now().trunc_subsecs(0);
-    report.foot.requests = registry.requests();
-    report.foot.failure = failure.as_ref().map(told);
-    let partial = !whole
+    let mut partial = !whole
         || report.foot.stopped
         || report.foot.incomplete > 0
         || is_partial(&report.foot.recovery)
         || report.foot.guards.iter().any(|guard| guard.refuses);
+    if let Some(wish) = wish {
+        let ended = Ended {
+            deleted: deleted > 0,
+            whole: !partial,
+            broken_off: failure.is_some() || report.foot.stopped,
+        };
+        match collecting::collect(world, begin_collect, wish, ended).await {
+            Ok(collection) => {
+                partial |= collection.outcome != STARTED && !ended.needs_none(wish);
+                report.foot.collection = Some(collection);
+            }
+            Err(error) => failure = Some(ApplyError::Journal(error)),
+        }
+    }
+    report.foot.undo = (deleted > 0).then(|| {
+        let collection = report.foot.collection.as_ref();
+        collecting::undo_after(told.as_ref(), collection, SystemClock.now(), approved.loses)
+    });
+    report.foot.ended = SystemClock.now().trunc_subsecs(0);
+    report.foot.requests = registry.requests();
+    report.foot.failure = failure.as_ref().map(why);
     report.finish(out)?;
     board.note(&approved.planned, true)?;
     match failure {
@@ -354,7 +399,14 @@ impl Veto for Vetoes<'_> {
     }
 }
 
-fn confirmed(going: Going, due: &Due) -> Result<bool, Failure> {
+fn confirmed(going: Going, due: &Due, wish: Option<CollectGarbage>) -> Result<bool, Failure> {
+    let then = wish.map_or("", |wish| match wish.delete_untagged {
+        false => ", and then have garbage collected, after which nothing that was deleted can be brought back",
+        true => {
+            ", and then have garbage collected with everything that has no tag, after which none of that can be brought \
+             back"
+        }
+    });
     let purges = (due.manifests() > 0).then(|| {
         format!(
             "purge {} whose grace is over, which then can be undone only until the next garbage collection",
@@ -362,9 +414,12 @@ fn confirmed(going: Going, due: &Due) -> Result<bool, Failure> {
         )
     });
     if going.repositories == 0 {
-        return match purges {
-            Some(purges) => Ok(ask(&format!("\nNothing to delete; {purges}?"))?),
-            None => Ok(true),
+        return match (purges, then) {
+            (None, "") => Ok(true),
+            (purges, then) => {
+                let purges = purges.unwrap_or_else(|| "go on".to_owned());
+                Ok(ask(&format!("\nNothing to delete; {purges}{then}?"))?)
+            }
         };
     }
     let mut what = vec![count(going.manifests, "manifest", "manifests")];
@@ -374,12 +429,12 @@ fn confirmed(going: Going, due: &Due) -> Result<bool, Failure> {
     let repositories = count(going.repositories, "repository", "repositories");
     let also = purges.map_or_else(String::new, |purges| format!(", and {purges}"));
     Ok(ask(&format!(
-        "\nDelete {} in {repositories}{also}?",
+        "\nDelete {} in {repositories}{also}{then}?",
         what.join(" and ")
     ))?)
 }
 
-fn told(error: &ApplyError<std::io::Error>) -> String {
+fn why(error: &ApplyError<std::io::Error>) -> String {
     harmless(&error.to_string()).into_owned()
 }
 

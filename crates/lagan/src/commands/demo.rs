@@ -173,6 +173,8 @@ fn apply() -> ApplyArgs {
         source: SourceArgs::default(),
         yes: true,
         override_limit: Vec::new(),
+        collect_garbage: None,
+        collect_untagged: false,
         format: Format::Text,
         out: None,
     }

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use lagan_model::Time;
-use lagan_model::journal::{Outcome, Record, RestoreOutcome, RunId, Sequence};
+use lagan_model::journal::{Begin, Outcome, Record, RestoreOutcome, RunId, Sequence};
 use lagan_report::number::{count, mebibytes};
 use lagan_report::sanitize::harmless;
 use lagan_report::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
@@ -15,7 +15,7 @@ use lagan_state::{DiskJournal, Notice, Options, Restoration, RunRecord, RunSumma
 use crate::cli::{Colour, JournalCommand, JournalFormat};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
-use crate::{settings, state};
+use crate::{collecting, settings, state};
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -73,6 +73,7 @@ fn note(summary: RunSummary) -> RunNote {
         end,
         records,
         open,
+        collected: None,
     }
 }
 
@@ -91,7 +92,11 @@ fn named(journal: &DiskJournal, text: &str) -> Result<RunId, Failure> {
 
 fn show(journal: &DiskJournal, run: &str, format: HistoryFormat) -> Result<Exit, Failure> {
     let run = named(journal, run)?;
-    let note = note(journal.summary(run)?);
+    let mut note = note(journal.summary(run)?);
+    if note.begin.as_ref().is_some_and(Begin::deletes) {
+        let now = chrono::Utc::now();
+        note.collected = Some(collecting::since(&journal.list()?, &[run].into(), None, now));
+    }
     let mut restorations = journal.restorations_of(run)?;
     let mut out = Output::stdout();
     let mut writer = RunWriter::new(format);

@@ -15,6 +15,7 @@ use crate::against::Against;
 use crate::announced::Board;
 use crate::body::Body;
 use crate::cli::{Colour, CompareWith, Format, Grouping, PlanArgs};
+use crate::collecting::Told;
 use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
@@ -96,6 +97,13 @@ pub(crate) async fn run_source(
         only,
         listed: source.listed.take(),
     };
+    let undo = match source.replayed {
+        // Until when a deletion of another day could be undone, nobody tells.
+        true => None,
+        false => Told::by(&registry)
+            .await
+            .map(|told| told.undo(source.now, source.collect)),
+    };
     let request = PlanRequest {
         policies: &source.policies,
         asked: &|policy| source.asks(policy),
@@ -109,6 +117,7 @@ pub(crate) async fn run_source(
             Depth::Enough
         },
         probe: source.probe,
+        undo,
         facts: saving.is_some() || against.is_some(),
         memory: super::remembered(memory, ledger.as_ref(), !source.replayed),
         evidence: board.evidence(),

@@ -1,5 +1,6 @@
 //! `lagan undo`: puts back what was deleted, byte for byte, or says why not.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,14 +10,15 @@ use lagan_engine::{
     DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo, unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
-use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName};
+use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName, Time};
 use lagan_registry::{Connected, RegistryUrl, Settings};
 use lagan_report::number::count;
-use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
+use lagan_report::{CollectedNote, OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
 use lagan_state::{DiskJournal, RunSummary};
 
 use super::plan::format;
 use crate::cli::{Colour, ConnectArgs, UndoArgs};
+use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note, tell};
@@ -64,6 +66,7 @@ pub(super) async fn run_target(
     };
     let in_doubt = recovery.left_out();
     let in_doubt_then;
+    let told = Told::by(&registry).await;
     let run = RunId::from_bits(ulid::Ulid::new().0);
     let mut request = UndoRequest {
         begin: Begin {
@@ -73,6 +76,7 @@ pub(super) async fn run_target(
             policies: Vec::new(),
             at: began,
             program: PROGRAM.to_owned(),
+            collections: told.as_ref().map(|told| told.note(began)),
         },
         target,
         overwrite_moved_tags: arguments.overwrite_moved_tags,
@@ -83,7 +87,8 @@ pub(super) async fn run_target(
     };
     if asks {
         let looked = undo(world, &request).await?;
-        if !looked.is_empty() && !confirmed(&looked)? {
+        let collected = collected(&journal, &looked, told.as_ref(), began)?;
+        if !looked.is_empty() && !confirmed(&looked, &collected)? {
             return Err(Failure::usage("declined: nothing was put back"));
         }
         recovery = recovered(world, arguments.wait).await?;
@@ -113,6 +118,7 @@ pub(super) async fn run_target(
         began,
     };
     let foot = OutcomeFoot {
+        collected: collected(&journal, &undone, told.as_ref(), began)?,
         ended: SystemClock.now().trunc_subsecs(0),
         stopped: stop.is_requested(),
         recovery: note(&recovery),
@@ -285,7 +291,22 @@ fn nothing(target: &UndoTarget, of: &str) -> Result<(), Failure> {
     }
 }
 
-fn confirmed(looked: &[RepositoryUndo]) -> Result<bool, Failure> {
+/// Whether garbage was collected since these were deleted.
+fn collected(
+    journal: &Journal<DiskJournal>,
+    undone: &[RepositoryUndo],
+    told: Option<&Told>,
+    now: Time,
+) -> Result<CollectedNote, Failure> {
+    let manifests = undone.iter().flat_map(|repository| &repository.manifests);
+    let runs: BTreeSet<RunId> = manifests.map(|manifest| manifest.deleted_by).collect();
+    if runs.is_empty() {
+        return Ok(CollectedNote::default());
+    }
+    Ok(collecting::since(&journal.store().list()?, &runs, told, now))
+}
+
+fn confirmed(looked: &[RepositoryUndo], collected: &CollectedNote) -> Result<bool, Failure> {
     let of = |name: &str| {
         let manifests = looked.iter().flat_map(|repository| &repository.manifests);
         manifests
@@ -306,6 +327,9 @@ fn confirmed(looked: &[RepositoryUndo]) -> Result<bool, Failure> {
         if of(name) > 0 {
             what.push(format!("{} {words}", of(name)));
         }
+    }
+    if let Some(warning) = collected.warning() {
+        tell(&warning);
     }
     let repositories = count(looked.len() as u64, "repository", "repositories");
     Ok(ask(&format!("{} in {repositories}. Go on?", what.join(", ")))?)

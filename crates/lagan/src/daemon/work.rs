@@ -123,6 +123,8 @@ async fn enforce(
         source: SourceArgs::default(),
         yes: true,
         override_limit: Vec::new(),
+        collect_garbage: None,
+        collect_untagged: false,
         format: Format::Json,
         out: Some(report),
     };

@@ -218,5 +218,6 @@ fn named_purpose(purpose: &Purpose) -> &'static str {
         Purpose::Apply { .. } => "apply",
         Purpose::Undo { .. } => "undo",
         Purpose::Purge => "purge",
+        Purpose::Collect => "collect",
     }
 }

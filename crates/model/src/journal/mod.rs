@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 pub use self::id::{RunId, RunIdError, Sequence};
 pub use self::record::{
-    Begin, DeleteIntent, DeleteResult, Doubt, End, Held, Outcome, PolicyIdentity, Purpose, Record,
-    RestoreIntent, RestoreOutcome, RestoreResult, Role, Skip, UntagIntent,
+    Begin, Collections, DeleteIntent, DeleteResult, Doubt, End, Held, Outcome, PolicyIdentity, Purpose,
+    Record, RestoreIntent, RestoreOutcome, RestoreResult, Role, Skip, UntagIntent,
 };
 pub use self::store::{Effect, Entry, Group, JournalError, JournalStore};
 use crate::digest::Digest;

@@ -56,6 +56,32 @@ pub struct Begin {
     pub at: Time,
     /// Name and version of the program.
     pub program: String,
+    /// What the registry told of its garbage collections; `None` of a registry that tells nothing of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collections: Option<Collections>,
+}
+
+impl Begin {
+    /// Whether it is a run that deletes.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        match self.purpose {
+            Purpose::Apply { .. } | Purpose::Purge => true,
+            Purpose::Undo { .. } | Purpose::Collect => false,
+        }
+    }
+}
+
+/// When a registry collects its garbage, as far as it told when a run began: until then a deletion can be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Collections {
+    /// When the next collection is due; `None` where that is not known, or none is due.
+    pub next: Option<Time>,
+    /// What that depends on, or why it is not known.
+    pub why: String,
+    /// Every collection up to this number was over, and the next one has a greater number; `None` where that was not
+    /// told.
+    pub over: Option<i64>,
 }
 
 /// What a run is for.
@@ -74,6 +100,8 @@ pub enum Purpose {
     },
     /// Deleting what a holding repository held long enough.
     Purge,
+    /// Having the registry collect its garbage, which takes the blobs of what was deleted before.
+    Collect,
 }
 
 /// A policy as it was when it decided.

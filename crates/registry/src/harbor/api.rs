@@ -53,7 +53,7 @@ impl fmt::Display for Permission<'_> {
         write!(f, "`{}:{}`", self.resource, self.action)?;
         match self.project {
             Some(project) => write!(f, " in project {project}"),
-            None => Ok(()),
+            None => f.write_str(" of the system"),
         }
     }
 }
@@ -286,8 +286,14 @@ impl Api<'_> {
             }
             StatusCode::FORBIDDEN => {
                 let detail = format!("{said}; the account lacks {permission}");
-                RegistryError::new(Failure::Denied, request.line(), detail)
-                    .with_hint("give the account this permission, or leave the project out of the policies")
+                RegistryError::new(Failure::Denied, request.line(), detail).with_hint(
+                    match permission.project {
+                        Some(_) => {
+                            "give the account this permission, or leave the project out of the policies"
+                        }
+                        None => "give the account this permission",
+                    },
+                )
             }
             _ => match permission.project {
                 Some(project) if error.failure() != Failure::NotFound => {

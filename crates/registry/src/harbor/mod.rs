@@ -6,6 +6,7 @@
 
 mod along;
 mod api;
+pub(crate) mod collecting;
 mod connect;
 mod deleting;
 pub(crate) mod examine;

@@ -42,7 +42,9 @@ impl HarborRegistry {
     ) -> Result<(), RegistryError> {
         let path = format!("{}/artifacts/{digest}/tags", name.path());
         let permission = Permission::new("tag", "create", name.project);
-        let (request, answer) = self.post(&path, &json!({ "name": tag.as_str() })).await?;
+        let (request, answer) = self
+            .post(RequestKind::Put, &path, &json!({ "name": tag.as_str() }))
+            .await?;
         match answer.status {
             StatusCode::CREATED | StatusCode::OK => Ok(()),
             _ => Err(self.not_changed(&request, &answer, permission)),
@@ -78,7 +80,7 @@ impl HarborRegistry {
                 missing.push(label.clone());
                 continue;
             };
-            let (request, answer) = self.post(&path, &json!({ "id": id })).await?;
+            let (request, answer) = self.post(RequestKind::Put, &path, &json!({ "id": id })).await?;
             match answer.status {
                 // It is on it already.
                 StatusCode::OK | StatusCode::CREATED | StatusCode::CONFLICT => {}
@@ -120,11 +122,16 @@ impl HarborRegistry {
             .map(|found| found.id))
     }
 
-    async fn post(&self, path: &str, body: &serde_json::Value) -> Result<(Request, Answer), RegistryError> {
+    pub(super) async fn post(
+        &self,
+        kind: RequestKind,
+        path: &str,
+        body: &serde_json::Value,
+    ) -> Result<(Request, Answer), RegistryError> {
         let request = Request {
             redirects: Redirects::Never,
             action: Action::Create(Bytes::from(body.to_string())),
-            ..self.api().request(RequestKind::Put, path, &[])
+            ..self.api().request(kind, path, &[])
         };
         let answer = self.api().client.get(&request, &Scope::Nothing).await?;
         Ok((request, answer))

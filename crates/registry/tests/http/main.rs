@@ -14,6 +14,7 @@ mod content;
 mod credentials;
 mod harbor;
 mod harbor_changes;
+mod harbor_collections;
 mod hostile;
 mod http2;
 mod journal;

@@ -23,6 +23,14 @@ struct Run<'a> {
     results: Option<&'a std::collections::BTreeMap<String, u64>>,
     records: u64,
     open: u64,
+    undo: Option<Until<'a>>,
+}
+
+/// Until when what a run deleted can be undone, as the registry told when it began.
+#[derive(Serialize)]
+struct Until<'a> {
+    until: Option<Time>,
+    why: &'a str,
 }
 
 impl<'a> From<&'a RunNote> for Run<'a> {
@@ -40,6 +48,13 @@ impl<'a> From<&'a RunNote> for Run<'a> {
             results: end.map(|end| &end.results),
             records: note.records,
             open: note.open,
+            undo: begin
+                .filter(|begin| begin.deletes())
+                .and_then(|begin| begin.collections.as_ref())
+                .map(|told| Until {
+                    until: told.next,
+                    why: &told.why,
+                }),
         }
     }
 }
@@ -218,6 +233,8 @@ pub(super) fn head(out: &mut dyn Write, note: &RunNote) -> io::Result<()> {
     member(out, ',', "results", &run.results)?;
     member(out, ',', "records", &run.records)?;
     member(out, ',', "open", &run.open)?;
+    member(out, ',', "undo", &run.undo)?;
+    member(out, ',', "collected", &note.collected)?;
     out.write_all(b",\"actions\":[")
 }
 

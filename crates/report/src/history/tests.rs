@@ -30,10 +30,12 @@ fn note(end: Option<End>, open: u64) -> RunNote {
             policies: Vec::new(),
             at: at(0),
             program: "lagan 0.1.0".to_owned(),
+            collections: None,
         }),
         end,
         records: 3,
         open,
+        collected: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use lagan_model::journal::{Purpose, Role};
+use lagan_model::journal::{Begin, Purpose, Role};
 use lagan_model::{RepositoryName, Tag};
 use lagan_policy::Reason;
 use serde_json::Value;
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{Deed, IN_DOUBT, Restored, RunNote, What, outcome_of, result_of};
 use crate::layout::{Row, labelled, listed, rows};
 use crate::number::{count, grouped};
+use crate::outcome::CollectedNote;
 use crate::paint::{DELETE, FAINT, HEADING, KEEP, Paint, UNTAG, WARNING};
 use crate::sanitize::{clipped, harmless};
 use crate::wording::{manifest_kind, moment, phrase, registry_kind};
@@ -24,9 +25,9 @@ pub(super) fn runs(out: &mut dyn Write, paint: Paint, runs: &[RunNote]) -> io::R
     if runs.is_empty() {
         return writeln!(out, "no runs: nothing was ever deleted with this state directory");
     }
-    let table: Vec<[String; 5]> = runs.iter().map(cells).collect();
-    let titles = ["run", "began", "what", "registry", "result"];
-    let widths: Vec<usize> = (0..4)
+    let table: Vec<[String; 6]> = runs.iter().map(cells).collect();
+    let titles = ["run", "began", "what", "registry", "undo until", "result"];
+    let widths: Vec<usize> = (0..5)
         .map(|column| {
             let cells = table.iter().map(|row| row[column].chars().count());
             cells
@@ -36,7 +37,7 @@ pub(super) fn runs(out: &mut dyn Write, paint: Paint, runs: &[RunNote]) -> io::R
                 .min(40)
         })
         .collect();
-    let line = |row: &[String; 5]| {
+    let line = |row: &[String; 6]| {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(widths.iter().copied().chain([0])) {
             line.push_str(&format!("{cell:<width$}  "));
@@ -47,7 +48,7 @@ pub(super) fn runs(out: &mut dyn Write, paint: Paint, runs: &[RunNote]) -> io::R
     table.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
 }
 
-fn cells(note: &RunNote) -> [String; 5] {
+fn cells(note: &RunNote) -> [String; 6] {
     let begin = note.begin.as_ref();
     [
         note.run.to_string(),
@@ -57,8 +58,17 @@ fn cells(note: &RunNote) -> [String; 5] {
             || "-".to_owned(),
             |begin| harmless(begin.registry.name.as_str()).into_owned(),
         ),
+        begin.map_or_else(|| "-".to_owned(), undo_until),
         result(note),
     ]
+}
+
+/// Until when it can be undone, in a word; `journal show` has the reason.
+fn undo_until(begin: &Begin) -> String {
+    match &begin.collections {
+        Some(told) if begin.deletes() => told.next.map_or_else(|| "not known".to_owned(), moment),
+        _ => "-".to_owned(),
+    }
 }
 
 fn purpose(purpose: &Purpose) -> String {
@@ -66,6 +76,7 @@ fn purpose(purpose: &Purpose) -> String {
         Purpose::Apply { .. } => "apply".to_owned(),
         Purpose::Undo { of } => format!("undo {}", clipped(of, 60)),
         Purpose::Purge => "purge".to_owned(),
+        Purpose::Collect => "collect garbage".to_owned(),
     }
 }
 
@@ -135,6 +146,16 @@ impl Page {
             }
             line("program", &clipped(&begin.program, 60))?;
             line("began", &moment(begin.at))?;
+            if let Some(told) = begin.collections.as_ref().filter(|_| begin.deletes()) {
+                let why = clipped(&told.why, 300);
+                line(
+                    "undo",
+                    &match told.next {
+                        Some(next) => format!("until {}: {why}", moment(next)),
+                        None => why.into_owned(),
+                    },
+                )?;
+            }
         }
         if let Some(end) = &note.end {
             line("ended", &moment(end.at))?;
@@ -144,6 +165,13 @@ impl Page {
             let text = "what became of it is not on record; the next run that deletes or restores on this \
                         registry looks there first";
             labelled(out, paint, (WARNING, "in doubt"), COLUMN, text)?;
+        }
+        if let Some(warning) = note.collected.as_ref().and_then(CollectedNote::warning) {
+            let text = format!(
+                "{warning}; `lagan undo --dry-run {}` tells what is lost",
+                note.run
+            );
+            labelled(out, paint, (WARNING, "collected"), COLUMN, &text)?;
         }
         Ok(())
     }

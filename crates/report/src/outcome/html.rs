@@ -107,7 +107,7 @@ impl OutcomeWriter for Html {
                 .map(|(label, count)| (label, grouped(count)))
                 .collect(),
             warnings: words::warnings(head, foot, &self.sums),
-            undo: words::next(head, &self.sums),
+            undo: words::next(head, foot, &self.sums),
             requests: words::requests(foot),
         };
         page.write_into(out)

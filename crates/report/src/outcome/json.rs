@@ -51,6 +51,10 @@ impl OutcomeWriter for Json {
         out.write_all(b"\n]")?;
         if let OutcomeOf::Apply { .. } = head.of {
             member(out, ',', "incomplete_repositories", &foot.incomplete)?;
+            member(out, ',', "undo", &foot.undo)?;
+            member(out, ',', "collection", &foot.collection)?;
+        } else {
+            member(out, ',', "collected", &foot.collected)?;
         }
         member(out, ',', "copies_waiting", &foot.copies_waiting)?;
         member(out, ',', "recovery", &foot.recovery)?;

@@ -65,7 +65,7 @@ impl OutcomeWriter for Markdown {
         for (label, value) in words::facts(head, foot) {
             writeln!(out, "| {label} | {} |", cell(&value))?;
         }
-        if let Some(command) = words::next(head, &self.sums) {
+        if let Some(command) = words::next(head, foot, &self.sums) {
             writeln!(out, "| to undo it | {} |", code_cell(&command))?;
         }
         writeln!(out, "| requests | {} |", cell(&words::requests(foot)))

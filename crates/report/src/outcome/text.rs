@@ -89,7 +89,7 @@ impl OutcomeWriter for Text {
         for warning in words::warnings(head, foot, &self.sums) {
             labelled(out, paint, (WARNING, "note"), COLUMN, &warning)?;
         }
-        match words::next(head, &self.sums) {
+        match words::next(head, foot, &self.sums) {
             Some(command) => labelled(out, paint, (KEEP, "to undo it"), COLUMN, &command),
             None => Ok(()),
         }

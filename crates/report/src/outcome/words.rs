@@ -3,7 +3,7 @@
 use lagan_model::journal::Role;
 use lagan_model::{RequestKind, Tag};
 
-use super::{OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, RecoveryNote};
+use super::{CollectionNote, OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, RecoveryNote};
 use crate::layout::listed;
 use crate::number::{count, grouped};
 use crate::plan::refusal;
@@ -74,6 +74,15 @@ pub(super) fn facts(head: &OutcomeHead, foot: &OutcomeFoot) -> Vec<(&'static str
     }
     facts.push(("began", moment(head.began)));
     facts.push(("ended", moment(foot.ended)));
+    if let Some(undo) = &foot.undo {
+        let why = undo.why.as_deref().unwrap_or_default();
+        let text = match (undo.possible, undo.until) {
+            (true, Some(until)) => format!("possible until {}: {why}", moment(until)),
+            (true, None) => format!("possible {why}"),
+            (false, _) => format!("NOT POSSIBLE: {why}"),
+        };
+        facts.push(("undo", clipped(&text, SAID).into_owned()));
+    }
     facts
 }
 
@@ -139,8 +148,33 @@ pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSum
         };
         format!("{what} by {}: {}", guard.limit.as_str(), refusal(guard))
     }));
+    lines.extend(foot.collection.as_ref().map(collection));
+    lines.extend(foot.collected.warning());
     lines.extend(recovery(&foot.recovery));
     lines
+}
+
+/// What became of the collection of garbage that was to follow.
+fn collection(note: &CollectionNote) -> String {
+    let which = note.id.map_or_else(String::new, |id| format!(" {id}"));
+    let also = match note.delete_untagged {
+        true => ", and takes what has no tag as well",
+        false => "",
+    };
+    let why = clipped(note.why.as_deref().unwrap_or_default(), SAID);
+    match note.outcome {
+        "started" => {
+            let status = note.status.as_deref().map_or_else(String::new, |status| {
+                format!(" is {}", clipped(status, 40).to_lowercase())
+            });
+            format!(
+                "collection{which}{status}{also}: what was deleted until now, by this run or before it, cannot be brought \
+                 back"
+            )
+        }
+        "in_doubt" => format!("whether a collection of garbage has started is not known: {why}"),
+        _ => format!("no collection of garbage was started: {why}"),
+    }
 }
 
 /// What earlier runs left open.
@@ -183,8 +217,11 @@ fn recovery(note: &RecoveryNote) -> Vec<String> {
 }
 
 /// What can be done next.
-pub(super) fn next(head: &OutcomeHead, sums: &OutcomeSums) -> Option<String> {
+pub(super) fn next(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSums) -> Option<String> {
     let run = head.run?;
+    if foot.undo.as_ref().is_some_and(|undo| !undo.possible) {
+        return None;
+    }
     match &head.of {
         OutcomeOf::Apply { .. } if sums.of("deleted") + sums.of("untagged") > 0 => {
             Some(format!("lagan undo {run}"))

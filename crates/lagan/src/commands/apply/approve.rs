@@ -8,7 +8,8 @@ use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, p
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{
-    Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan, Totals,
+    Action, Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan, Totals,
+    Undo,
 };
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
@@ -38,6 +39,8 @@ pub(super) struct Approved {
     pub(super) incomplete: Vec<RepositoryOutcome>,
     /// What it announces.
     pub(super) planned: Vec<Planned>,
+    /// Whether the plan says of some deletion that it cannot be undone.
+    pub(super) loses: bool,
 }
 
 impl Approved {
@@ -65,6 +68,7 @@ struct Gathering<'a> {
     approval: Approval<'a>,
     spool: PlanSpool,
     incomplete: Vec<RepositoryOutcome>,
+    loses: bool,
     shown: Option<(Box<dyn PlanWriter>, Spool)>,
 }
 
@@ -98,6 +102,7 @@ impl<'a> Gathering<'a> {
             approval,
             spool: PlanSpool::new(),
             incomplete: Vec::new(),
+            loses: false,
             shown,
         })
     }
@@ -108,6 +113,8 @@ impl<'a> Gathering<'a> {
             self.approval.add(plan, &policies);
             self.planned.extend(Planned::of(plan, &policies));
         }
+        let lost = |action: &Action| matches!(action, Action::Delete { undo, .. } if !undo.possible);
+        self.loses |= plan.actions.iter().any(lost);
         if let Some((writer, body)) = &mut self.shown {
             writer.repository(body, plan)?;
         }
@@ -147,6 +154,7 @@ impl<'a> Gathering<'a> {
             totals,
             incomplete: self.incomplete,
             planned: self.planned,
+            loses: self.loses,
         })
     }
 }
@@ -158,7 +166,7 @@ pub(super) async fn fresh(
     board: &Board,
     world: Here<'_>,
     arguments: &ApplyArgs,
-    shown: Option<bool>,
+    (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
     let registry = world.registry;
     let memory = Memory::beside(world.journal.store(), &Options::default())?;
@@ -174,6 +182,7 @@ pub(super) async fn fresh(
         now: source.now,
         depth: Depth::Exact,
         probe: source.probe,
+        undo,
         facts: false,
         memory: remembered(Some(&memory), Some(&ledger), true),
         evidence: board.evidence(),
@@ -254,14 +263,18 @@ pub(super) async fn saved(
     board: &Board,
     world: Here<'_>,
     arguments: &ApplyArgs,
-    shown: Option<bool>,
+    (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
     let SavedPlan { mut reader, path } = plan;
     let head = reader.head().clone();
     let unread = |error| saved::refused(&path, error);
     let mut gathering = Gathering::new(source, board, world, arguments, shown).await?;
     while let Some(repository) = reader.next_repository().map_err(unread)? {
-        let mut plan = repository.plan;
+        // What was told when it was planned may not be true any more.
+        let mut plan = match &undo {
+            Some(told) => repository.plan.with_undo(told),
+            None => repository.plan,
+        };
         // The file says what waited when it was written.
         plan.waiting = source
             .of_repository(&plan.name)

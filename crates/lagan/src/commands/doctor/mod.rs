@@ -79,7 +79,11 @@ pub(crate) fn run(config: Option<&Path>, colour: Colour, arguments: &DoctorArgs)
         .iter()
         .any(|policy| policy.mode == Mode::Enforce);
     let patient = Patient {
-        purposes: Purposes::new(&arguments.purposes, is_enforced),
+        purposes: Purposes::new(
+            &arguments.purposes,
+            is_enforced,
+            configured.is_some_and(|registry| registry.collect_garbage.is_some()),
+        ),
         kind: configured.and_then(|registry| registry.kind),
         probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
         is_listed: configured.is_some_and(|registry| registry.repositories_file.is_some()),

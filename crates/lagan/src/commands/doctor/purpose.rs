@@ -74,11 +74,14 @@ pub(super) struct Purposes(Vec<Purpose>);
 
 impl Purposes {
     /// What was asked for, or else what the policies' modes take: planning, and where one is enforced deleting and
-    /// undoing. Nothing is done without a plan.
-    pub(super) fn new(asked: &[Purpose], is_enforced: bool) -> Self {
+    /// undoing, and collecting garbage where a run does that. Nothing is done without a plan.
+    pub(super) fn new(asked: &[Purpose], is_enforced: bool, collects: bool) -> Self {
         let mut all = vec![Purpose::Plan];
         match (asked, is_enforced) {
-            ([], true) => all.extend([Purpose::Delete, Purpose::Undo]),
+            ([], true) => {
+                all.extend([Purpose::Delete, Purpose::Undo]);
+                all.extend(collects.then_some(Purpose::Collect));
+            }
             ([], false) => {}
             (asked, _) => all.extend(asked),
         }

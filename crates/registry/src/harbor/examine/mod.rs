@@ -8,12 +8,13 @@ mod wire;
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use lagan_model::{Failure, RegistryError, RequestKind, Time, json};
+use lagan_model::{Failure, RegistryError, RequestKind, json};
 use serde::de::DeserializeOwned;
 
-use self::wire::{Collection, CurrentUser, Replication};
+use self::wire::{CurrentUser, Replication};
 use super::HarborRegistry;
 use super::api::Permission;
+use super::collecting::{CollectionRun, CollectionSchedule};
 use super::wire as listed;
 use crate::problem;
 use crate::token::Scope;
@@ -61,40 +62,6 @@ pub enum Account {
     },
     /// A robot, whose name Harbor does not tell.
     Robot,
-}
-
-/// When garbage is collected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectionSchedule {
-    /// `Hourly`, `Daily`, `Weekly`, `Custom`.
-    pub kind: String,
-    /// Its cron expression of six fields, the seconds first.
-    pub cron: String,
-    /// When it is due next, where Harbor tells.
-    pub next: Option<Time>,
-    /// Whether it takes artifacts without a tag as well, however new; `None` where its parameters cannot be read.
-    pub delete_untagged: Option<bool>,
-}
-
-/// One collection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectionRun {
-    /// Its number.
-    pub id: i64,
-    /// `Pending`, `Running`, `Success`, `Error`, `Stopped`, or a word that is not known.
-    pub status: String,
-    /// When it was started.
-    pub started: Option<Time>,
-    /// Whether it takes artifacts without a tag as well.
-    pub delete_untagged: Option<bool>,
-}
-
-impl CollectionRun {
-    /// Whether it is at work or waits for its turn. A word that is not known counts as open.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        !matches!(self.status.as_str(), "Success" | "Error" | "Stopped")
-    }
 }
 
 /// What is copied to another registry, or from one.
@@ -153,8 +120,8 @@ pub struct Selector {
     pub pattern: Option<String>,
 }
 
-/// A permission that reading the system takes.
-fn of_system(resource: &'static str, action: &'static str) -> Permission<'static> {
+/// A permission that is one of the whole system.
+pub(super) fn of_system(resource: &'static str, action: &'static str) -> Permission<'static> {
     Permission {
         resource,
         action,
@@ -176,8 +143,8 @@ impl HarborRegistry {
             read_only,
             account: self.account().await,
             system: self.allowed("/system").await,
-            schedule: self.schedule().await,
-            collections: self.collections().await,
+            schedule: self.collection_schedule().await,
+            collections: self.latest_collections().await,
             replications: self.replications().await,
             projects: self.project_names().await,
         }
@@ -266,49 +233,6 @@ impl HarborRegistry {
                 (resource, row.action)
             })
             .collect())
-    }
-
-    async fn schedule(&self) -> Asked<Option<CollectionSchedule>> {
-        let request = self
-            .api()
-            .request(RequestKind::SystemInfo, "system/gc/schedule", &[]);
-        let answer = self.oci.client().get(&request, &Scope::Nothing).await?;
-        if answer.status != StatusCode::OK {
-            let permission = of_system("garbage-collection", "read");
-            return Err(self.api().refused(&request, &answer, permission));
-        }
-        // Nothing at all is how Harbor says that nothing is scheduled.
-        if answer.body.trim_ascii().is_empty() {
-            return Ok(None);
-        }
-        let collection: Collection = read(&request, &answer)?;
-        let delete_untagged = collection.delete_untagged();
-        let schedule = collection.schedule.filter(|schedule| {
-            !matches!(schedule.kind.as_str(), "" | "None" | "Manual") || !schedule.cron.is_empty()
-        });
-        Ok(schedule.map(|schedule| CollectionSchedule {
-            next: schedule.next_scheduled_time.as_deref().and_then(time),
-            kind: schedule.kind,
-            cron: schedule.cron,
-            delete_untagged,
-        }))
-    }
-
-    async fn collections(&self) -> Asked<Vec<CollectionRun>> {
-        let query = [
-            ("page", "1".to_owned()),
-            ("page_size", "20".to_owned()),
-            ("sort", "-creation_time".to_owned()),
-        ];
-        let permission = of_system("garbage-collection", "list");
-        let rows: Option<Vec<Collection>> = self.one("system/gc", &query, permission).await?;
-        let run = |row: Collection| CollectionRun {
-            id: row.id,
-            delete_untagged: row.delete_untagged(),
-            started: row.creation_time.as_deref().and_then(time),
-            status: row.job_status,
-        };
-        Ok(rows.unwrap_or_default().into_iter().map(run).collect())
     }
 
     async fn replications(&self) -> Asked<Vec<ReplicationPolicy>> {
@@ -415,7 +339,7 @@ fn selectors(rows: Vec<listed::Selector>, (matches, excludes): (&str, &str)) -> 
     rows.into_iter().map(selector).collect()
 }
 
-fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Asked<T> {
+pub(super) fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Asked<T> {
     json::read(&answer.body).map_err(|error| {
         let reason = problem::clean(&error.to_string());
         RegistryError::new(
@@ -424,10 +348,4 @@ fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Asked<T> {
             format!("the answer cannot be read: {reason}"),
         )
     })
-}
-
-/// A time; the year 1 is how Harbor writes that there is none.
-fn time(text: &str) -> Option<Time> {
-    let time = chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc();
-    (time.timestamp() > 0).then_some(time)
 }

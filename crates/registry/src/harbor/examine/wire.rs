@@ -1,6 +1,5 @@
 //! Answers that say what a Harbor is set up to do, as far as they are read.
 
-use lagan_model::json;
 use serde::Deserialize;
 
 use super::ReplicationPolicy;
@@ -42,47 +41,6 @@ pub(super) struct Project {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Metadata {
     pub(super) retention_id: Option<String>,
-}
-
-/// A collection, or the schedule of them, which Harbor writes in the same form.
-#[derive(Debug, Deserialize)]
-pub(super) struct Collection {
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) id: i64,
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) job_status: String,
-    pub(super) creation_time: Option<String>,
-    pub(super) schedule: Option<Schedule>,
-    /// A document in a text.
-    pub(super) job_parameters: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Schedule {
-    #[serde(rename = "type", default, deserialize_with = "nullable")]
-    pub(super) kind: String,
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) cron: String,
-    pub(super) next_scheduled_time: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Parameters {
-    #[serde(default, deserialize_with = "nullable")]
-    delete_untagged: bool,
-}
-
-impl Collection {
-    /// Without parameters it takes none; what cannot be read is not known.
-    pub(super) fn delete_untagged(&self) -> Option<bool> {
-        match self.job_parameters.as_deref() {
-            None | Some("") => Some(false),
-            Some(text) => {
-                let read: Option<Parameters> = json::read(text.as_bytes()).ok();
-                read.map(|parameters| parameters.delete_untagged)
-            }
-        }
-    }
 }
 
 #[derive(Debug, Deserialize)]
