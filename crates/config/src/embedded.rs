@@ -114,6 +114,7 @@ policies:
         for text in [
             include_str!("../../../config/lagan.yaml"),
             include_str!("../../../config/two-registries.yaml"),
+            include_str!("../../../config/sidecar.yaml"),
         ] {
             let config = Config::read("lagan.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
             for registry in config.registries {
