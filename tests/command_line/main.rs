@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::panic,
+    clippy::print_stderr,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a helper of a test fails as the test does"
@@ -10,6 +11,7 @@
 mod convert;
 mod daemon;
 mod demo;
+mod deploy;
 mod environment;
 mod journal;
 mod manual;
