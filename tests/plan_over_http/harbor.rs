@@ -361,7 +361,7 @@ async fn a_pull_of_a_platform_keeps_its_index() {
 }
 
 #[tokio::test]
-async fn a_proxy_cache_is_left_alone_unless_its_policy_allows_it() {
+async fn a_proxy_cache_is_left_alone_and_no_policy_may_ask_for_it() {
     let sandbox = harbor().await;
     sandbox.harbor().project(&Project::new("hub").proxy_cache(3));
     for number in 1..=3 {
@@ -375,18 +375,15 @@ async fn a_proxy_cache_is_left_alone_unless_its_policy_allows_it() {
     assert!(doomed(repository(&kept, "hub/app")).is_empty());
     assert_eq!(reason(&kept, "hub/app", "1.0.0-rc.1")["kind"], "proxy_cache");
     let allowed = policy + "    allow_proxy_cache: true\n";
-    let plan = plan(&configured(&sandbox, "kind: harbor", &allowed), "")
+    let refused = plan(&configured(&sandbox, "kind: harbor", &allowed), "")
         .await
-        .exits(0)
-        .json();
-    let app = repository(&plan, "hub/app");
-    assert_eq!(doomed(app), ["1.0.0-rc.1"]);
-    assert_eq!(app["actions"][0]["undo"]["possible"], false);
+        .exits(2);
     assert!(
-        app["actions"][0]["undo"]["why"]
-            .as_str()
-            .unwrap()
-            .contains("proxy cache")
+        refused
+            .stderr
+            .contains("nothing is deleted in projects that cache"),
+        "{}",
+        refused.stderr
     );
 }
 

@@ -114,7 +114,6 @@ pub fn one_liner(arguments: &OneLiner<'_>) -> Result<Policy, ConfigErrors> {
             untag: true,
             grace: None,
             notice: None,
-            allow_proxy_cache: false,
         })
     };
     problems.settle(policy())

@@ -207,10 +207,6 @@ pub struct Policy {
     /// along with its whole artifact, whatever the other policies of the repository say.
     #[serde(skip_serializing_if = "is_default_untag")]
     pub untag: bool,
-    /// Whether it may delete in projects that cache another registry, where no deletion can be undone. Else what it would
-    /// delete there is kept, whatever other policies say.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub allow_proxy_cache: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

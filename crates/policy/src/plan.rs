@@ -135,17 +135,6 @@ impl Undo {
         }
     }
 
-    /// Not possible: a project that caches another registry takes no pushes.
-    #[must_use]
-    pub fn not_in_a_proxy_cache() -> Self {
-        Self {
-            possible: false,
-            until: None,
-            why: Some("the project is a proxy cache, which takes no pushes".to_owned()),
-            holding: None,
-        }
-    }
-
     /// Possible until the grace ends, whatever the registry collects: deleted at `now`, it is held until then.
     #[must_use]
     pub fn held(holding: Holding, now: Time) -> Self {

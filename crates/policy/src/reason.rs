@@ -170,7 +170,7 @@ pub enum Reason {
         by: Immutable,
     },
     /// Keeps: the rule would delete it, but the repository is in a project that caches another registry. What is
-    /// deleted there cannot be brought back, and the policy does not allow it.
+    /// deleted there cannot be brought back, and looking at it would fetch it anew.
     ProxyCache {
         /// The rule.
         #[serde(flatten)]

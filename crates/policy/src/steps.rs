@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, NoUndo, NodeId, Tag};
+use lagan_model::{ArtifactGraph, CompleteSnapshot, Digest, NodeId, Tag};
 
 use crate::decide::{Decisions, Depth, Verdict};
 use crate::document::PolicyName;
@@ -261,10 +261,7 @@ impl Units<'_> {
             size,
             children,
             attachments,
-            undo: match self.snapshot.no_undo() {
-                None => Undo::until_collection(),
-                Some(NoUndo::ProxyCache) => Undo::not_in_a_proxy_cache(),
-            },
+            undo: Undo::until_collection(),
             reasons,
         }
     }

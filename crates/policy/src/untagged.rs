@@ -83,7 +83,7 @@ impl Ballot<'_> {
                     if votes.iter().any(Reason::keeps) {
                         keeps[position].extend(votes.into_iter().filter(Reason::keeps));
                     } else if *asked {
-                        if self.is_forbidden(policy) {
+                        if self.is_forbidden() {
                             let rule = name.clone();
                             keeps[position].push(Reason::ProxyCache { rule });
                         }

@@ -10,7 +10,7 @@ use lagan_model::{
 
 use crate::age::Age;
 use crate::clocks::{Clocks, is_recorded};
-use crate::document::{Clock, KeepLine, Order, Per, Policy, RepositoryPolicies, Rule};
+use crate::document::{Clock, KeepLine, Order, Per, RepositoryPolicies, Rule};
 use crate::facts::Facts;
 use crate::needs::Needs;
 use crate::rank::{Contender, Group, Groups, Key, Row, places, rank};
@@ -202,7 +202,7 @@ impl<'a> Ballot<'a> {
                         let because = self.because(rule, &name, *tag, superseding, artifacts);
                         let said = &mut said.of[*tag];
                         said.candidate = true;
-                        if self.is_forbidden(policy) {
+                        if self.is_forbidden() {
                             let rule = name.clone();
                             said.reason(Reason::ProxyCache { rule });
                         }
@@ -216,10 +216,10 @@ impl<'a> Ballot<'a> {
         }
     }
 
-    /// Whether nothing that is deleted here can be brought back, and a policy does not allow that.
-    pub(crate) fn is_forbidden(&self, policy: &Policy) -> bool {
+    /// Whether nothing that is deleted here could be brought back.
+    pub(crate) fn is_forbidden(&self) -> bool {
         match self.snapshot.no_undo() {
-            Some(NoUndo::ProxyCache) => !policy.allow_proxy_cache,
+            Some(NoUndo::ProxyCache) => true,
             None => false,
         }
     }

@@ -204,7 +204,7 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
         }
         .to_owned(),
         Reason::ProxyCache { rule } => format!(
-            "in a proxy cache, where a deletion cannot be undone, and the policy has no `allow_proxy_cache`{}",
+            "in a project that caches another registry, where nothing is deleted: it could not be undone{}",
             named(rule)
         ),
         Reason::SharesDigest { with } => format!("shares its digest with kept tag {with}"),

@@ -60,6 +60,7 @@ fn configured(sandbox: &Sandbox, rule: &str) -> Place {
     configured_with(sandbox, rule, "")
 }
 
+/// The same, with more keys in the policy.
 fn configured_with(sandbox: &Sandbox, rule: &str, more: &str) -> Place {
     let place = Place::new();
     place.file("secret", SECRET);

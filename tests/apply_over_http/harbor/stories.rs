@@ -2,7 +2,7 @@
 
 use lagan_sandbox::harbor::{ImmutableRule, Project};
 use lagan_sandbox::{HarborOptions, HarborVersion, Image, Moment, RequestKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::photograph::photograph;
 use super::{PRERELEASES, apply, candidates, configured, configured_with, entries, harbor, harbor_of, run};
@@ -229,25 +229,52 @@ async fn an_immutable_tag_is_asked_about_right_before_it_goes_and_is_kept() {
     );
 }
 
+/// `hub` caches a registry that has more than it, and no longer all of it.
+fn becomes_a_cache(sandbox: &lagan_sandbox::Sandbox) {
+    sandbox.put_image("upstream/app", &["2.0"], Moment::date(2026, 1, 9));
+    let cache = Project::new("hub").proxy_cache(3).in_front_of("upstream");
+    sandbox.harbor().project(&cache);
+}
+
 #[tokio::test]
-async fn a_proxy_cache_is_left_alone_and_where_that_is_allowed_the_report_said_that_it_is_for_good() {
+async fn what_caches_another_registry_is_left_alone_and_never_read_through() {
     let sandbox = harbor(HarborVersion::default()).await;
-    sandbox.harbor().project(&Project::new("hub").proxy_cache(3));
-    candidates(&sandbox, "hub/app", 3);
+    candidates(&sandbox, "hub/app", 4);
     let place = configured(&sandbox, PRERELEASES);
+    place.run("plan --save plan.json").await.exits(0);
+    assert_eq!(outcomes(&apply(&place, 0).await), json!({"deleted": 2}));
+    undo(&place, "last", 0).await;
+    becomes_a_cache(&sandbox);
+    let before = sandbox.tags("hub/app");
     let report = apply(&place, 0).await;
     assert!(report["run"].is_null(), "nothing to do: {report}");
-    let place = configured_with(&sandbox, PRERELEASES, "    allow_proxy_cache: true\n");
-    let planned = place.run("plan --format json").await.exits(0).json();
-    let action = &planned["repositories"][0]["actions"][0];
-    assert_eq!(action["undo"]["possible"], json!(false), "{action}");
-    assert_eq!(outcomes(&apply(&place, 0).await), json!({"deleted": 1}));
-    let report = undo(&place, "last", 4).await;
-    let failed: Vec<&Value> = entries(&report, "failed");
+    // A plan from before it was one is for another state of the registry, and nothing asks for that through the cache.
+    let saved = place.run("apply plan.json --yes --format json").await.exits(4);
     assert!(
-        failed[0]["detail"].as_str().unwrap().contains("proxy"),
-        "{failed:?}"
+        saved.stdout.contains("caches another registry"),
+        "{}",
+        saved.stdout
     );
+    let text = place.run("explain hub/app:1.0.0-rc.1").await.exits(0).stdout;
+    assert!(text.contains("caches another registry"), "{text}");
+    place.run("plan --exact --bytes").await.exits(0);
+    assert_eq!(sandbox.tags("hub/app"), before, "nothing was fetched or deleted");
+}
+
+#[tokio::test]
+async fn an_undo_in_what_caches_another_registry_says_so_and_reads_nothing_through() {
+    let sandbox = harbor(HarborVersion::default()).await;
+    candidates(&sandbox, "hub/app", 4);
+    let place = configured(&sandbox, PRERELEASES);
+    assert_eq!(outcomes(&apply(&place, 0).await), json!({"deleted": 2}));
+    becomes_a_cache(&sandbox);
+    let before = sandbox.tags("hub/app");
+    let report = undo(&place, "last", 4).await;
+    let failed = entries(&report, "failed");
+    assert_eq!(failed.len(), 2, "{report:#}");
+    let detail = failed[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("caches another registry"), "{detail}");
+    assert_eq!(sandbox.tags("hub/app"), before, "nothing was fetched or deleted");
 }
 
 #[tokio::test]

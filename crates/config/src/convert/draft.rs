@@ -103,7 +103,6 @@ impl DraftPolicy {
             untag: self.untag,
             grace: None,
             notice: None,
-            allow_proxy_cache: false,
         }
     }
 }

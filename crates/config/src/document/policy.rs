@@ -194,11 +194,20 @@ fn body(
     };
     let notice = fields.optional("notice", |node| notice::decode(node, problems));
     let untag = fields.optional("untag", |node| truth(node, problems));
-    let proxy = fields.optional("allow_proxy_cache", |node| truth(node, problems));
+    let proxy = fields.optional("allow_proxy_cache", |node| match truth(node, problems)? {
+        true => {
+            let message = "nothing is deleted in projects that cache another registry: looking at what is there \
+                           would fetch it anew, and no deletion could be undone";
+            let hint = "leave it out: such projects are left alone".to_owned();
+            Err(problems.report(node.span, message, Some(hint)))
+        }
+        false => Ok(()),
+    });
     let limits = match fields.entry("limits") {
         Some((key, node)) => limits::decode(node, key.span, problems),
         None => Ok(Limits::default()),
     };
+    proxy?;
     Ok(Policy {
         name: PolicyName::from(name),
         repositories: repositories?,
@@ -210,7 +219,6 @@ fn body(
         grace: grace?,
         notice: notice?,
         untag: untag?.unwrap_or(true),
-        allow_proxy_cache: proxy?.unwrap_or(false),
     })
 }
 

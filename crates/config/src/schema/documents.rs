@@ -143,8 +143,8 @@ fn policy_keys() -> Vec<Property> {
         ),
         Property(
             "allow_proxy_cache",
-            "Whether it may delete in projects that cache another registry, where nothing can be undone; `false` unless said.",
-            flag(),
+            "Only `false`: projects that cache another registry are left alone.",
+            json!({ "const": false }),
         ),
     ]
 }

@@ -101,7 +101,6 @@ pub(crate) fn policies(grace: Option<i64>, notice: Option<i64>) -> PolicySet {
             period: format!("{minutes}min").parse().unwrap(),
         }),
         notice: notice.map(|minutes| format!("{minutes}min").parse().unwrap()),
-        allow_proxy_cache: false,
     };
     PolicySet {
         policies: vec![policy],

@@ -50,7 +50,6 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
         untag: true,
         grace: None,
         notice: None,
-        allow_proxy_cache: false,
     };
     PolicySet {
         policies: vec![policy],

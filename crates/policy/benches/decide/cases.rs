@@ -32,7 +32,6 @@ impl Case {
             untag: true,
             grace: None,
             notice: None,
-            allow_proxy_cache: false,
         };
         Self {
             title,

@@ -40,7 +40,6 @@ fn policy() -> Policy {
         untag: true,
         grace: None,
         notice: None,
-        allow_proxy_cache: false,
     }
 }
 

@@ -54,7 +54,6 @@ fn policy(name: &str, notice: Option<&str>) -> Policy {
         untag: true,
         grace: None,
         notice: notice.map(|notice| notice.parse().unwrap()),
-        allow_proxy_cache: false,
     }
 }
 
@@ -171,7 +170,7 @@ fn policies_that_are_others_announce_anew_and_others_beside_them_do_not_end_that
     let doomed = plan(vec![delete("a", &["1"])]);
     let one = set(vec![policy("policy", Some("1h"))]);
     let mut edited = one.clone();
-    edited.policies[0].allow_proxy_cache = true;
+    edited.policies[0].untag = false;
     let mut enforced = one.clone();
     enforced.policies[0].mode = Mode::DryRun;
     let two = set(vec![policy("policy", Some("1h")), policy("other", None)]);

@@ -154,7 +154,6 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         untag: true,
         grace: None,
         notice: None,
-        allow_proxy_cache: false,
     }
 }
 

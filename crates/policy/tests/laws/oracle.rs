@@ -310,7 +310,7 @@ impl<'a> Oracle<'a> {
             return Says::Keep;
         }
         for policy in &self.document.policies {
-            let forbidden = self.world.no_undo.is_some() && policy.asked && !policy.allow_proxy_cache;
+            let forbidden = self.world.no_undo.is_some() && policy.asked;
             if policy.protects.iter().any(|protection| {
                 let by_fact = || self.fact_protects(&protection.entry.pattern, digest);
                 protection.holds && ((protection.matches)(tag.as_str(), name) || by_fact())
@@ -357,7 +357,7 @@ impl<'a> Oracle<'a> {
             if policy.protects.iter().any(protects) {
                 return false;
             }
-            let forbidden = self.world.no_undo.is_some() && policy.asked && !policy.allow_proxy_cache;
+            let forbidden = self.world.no_undo.is_some() && policy.asked;
             for rule in &policy.rules {
                 match self.standing_untagged(rule, digest) {
                     Standing::NotSelected => continue,

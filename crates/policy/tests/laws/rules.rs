@@ -37,7 +37,6 @@ pub(crate) struct PolicySpec {
     pub(crate) rules: Vec<RuleSpec>,
     pub(crate) protects: Vec<ProtectSpec>,
     pub(crate) untag: bool,
-    pub(crate) allow_proxy_cache: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -335,7 +334,6 @@ pub(crate) fn sweeping() -> impl Strategy<Value = Document> {
             rules: vec![rule],
             protects,
             untag: true,
-            allow_proxy_cache: false,
         };
         Document {
             policies: vec![policy],
@@ -349,14 +347,12 @@ pub(crate) fn document() -> impl Strategy<Value = Document> {
         prop::collection::vec(rule(), 1..3),
         prop::collection::vec(protection(), 0..2),
         prop::bool::weighted(0.9),
-        prop::bool::weighted(0.7),
     );
-    let policy = policy.prop_map(|(asked, rules, protects, untag, allow_proxy_cache)| PolicySpec {
+    let policy = policy.prop_map(|(asked, rules, protects, untag)| PolicySpec {
         asked,
         rules,
         protects,
         untag,
-        allow_proxy_cache,
     });
     prop::collection::vec(policy, 1..4).prop_map(|mut policies| {
         policies[0].asked = true;
@@ -392,7 +388,6 @@ impl Document {
                 untag: policy.untag,
                 grace: None,
                 notice: None,
-                allow_proxy_cache: policy.allow_proxy_cache,
             }
         });
         PolicySet {

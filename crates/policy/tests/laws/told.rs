@@ -7,8 +7,8 @@ use lagan_model::{
     RepositorySnapshot,
 };
 use lagan_policy::{
-    Action, Decisions, Depth, Keep, Policy, PolicySet, Protection, ProtectionPattern, Reason,
-    RepositoryPolicies, Step, decide,
+    Decisions, Depth, Keep, PolicySet, Protection, ProtectionPattern, Reason, RepositoryPolicies, Step,
+    decide,
 };
 use proptest::prelude::*;
 
@@ -163,36 +163,15 @@ fn an_immutable_tag_takes_its_place_among_those_that_are_kept() {
 }
 
 #[test]
-fn a_proxy_cache_is_left_alone_unless_every_policy_that_deletes_there_allows_it() {
+fn a_proxy_cache_is_left_alone() {
     let mut world = registry();
     world.image(1, &["1.0.0-rc.1"]);
     world.no_undo = Some(NoUndo::ProxyCache);
-    let rules = || vec![(channel(&["rc"]), Keep::none())];
-    let forbidding = || policy(rules());
-    let allowing = || Policy {
-        name: "allowing".into(),
-        allow_proxy_cache: true,
-        ..policy(rules())
-    };
-    let (plan, _) = planned(&world, vec![forbidding()]);
+    let (plan, _) = planned(&world, vec![policy(vec![(channel(&["rc"]), Keep::none())])]);
     assert!(plan.actions.is_empty());
     let said = reasons(&plan, "1.0.0-rc.1");
     assert!(matches!(said[0], Reason::ProxyCache { .. }), "{said:?}");
     assert!(matches!(said[1], Reason::KeepNone { .. }), "{said:?}");
-    assert!(
-        planned(&world, vec![forbidding(), allowing()])
-            .0
-            .actions
-            .is_empty()
-    );
-    let (plan, _) = planned(&world, vec![allowing()]);
-    let [Action::Delete { undo, .. }] = plan.actions.as_slice() else {
-        panic!("{plan:?}")
-    };
-    assert!(
-        !undo.possible && undo.why.as_ref().unwrap().contains("proxy cache"),
-        "{undo:?}"
-    );
 }
 
 #[test]

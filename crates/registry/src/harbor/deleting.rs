@@ -40,6 +40,7 @@ impl HarborRegistry {
     /// Deletes an artifact, if it has the tags that are on record and no others, and takes nothing along that is not.
     pub(super) async fn delete_artifact(&self, recorded: &RecordedDelete) -> Result<Deletion, RegistryError> {
         let name = Name::of(&recorded.intent().repository)?;
+        self.not_a_cache(&recorded.intent().repository).await?;
         let _place = self.lanes.enter(name.project).await?;
         let done = self.delete_now(recorded, name).await;
         done.inspect_err(|error| self.lanes.ended(name.project, error))
@@ -133,6 +134,7 @@ impl HarborRegistry {
     /// Takes one of several tags off, if it is on this artifact.
     pub(super) async fn delete_tag(&self, intent: &UntagIntent) -> Result<Deletion, RegistryError> {
         let name = Name::of(&intent.repository)?;
+        self.not_a_cache(&intent.repository).await?;
         let _place = self.lanes.enter(name.project).await?;
         let done = self.delete_tag_now(intent, name).await;
         done.inspect_err(|error| self.lanes.ended(name.project, error))

@@ -154,6 +154,7 @@ impl RegistryRead for HarborRegistry {
 
     async fn list_tags(&self, repository: &RepositoryName) -> Result<Vec<Tag>, RegistryError> {
         // A listing of artifacts has none of the tags of accessories.
+        self.not_a_cache(repository).await?;
         self.oci.list_tags(repository).await
     }
 
@@ -162,6 +163,7 @@ impl RegistryRead for HarborRegistry {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Manifest, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.manifest(repository, reference).await
     }
 
@@ -170,6 +172,7 @@ impl RegistryRead for HarborRegistry {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<Head>, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.resolve(repository, reference).await
     }
 
@@ -178,6 +181,7 @@ impl RegistryRead for HarborRegistry {
         repository: &RepositoryName,
         subject: &Digest,
     ) -> Result<Referrers, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.referrers(repository, subject).await
     }
 
@@ -187,6 +191,7 @@ impl RegistryRead for HarborRegistry {
         digest: &Digest,
         limit: usize,
     ) -> Result<Bytes, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.config_blob(repository, digest, limit).await
     }
 }
@@ -202,10 +207,12 @@ impl RegistryWrite for HarborRegistry {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<Option<Head>, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.head(repository, reference).await
     }
 
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
+        self.not_a_cache(repository).await?;
         self.oci.has_blob(repository, digest).await
     }
 
@@ -225,10 +232,12 @@ impl RegistryWrite for HarborRegistry {
     }
 
     async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
+        self.not_a_cache(&restore.intent().repository).await?;
         self.oci.put_manifest(restore, tag).await
     }
 
     async fn create_tag(&self, restore: &RecordedRestore, tag: &Tag) -> Result<(), RegistryError> {
+        self.not_a_cache(&restore.intent().repository).await?;
         self.make_tag(restore, tag).await
     }
 

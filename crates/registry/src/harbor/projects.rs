@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::HarborRegistry;
 use super::api::Permission;
+use super::name::Name;
 use super::rules::Rules;
 use super::wire;
 use crate::problem;
@@ -103,28 +104,57 @@ impl HarborRegistry {
     }
 
     async fn read_project(&self, project: &str) -> Result<Project, RegistryError> {
-        let listed = self.projects.told().projects.get(project).copied();
-        let is_proxy_cache = match listed {
-            Some(is_proxy_cache) => is_proxy_cache,
-            None => {
-                let path = format!("projects/{project}");
-                let request = self.api().request(RequestKind::Projects, &path, &[]);
-                let permission = Permission::new("project", "read", project);
-                let read: wire::Project = self.api().one(&request, permission).await?;
-                if read.name != project {
-                    let other = problem::quoted(&read.name);
-                    return Err(problem::malformed(
-                        &request,
-                        format!("this is another project: {other}"),
-                    ));
-                }
-                read.registry_id != 0
-            }
-        };
         Ok(Project {
-            is_proxy_cache,
+            is_proxy_cache: self.is_proxy_cache(project).await?,
             rules: Rules::new(self.read_rules(project).await?),
         })
+    }
+
+    async fn is_proxy_cache(&self, project: &str) -> Result<bool, RegistryError> {
+        let listed = self.projects.told().projects.get(project).copied();
+        if let Some(is_proxy_cache) = listed {
+            return Ok(is_proxy_cache);
+        }
+        let path = format!("projects/{project}");
+        let request = self.api().request(RequestKind::Projects, &path, &[]);
+        let permission = Permission::new("project", "read", project);
+        let read: wire::Project = self.api().one(&request, permission).await?;
+        if read.name != project {
+            let other = problem::quoted(&read.name);
+            return Err(problem::malformed(
+                &request,
+                format!("this is another project: {other}"),
+            ));
+        }
+        let is_proxy_cache = read.registry_id != 0;
+        self.projects
+            .told()
+            .projects
+            .insert(project.to_owned(), is_proxy_cache);
+        Ok(is_proxy_cache)
+    }
+
+    /// Lets nothing touch a project that caches another registry: over `/v2` that one answers. A read fetches what is
+    /// not there, and deletes what that registry no longer has.
+    pub(super) async fn not_a_cache(&self, repository: &RepositoryName) -> Result<(), RegistryError> {
+        let name = Name::of(repository)?;
+        match self.is_proxy_cache(name.project).await {
+            Ok(false) => Ok(()),
+            // Nothing is there to be fetched.
+            Err(error) if error.failure() == Failure::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(true) => {
+                let detail = format!(
+                    "not sent: project {} caches another registry, which would be asked, and is left alone",
+                    name.project
+                );
+                Err(RegistryError::new(
+                    Failure::Unsupported,
+                    repository.to_string(),
+                    detail,
+                ))
+            }
+        }
     }
 
     /// The rules for immutable tags as they are now.

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use lagan_model::{Failure, RegistryError, RegistryKind, RegistryRead as _, RepositorySnapshot};
+use lagan_model::{
+    Digest, Failure, Reference, RegistryError, RegistryKind, RegistryRead as _, RegistryWrite as _,
+    RepositorySnapshot,
+};
 use lagan_registry::{ConnectError, Connected, Credentials};
 
+use crate::journal::{deletion, restoration, tag, untagging};
 use crate::support::{MANIFEST_TYPE, Seen, Server, app, html, image, json, refused, respond};
 
 const CHALLENGE: &str = r#"Bearer realm="http://host/service/token",service="harbor-registry""#;
@@ -113,6 +117,44 @@ async fn where_the_registry_is_harbors_and_its_api_is_not_there_it_is_one_like_a
         );
         assert!(error.hint().unwrap().contains("kind: oci"));
     }
+}
+
+#[tokio::test]
+async fn nothing_of_a_project_that_caches_another_registry_is_asked_for_over_v2() {
+    let server = Server::start(|seen| match seen.path.as_str() {
+        "/api/v2.0/systeminfo" => json(200, INFORMATION),
+        "/api/v2.0/projects/team" => json(200, r#"{"project_id":1,"name":"team","registry_id":3}"#),
+        _ => refused(404, "NOT_FOUND"),
+    })
+    .await;
+    let registry = connect(&server, Some(RegistryKind::Harbor)).await.unwrap();
+    let digest: Digest = format!("sha256:{:064}", 1).parse().unwrap();
+    let reference = Reference::Digest(digest.clone());
+    let errors = [
+        registry.list_tags(&app()).await.unwrap_err(),
+        registry.manifest(&app(), &reference).await.unwrap_err(),
+        registry.resolve(&app(), &reference).await.unwrap_err(),
+        registry.referrers(&app(), &digest).await.unwrap_err(),
+        registry.config_blob(&app(), &digest, 100).await.unwrap_err(),
+        registry.head(&app(), &reference).await.unwrap_err(),
+        registry.has_blob(&app(), &digest).await.unwrap_err(),
+        registry.delete(&deletion().await).await.unwrap_err(),
+        registry.untag(&untagging().await).await.unwrap_err(),
+        registry
+            .put_manifest(&restoration().await, None)
+            .await
+            .unwrap_err(),
+        registry
+            .create_tag(&restoration().await, &tag("1.0"))
+            .await
+            .unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.failure(), Failure::Unsupported, "{error}");
+        assert!(error.to_string().contains("caches another registry"), "{error}");
+    }
+    let paths: Vec<_> = server.whole_log().into_iter().map(|seen| seen.path).collect();
+    assert_eq!(paths, ["/api/v2.0/systeminfo", "/api/v2.0/projects/team"]);
 }
 
 #[tokio::test]
@@ -235,6 +277,7 @@ async fn manifests_are_read_as_the_one_client_whose_reads_are_no_pulls() {
     let path = format!("/v2/team/app/manifests/{digest}");
     let server = Server::start(move |seen| match seen.path.as_str() {
         "/api/v2.0/systeminfo" => json(200, INFORMATION),
+        "/api/v2.0/projects/team" => json(200, r#"{"project_id":1,"name":"team"}"#),
         _ => respond(200, &[("content-type", MANIFEST_TYPE)], bytes.clone()),
     })
     .await;

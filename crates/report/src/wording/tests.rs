@@ -253,7 +253,7 @@ fn every_reason_that_keeps_reads_as_one_phrase() {
         ),
         (
             Reason::ProxyCache { rule: rule.clone() },
-            "in a proxy cache, where a deletion cannot be undone, and the policy has no `allow_proxy_cache` \
+            "in a project that caches another registry, where nothing is deleted: it could not be undone \
              (prereleases/keep ten)",
         ),
         (

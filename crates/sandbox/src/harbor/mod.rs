@@ -54,6 +54,7 @@
 //! | each deletion refreshes the project's quota, and the next one there waits | [`HarborOptions::quota_refresh`], [`Harbor::most_deletions_at_once`] |
 //! | nothing is written in read-only mode: 403 `DENIED` | [`Harbor::set_read_only`] |
 //! | nothing is pushed to a proxy cache: 405 | [`Project::proxy_cache`] |
+//! | a proxy cache asks the other registry for each manifest and list of tags that is read over `/v2`, fetches what that has, and deletes what it no longer has (`src/server/middleware/repoproxy`) | [`Project::in_front_of`] |
 //! | no collection is scheduled: an empty answer | always |
 //! | a collection takes blobs that nothing refers to, and with `delete_untagged` every untagged artifact, but no blob that was pushed or asked for within two hours | [`Harbor::finish_collection`] |
 //! | a list changes under the walk | [`crate::Effect::Meanwhile`] |
@@ -74,6 +75,7 @@ mod glob;
 mod options;
 mod population;
 mod pull;
+mod pull_through;
 mod query;
 mod reading;
 mod robots;
@@ -96,6 +98,7 @@ pub(crate) use deleting::delete_artifact;
 pub(crate) use failure::{Failure, injected};
 pub use options::HarborOptions;
 pub use population::Population;
+pub(crate) use pull_through::pull_through;
 pub(crate) use route::Route;
 pub use rules::{
     CollectionSchedule, CollectionStatus, ImmutableRule, Replication, ReplicationTrigger, RetentionRule,

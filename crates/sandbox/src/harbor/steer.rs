@@ -16,6 +16,7 @@ pub struct Project {
     name: String,
     public: bool,
     registry: Option<i64>,
+    upstream: Option<String>,
 }
 
 impl Project {
@@ -26,6 +27,7 @@ impl Project {
             name: name.to_owned(),
             public: false,
             registry: None,
+            upstream: None,
         }
     }
 
@@ -36,10 +38,17 @@ impl Project {
         self
     }
 
-    /// A cache in front of this registry: nothing is pushed to it.
+    /// A cache in front of this registry: nothing is pushed to it. Without [`Self::in_front_of`] that cannot be reached.
     #[must_use]
     pub fn proxy_cache(mut self, registry: i64) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// That registry has what another project here has.
+    #[must_use]
+    pub fn in_front_of(mut self, project: &str) -> Self {
+        self.upstream = Some(project.to_owned());
         self
     }
 }
@@ -109,6 +118,7 @@ impl Harbor<'_> {
             let id = tables.ensure_project(&project.name, now);
             if let Some(row) = tables.project_mut(&project.name) {
                 (row.public, row.registry) = (project.public, project.registry);
+                row.upstream.clone_from(&project.upstream);
             }
             id
         })

@@ -18,6 +18,8 @@ pub(super) struct ProjectRow {
     pub(super) public: bool,
     /// The registry that a proxy-cache project stands for.
     pub(super) registry: Option<i64>,
+    /// The project that has what that registry has.
+    pub(super) upstream: Option<String>,
     pub(super) created: Moment,
     pub(super) retention: Option<i64>,
 }
@@ -154,6 +156,7 @@ impl Tables {
             name: name.to_owned(),
             public: false,
             registry: None,
+            upstream: None,
             created: now,
             retention: None,
         };

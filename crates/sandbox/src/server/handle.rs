@@ -265,6 +265,9 @@ async fn answer(call: &Call<'_>, body: Body) -> Result<Response, Failure> {
     if named && !is_repository(call.target.repository) {
         return Err(Failure::NAME_INVALID);
     }
+    if let Some(answer) = harbor::pull_through(call) {
+        return Ok(answer);
+    }
     match call.target.kind {
         RequestKind::Base => Ok(json(StatusCode::OK, Bytes::from_static(b"{}"))),
         RequestKind::Catalog => listing::catalog(call),

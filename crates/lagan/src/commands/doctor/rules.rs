@@ -21,7 +21,7 @@ pub(super) fn look(
     };
     let before = findings.len();
     for project in projects {
-        findings.extend(cache(patient, project));
+        findings.extend(cache(project));
         findings.extend(retention(patient, &overlaps, project));
         findings.extend(immutable(patient, &overlaps, project));
     }
@@ -43,34 +43,13 @@ pub(super) fn look(
     replication(patient, &overlaps, examined, findings);
 }
 
-fn cache(patient: &Patient, project: &ProjectFacts) -> Option<Finding> {
-    if !project.is_proxy_cache {
-        return None;
-    }
-    let below = |policy: &&Policy| {
-        let patterns = policy.repositories.iter();
-        patterns
-            .clone()
-            .any(|pattern| pattern.may_match_below(&project.name))
-    };
-    let mut policies = patient.policies.policies.iter().filter(below).peekable();
-    let is_allowed = policies.peek().is_some() && policies.all(|policy| policy.allow_proxy_cache);
-    Some(
-        match is_allowed {
-            true => Finding::new(
-                "proxy-cache",
-                Level::Warning,
-                "the project caches another registry: what a policy with `allow_proxy_cache` deletes there cannot be \
-                 undone",
-            ),
-            false => Finding::new(
-                "proxy-cache",
-                Level::Note,
-                "the project caches another registry, where nothing can be undone: it is left alone",
-            ),
-        }
-        .of_project(&project.name),
-    )
+fn cache(project: &ProjectFacts) -> Option<Finding> {
+    let finding = Finding::new(
+        "proxy-cache",
+        Level::Note,
+        "the project caches another registry: it is left alone",
+    );
+    project.is_proxy_cache.then(|| finding.of_project(&project.name))
 }
 
 /// A repository that a policy decides about and these selectors mean. Only the first is looked at: some versions of Harbor

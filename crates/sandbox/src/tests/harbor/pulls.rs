@@ -62,3 +62,29 @@ async fn pulls_are_written_down_later_where_it_is_so() {
     }
     assert_eq!(seen, [false, false, true, true]);
 }
+
+#[tokio::test]
+async fn a_proxy_cache_answers_over_v2_for_the_registry_behind_it() {
+    let (sandbox, mut http) = harbor(HarborOptions::default()).await;
+    let both = sandbox.put_image("upstream/app", &["1.0", "2.0"], DAY);
+    let gone = sandbox.put_image("hub/app", &["0.9", "stable"], DAY);
+    let cache = crate::harbor::Project::new("hub");
+    sandbox
+        .harbor()
+        .project(&cache.clone().proxy_cache(3).in_front_of("upstream"));
+    let listed = get(&mut http, "/v2/hub/app/tags/list").await;
+    assert_eq!(listed["tags"], serde_json::json!(["0.9", "1.0", "2.0", "stable"]));
+    let by_tag = "/v2/hub/app/manifests/1.0";
+    let head = http.send(Method::HEAD, by_tag, &[], "").await;
+    assert_eq!(head.status(), 200);
+    assert_eq!(sandbox.resolve("hub/app", "1.0"), None, "a HEAD fetches nothing");
+    assert_eq!(http.get(by_tag).await.status(), 200);
+    assert_eq!(sandbox.resolve("hub/app", "1.0"), Some(both));
+    assert_eq!(sandbox.resolve("hub/app", "stable"), Some(gone));
+    let looked = http
+        .send(Method::HEAD, "/v2/hub/app/manifests/0.9", &[], "")
+        .await;
+    assert_eq!(looked.status(), 404);
+    assert_eq!(sandbox.resolve("hub/app", "stable"), None, "it went with 0.9");
+    assert!(sandbox.harbor().artifact("hub/app", "stable").is_none());
+}
