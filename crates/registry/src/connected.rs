@@ -30,12 +30,33 @@ impl Connected {
     ///
     /// As [`OciRegistry::connect`] and [`HarborRegistry::connect`].
     pub async fn connect(settings: Settings, kind: Option<RegistryKind>) -> Result<Self, ConnectError> {
+        Self::connect_for(settings, kind, false).await
+    }
+
+    /// The same for whoever changes something there: a Harbor whose API is out of reach is not taken for another kind of
+    /// registry, over which it would be changed without anything that makes that safe.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::connect`], and [`Failure::NotARegistry`] where Harbor's API is out of reach.
+    pub async fn connect_to_change(
+        settings: Settings,
+        kind: Option<RegistryKind>,
+    ) -> Result<Self, ConnectError> {
+        Self::connect_for(settings, kind, true).await
+    }
+
+    async fn connect_for(
+        settings: Settings,
+        kind: Option<RegistryKind>,
+        changes: bool,
+    ) -> Result<Self, ConnectError> {
         match kind {
             Some(RegistryKind::Oci) => Ok(Self::Oci(Box::new(OciRegistry::connect(settings).await?))),
             Some(RegistryKind::Harbor) => {
                 Ok(Self::Harbor(Box::new(HarborRegistry::connect(settings).await?)))
             }
-            None => Self::find_out(settings).await,
+            None => Self::find_out(settings, changes).await,
         }
     }
 
@@ -47,7 +68,7 @@ impl Connected {
         }
     }
 
-    async fn find_out(settings: Settings) -> Result<Self, ConnectError> {
+    async fn find_out(settings: Settings, changes: bool) -> Result<Self, ConnectError> {
         let greeting = Greeting::send(&settings).await?;
         if greeting.service().as_deref() != Some(SERVICE) {
             let registry = OciRegistry::accept(greeting, &settings).await?;
@@ -55,6 +76,11 @@ impl Connected {
         }
         match HarborRegistry::connect_after(settings.clone(), greeting.requests()).await {
             Ok(registry) => Ok(Self::Harbor(Box::new(registry))),
+            Err(ConnectError::Registry(error)) if error.failure() == Failure::NotARegistry && changes => {
+                let hint = "the registry is Harbor's, and nothing is changed there past its API: see what keeps it out \
+                            of reach, or write `kind: oci` of the registry to do without what Harbor makes safe";
+                Err(error.with_hint(hint).into())
+            }
             // A proxy may let through to the registry and not to the API.
             Err(ConnectError::Registry(error)) if error.failure() == Failure::NotARegistry => {
                 tracing::warn!(

@@ -86,6 +86,20 @@ async fn without_the_right_to_make_tags_a_tag_that_cannot_be_put_back_is_on_reco
 }
 
 #[tokio::test]
+async fn a_harbor_whose_api_answers_oddly_is_planned_for_and_not_changed() {
+    let sandbox = harbor_of(HarborOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let before = photograph(&sandbox).await;
+    let place = configured(&sandbox, PRERELEASES);
+    sandbox.faults().push(Fault::status(403).on(RequestKind::ApiInfo));
+    let refused = run(&place, "").await.exits(1);
+    assert!(refused.stderr.contains("kind: oci"), "{}", refused.stderr);
+    assert_eq!(photograph(&sandbox).await, before);
+    // Over globs it would be the catalog that is asked for, which is the administrator's.
+    place.run("plan team/app").await.exits(0);
+}
+
+#[tokio::test]
 async fn in_read_only_mode_nothing_is_changed_and_that_is_what_is_said() {
     let sandbox = harbor_of(HarborOptions::default()).await;
     candidates(&sandbox, "team/app", 6);

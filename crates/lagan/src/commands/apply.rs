@@ -119,7 +119,7 @@ pub(crate) async fn run_source(
     bans.refuse(SystemClock.now())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let out = Output::open(arguments.out.as_deref())?;
-    let registry = Connected::connect(source.registry.clone(), source.kind).await?;
+    let registry = Connected::connect_to_change(source.registry.clone(), source.kind).await?;
     let wish = collecting::wish(arguments, source.collect);
     if wish.is_some()
         && arguments.collect_garbage.is_some()
@@ -352,7 +352,7 @@ pub(crate) async fn run_source(
 
 /// Looks at what earlier runs left open on a registry, and nothing else.
 pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(), Failure> {
-    let registry = Connected::connect(source.registry, source.kind).await?;
+    let registry = Connected::connect_to_change(source.registry, source.kind).await?;
     let journal = Journal::new(state::create(directory)?);
     let stop = Stop::default();
     let world = World {

@@ -49,7 +49,7 @@ pub(super) async fn run_target(
     let journal = Journal::new(state::open(directory)?);
     let (target, of) = target(journal.store(), arguments)?;
     let (settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
-    let registry = Connected::connect(settings, kind).await?;
+    let registry = Connected::connect_to_change(settings, kind).await?;
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
     let world = World {

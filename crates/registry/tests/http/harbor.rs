@@ -116,6 +116,16 @@ async fn where_the_registry_is_harbors_and_its_api_is_not_there_it_is_one_like_a
             "{error}"
         );
         assert!(error.hint().unwrap().contains("kind: oci"));
+        // Nothing is changed there unless that is what is written.
+        let changing = async |kind| Connected::connect_to_change(server.settings(), kind).await;
+        let error = changing(None).await.unwrap_err();
+        assert!(
+            matches!(&error, ConnectError::Registry(error) if error.failure() == Failure::NotARegistry),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("kind: oci"));
+        let written = changing(Some(RegistryKind::Oci)).await.unwrap();
+        assert_eq!(written.identity().kind, RegistryKind::Oci);
     }
 }
 
