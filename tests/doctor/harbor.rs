@@ -438,6 +438,7 @@ async fn what_harbor_fails_to_answer_is_unknown_and_never_fine() {
         (RequestKind::ApiCollection, "collections"),
         (RequestKind::ApiSystem, "replication"),
         (RequestKind::ApiAccount, "permissions"),
+        (RequestKind::ApiRule, "immutable"),
     ] {
         let sandbox = with(able()).await;
         sandbox.faults().push(Fault::status(400).on(kind));
@@ -448,6 +449,54 @@ async fn what_harbor_fails_to_answer_is_unknown_and_never_fine() {
             "{check}: {found:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_listing_of_repositories_that_fails_is_said() {
+    let sandbox = with(able()).await;
+    sandbox
+        .faults()
+        .push(Fault::status(400).on(RequestKind::ApiRepositoryList));
+    let document = doctor(&sandbox).await.exits(4).json();
+    says(
+        &document,
+        "permissions",
+        "unknown",
+        "its repositories are not listed",
+    );
+}
+
+#[tokio::test]
+async fn every_policy_that_an_immutable_rule_may_cover_is_looked_at() {
+    let sandbox = with(able()).await;
+    sandbox
+        .harbor()
+        .immutable("team", ImmutableRule::new("**", "1.*"));
+    let place = configured(
+        &sandbox,
+        "enforce",
+        "{select: {tags: 'pr-*'}, keep: {last: 2, by: version}}",
+    );
+    let text = std::fs::read_to_string(place.path().join("lagan.yaml")).unwrap();
+    let second = "  second:\n    repositories: ['team/**']\n    rules: [{select: {channel: prerelease}, keep: {last: 2, by: version}}]\n";
+    place.file("lagan.yaml", text + second);
+    let document = place.run("doctor --format json").await.exits(0).json();
+    says(&document, "immutable", "note", "policy second");
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_a_finding_like_others() {
+    let sandbox = with(able()).await;
+    let place = configured(&sandbox, "enforce", PRERELEASES);
+    let text = std::fs::read_to_string(place.path().join("lagan.yaml")).unwrap();
+    let file = place.file("config.json", r#"{"auths": {}}"#);
+    let start = text.find("credentials: {").unwrap();
+    let end = start + text[start..].find('}').unwrap() + 1;
+    let other = format!("credentials: {{docker_config: {}}}", file.display());
+    place.file("lagan.yaml", format!("{}{other}{}", &text[..start], &text[end..]));
+    let document = place.run("doctor --format json").await.exits(1).json();
+    assert_eq!(of(&document, "account")[0].0, "failed", "{document:#}");
+    assert_eq!(of(&document, "name")[0].0, "ok");
 }
 
 #[tokio::test]

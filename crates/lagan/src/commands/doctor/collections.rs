@@ -43,7 +43,8 @@ pub(super) fn look(patient: &Patient, examined: &Examination, findings: &mut Vec
                     CHECK,
                     Level::Unknown,
                     format!("garbage is collected {when}; whether with `delete_untagged` cannot be read"),
-                ),
+                )
+                .needed(needed),
             }
         }
     });

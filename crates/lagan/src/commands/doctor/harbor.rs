@@ -51,7 +51,14 @@ pub(super) async fn look(
     let mut projects = Vec::new();
     for name in &names {
         match harbor.examine_project(name).await {
-            Ok(facts) => projects.push(facts),
+            Ok(facts) => {
+                if let Err(error) = &facts.repositories {
+                    let mut finding = of_error("permissions", Level::Unknown, error);
+                    finding.text = format!("its repositories are not listed: {}", finding.text);
+                    findings.push(finding.of_project(name));
+                }
+                projects.push(facts);
+            }
             Err(error) => {
                 let finding = of_error("permissions", Level::Warning, &error).of_project(name);
                 findings.push(finding.with_hint(format!(

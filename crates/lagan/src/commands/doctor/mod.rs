@@ -136,7 +136,15 @@ async fn examine(patient: &Patient) -> Result<Checkup, Failure> {
             checkup.findings.push(of_error(check, Level::Failed, &error));
             return Ok(checkup);
         }
-        Err(error) => return Err(error.into()),
+        // Credentials that cannot be read; whatever else settings lack was found out before anything was contacted.
+        Err(error) => {
+            let finding = Finding::new("account", Level::Failed, error.to_string());
+            checkup.findings.push(match error.hint() {
+                Some(hint) => finding.with_hint(hint),
+                None => finding,
+            });
+            return Ok(checkup);
+        }
     };
     checkup.kind = Some(registry.identity().kind);
     match &registry {

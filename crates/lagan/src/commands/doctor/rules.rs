@@ -31,13 +31,13 @@ pub(super) fn look(
     if !projects.is_empty() && !retention {
         findings.push(none(
             "retention",
-            "no retention of Harbor's own deletes where a policy does",
+            "no retention of Harbor's own deletes where a policy does, in the projects looked at",
         ));
     }
     if !projects.is_empty() && !immutable {
         findings.push(none(
             "immutable",
-            "no rule for immutable tags covers what a policy selects",
+            "no rule for immutable tags covers what a policy selects, in the projects looked at",
         ));
     }
     replication(patient, &overlaps, examined, findings);
@@ -60,6 +60,15 @@ fn meeting<'p>(
     root: &str,
     selectors: &[Selector],
 ) -> Option<(&'p Policy, String)> {
+    meetings(patient, overlaps, root, selectors).next()
+}
+
+fn meetings<'p>(
+    patient: &'p Patient,
+    overlaps: &Overlaps,
+    root: &str,
+    selectors: &[Selector],
+) -> impl Iterator<Item = (&'p Policy, String)> {
     let everything = Doublestar {
         pattern: "**",
         excludes: false,
@@ -71,15 +80,13 @@ fn meeting<'p>(
             _ => (everything, false),
         },
     };
-    patient
-        .policies
-        .policies
-        .iter()
-        .find_map(|policy| match overlaps.repositories(policy, root, pattern) {
+    patient.policies.policies.iter().filter_map(move |policy| {
+        match overlaps.repositories(policy, root, pattern) {
             Meeting::At(name) if is_known => Some((policy, format!("as in {name}"))),
             Meeting::At(_) | Meeting::Unknown => Some((policy, "as far as can be told".to_owned())),
             Meeting::Nowhere => None,
-        })
+        }
+    })
 }
 
 fn retention(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> Vec<Finding> {
@@ -151,19 +158,25 @@ fn repositories_of(rule: &Value) -> Vec<Selector> {
 }
 
 fn immutable(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> Vec<Finding> {
-    // That they cannot be read is a missing permission, which is said there.
-    let rules = project.immutable.as_deref().unwrap_or_default();
+    let rules = match &project.immutable {
+        Ok(rules) => rules,
+        Err(error) => {
+            let mut finding = of_error("immutable", Level::Unknown, error);
+            finding.text = format!("which tags are immutable is not told: {}", finding.text);
+            return vec![finding.of_project(&project.name)];
+        }
+    };
     let covered = |rule: &ImmutableRule| {
-        let (policy, place) = meeting(patient, overlaps, &project.name, &rule.repositories)?;
         let tags = rule.tags.first()?;
-        let apart = match (tags.excludes, &tags.pattern) {
+        let is_apart = |policy: &Policy| match (tags.excludes, &tags.pattern) {
             (Some(excludes), Some(pattern)) => {
                 let pattern = Doublestar { pattern, excludes };
                 policy.rules.iter().all(|rule| overlaps.tags_apart(rule, pattern))
             }
             _ => false,
         };
-        (!apart).then(|| {
+        let mut met = meetings(patient, overlaps, &project.name, &rule.repositories);
+        met.find(|(policy, _)| !is_apart(policy)).map(|(policy, place)| {
             let shown = match (tags.excludes, &tags.pattern) {
                 (Some(false), Some(pattern)) => format!("tags {pattern}"),
                 (Some(true), Some(pattern)) => format!("tags but {pattern}"),
