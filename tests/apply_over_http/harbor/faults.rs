@@ -207,7 +207,7 @@ async fn a_deletion_that_may_still_happen_is_in_doubt_with_everything_that_would
 }
 
 #[tokio::test]
-async fn a_run_that_is_killed_at_any_request_is_found_out_and_undone() {
+async fn a_run_that_is_killed_at_any_request_is_found_out_and_touched_nothing_else() {
     // Held there until the program is killed.
     for (kind, nth) in [
         (RequestKind::ApiTagDelete, 1),
@@ -239,7 +239,8 @@ async fn a_run_that_is_killed_at_any_request_is_found_out_and_undone() {
         assert!(open >= 1, "{kind:?} {nth}: {report:#}");
         for line in before.differences(&photograph(&sandbox).await) {
             // Taken off, and the program died before the artifact went: on record, and put back when it is settled.
-            assert!(line.contains("1.0.0-rc."), "{kind:?} {nth}: {line}");
+            let is_doomed = (1..=3).any(|number| line.contains(&format!("1.0.0-rc.{number}")));
+            assert!(is_doomed, "{kind:?} {nth}: {line}");
         }
         place.run("journal verify").await.exits(0);
     }

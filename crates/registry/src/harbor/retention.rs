@@ -335,15 +335,26 @@ fn ranked(
     let times: Vec<Option<Time>> = candidates.iter().map(time).collect();
     let all_known = possible.iter().all(|at| times[*at].is_some());
     // How many of these are newer for certain, and how many may be.
-    let newer = |among: &BTreeSet<usize>, at: usize, equal_too: bool| {
-        among
-            .iter()
-            .filter(|other| **other != at)
-            .filter(|other| times[**other] > times[at] || equal_too && times[**other] == times[at])
-            .count()
+    let sorted = |among: &BTreeSet<usize>| -> Vec<Option<Time>> {
+        let mut sorted: Vec<_> = among.iter().map(|at| times[*at]).collect();
+        sorted.sort_unstable();
+        sorted
+    };
+    let (sure_times, possible_times) = (sorted(&sure), sorted(&possible));
+    let surely_newer = |at: usize| {
+        let older = sure_times.partition_point(|other| *other <= times[at]);
+        sure_times.len() - older
+    };
+    let maybe_newer = |at: usize| {
+        let older = possible_times.partition_point(|other| *other < times[at]);
+        possible_times.len() - older - usize::from(possible.contains(&at))
     };
     let mut order: Vec<usize> = sure.iter().copied().collect();
     order.sort_by_key(|at| Reverse(times[*at]));
+    let mut places = vec![0; candidates.len()];
+    for (place, at) in order.iter().enumerate() {
+        places[*at] = place + 1;
+    }
     (0..candidates.len())
         .map(|at| {
             if !all_known {
@@ -352,17 +363,14 @@ fn ranked(
                     why: format!("{title}: when something was {what} is not known"),
                 };
             }
-            let retains = if newer(&possible, at, true) < count {
+            let retains = if maybe_newer(at) < count {
                 Some(true)
-            } else if newer(&sure, at, false) >= count {
+            } else if surely_newer(at) >= count {
                 Some(false)
             } else {
                 None
             };
-            let place = order
-                .iter()
-                .position(|other| *other == at)
-                .map_or(0, |place| place + 1);
+            let place = places[at];
             let why = match retains {
                 Some(_) => format!(
                     "{title}: number {place} of {} by when they were {what}",

@@ -303,7 +303,7 @@ impl HarborRegistry {
         repository: &RepositoryName,
         name: Name<'_>,
     ) -> Result<Option<Vec<Listed>>, RegistryError> {
-        if !self.lists_projects || !self.is_cheaper_together(name.project) {
+        if !self.lists_projects {
             return Ok(None);
         }
         let cell = {
@@ -311,7 +311,14 @@ impl HarborRegistry {
             let mut together = together.unwrap_or_else(PoisonError::into_inner);
             Arc::clone(together.entry(name.project.to_owned()).or_default())
         };
-        let together = cell.get_or_init(|| self.list_together(name.project)).await;
+        // Weighed once a project: that takes a look at all of its repositories.
+        let listing = || async {
+            match self.is_cheaper_together(name.project) {
+                true => self.list_together(name.project).await,
+                false => None,
+            }
+        };
+        let together = cell.get_or_init(listing).await;
         let Some(together) = together else { return Ok(None) };
         let mut together = together.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(together.remove(repository))

@@ -5,8 +5,10 @@
 //! cuts accessories out of a page after it was made: a page may be short, or empty, and more follow. So every page is
 //! held against what was asked for, and the end is where the count says that it is.
 //!
-//! Projects, repositories and rules have no key that every version knows. They are walked by page numbers, and the walk
-//! counts only if every page agrees on how many there are and no entry is missing or there twice.
+//! Projects, repositories, rules, and the tags and accessories of one artifact have no key that every version knows. They
+//! are walked by page numbers, and the walk counts only if every page agrees on how many there are, as many were seen, and
+//! none twice. That is whole where it is one page. Of several, one that moved to an earlier page can be missed if somebody
+//! removes an entry and adds another between two pages: reading twice would not tell for certain either.
 
 use std::collections::HashSet;
 
