@@ -23,6 +23,10 @@ pub(crate) enum Safeguard {
     /// A unit is on record before anything in it is deleted. Types and stores see to that: only the simulated store asks.
     #[cfg(test)]
     IntentFirst,
+    /// Where a deletion takes along what hangs on the manifest, that is looked at again when the tags are off. Adapters see
+    /// to that: only the simulated one asks.
+    #[cfg(test)]
+    AlongLookedAtLast,
     /// An outcome is on record only after the registry was seen.
     OutcomeLast,
     /// A deletion whose answer was lost is not settled before it can no longer happen.

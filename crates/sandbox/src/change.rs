@@ -1,5 +1,6 @@
 //! What somebody else does while a client is at work.
 
+use crate::content::Kind;
 use crate::digest::Digest;
 use crate::handmade::Image;
 use crate::server::Shared;
@@ -11,6 +12,8 @@ pub enum Change {
     Push(String, Image),
     /// In this repository, this tag is made, or moved to this digest.
     Tag(String, String, Digest),
+    /// In this repository, a cosign signature of this manifest is pushed.
+    Sign(String, Digest),
     /// In this repository, this tag is removed.
     Untag(String, String),
     /// In this repository, this manifest is removed with its tags.
@@ -24,6 +27,9 @@ impl Shared {
         match change {
             Change::Push(repository, image) => {
                 self.put(repository, image);
+            }
+            Change::Sign(repository, subject) => {
+                self.put_cosign(repository, Kind::Signature, ".sig", *subject);
             }
             Change::Tag(repository, tag, digest) => {
                 self.store

@@ -117,33 +117,19 @@ impl Sandbox {
 
     /// Puts a cosign signature, tagged `sha256-<hex>.sig`.
     pub fn put_signature(&self, repository: &str, subject: Digest) -> Digest {
-        self.put_cosign(repository, Kind::Signature, ".sig", subject)
+        self.shared()
+            .put_cosign(repository, Kind::Signature, ".sig", subject)
     }
 
     /// Puts a cosign attestation, tagged `sha256-<hex>.att`.
     pub fn put_attestation(&self, repository: &str, subject: Digest) -> Digest {
-        self.put_cosign(repository, Kind::Attestation, ".att", subject)
+        self.shared()
+            .put_cosign(repository, Kind::Attestation, ".att", subject)
     }
 
     /// Puts a bill of materials as cosign attaches it, tagged `sha256-<hex>.sbom`.
     pub fn put_sbom(&self, repository: &str, subject: Digest) -> Digest {
-        self.put_cosign(repository, Kind::Sbom, ".sbom", subject)
-    }
-
-    fn put_cosign(&self, repository: &str, kind: Kind, suffix: &str, subject: Digest) -> Digest {
-        let tag = format!("{}{suffix}", subject.fallback_tag());
-        self.make(repository, &[tag], |content, nonce| {
-            let artifact_type = media::OCI_CONFIG;
-            content.add_cosign(
-                kind,
-                &AttachmentSpec {
-                    subject,
-                    created: Moment::EPOCH,
-                    nonce,
-                    artifact_type,
-                },
-            )
-        })
+        self.shared().put_cosign(repository, Kind::Sbom, ".sbom", subject)
     }
 
     /// Puts a manifest with `subject`. Without a referrers API the index under `sha256-<hex>` is
@@ -331,6 +317,22 @@ impl Sandbox {
 }
 
 impl Shared {
+    pub(crate) fn put_cosign(&self, repository: &str, kind: Kind, suffix: &str, subject: Digest) -> Digest {
+        let tag = format!("{}{suffix}", subject.fallback_tag());
+        self.make(repository, &[tag], |content, nonce| {
+            let artifact_type = media::OCI_CONFIG;
+            content.add_cosign(
+                kind,
+                &AttachmentSpec {
+                    subject,
+                    created: Moment::EPOCH,
+                    nonce,
+                    artifact_type,
+                },
+            )
+        })
+    }
+
     pub(crate) fn put(&self, repository: &str, image: &Image) -> Digest {
         self.make(repository, &image.tags, |content, nonce| {
             let mut layers = image.layers.clone();

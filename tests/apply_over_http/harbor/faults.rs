@@ -47,6 +47,26 @@ async fn a_tag_that_is_put_on_it_while_it_is_being_deleted_saves_it() {
 }
 
 #[tokio::test]
+async fn what_is_attached_while_tags_are_taken_off_saves_what_it_is_attached_to() {
+    let sandbox = harbor(HarborVersion::default()).await;
+    candidates(&sandbox, "team/app", 3);
+    let digest = sandbox.resolve("team/app", "1.0.0-rc.1").unwrap();
+    let signature = format!("{}.sig", digest.to_string().replace(':', "-"));
+    let change = Change::Sign("team/app".to_owned(), digest);
+    sandbox
+        .faults()
+        .push(Fault::new(Effect::Meanwhile(change)).on(RequestKind::ApiTagDelete));
+    let place = configured(&sandbox, PRERELEASES);
+    let report = apply(&place, 0).await;
+    assert_eq!(outcomes(&report), json!({"skipped": 1}), "{report:#}");
+    let detail = entries(&report, "skipped")[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("was attached to"), "{detail}");
+    assert_eq!(sandbox.resolve("team/app", "1.0.0-rc.1"), Some(digest));
+    assert!(sandbox.resolve("team/app", &signature).is_some());
+    assert_eq!(sandbox.log().counts().of(RequestKind::ApiArtifactDelete), 0);
+}
+
+#[tokio::test]
 async fn a_tag_that_moves_is_not_taken_off_what_it_is_on_now() {
     let sandbox = harbor(HarborVersion::default()).await;
     sandbox.put_image(

@@ -86,6 +86,34 @@ async fn without_the_right_to_make_tags_a_tag_that_cannot_be_put_back_is_on_reco
 }
 
 #[tokio::test]
+async fn an_artifact_that_may_not_be_deleted_is_the_last_one_that_is_tried() {
+    // That may not have its tag back, too.
+    let cases = [
+        (&[("artifact", "delete")][..], json!({"failed": 4})),
+        (
+            &[("artifact", "delete"), ("tag", "create")],
+            json!({"failed": 3, "in_doubt": 1}),
+        ),
+    ];
+    for (missing, expected) in cases {
+        let sandbox = harbor_without(missing).await;
+        candidates(&sandbox, "team/app", 6);
+        let before = photograph(&sandbox).await;
+        let place = configured(&sandbox, PRERELEASES);
+        let report = apply(&place, 4).await;
+        assert_eq!(outcomes(&report), expected, "{missing:?} {report:#}");
+        let counts = sandbox.log().counts();
+        assert_eq!(counts.of(RequestKind::ApiTagDelete), 1, "{missing:?}");
+        assert_eq!(counts.of(RequestKind::ApiArtifactDelete), 1, "{missing:?}");
+        if missing.len() == 1 {
+            assert_eq!(photograph(&sandbox).await, before);
+        } else {
+            assert_eq!(sandbox.tags("team/app").len(), 5);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_harbor_whose_api_answers_oddly_is_planned_for_and_not_changed() {
     let sandbox = harbor_of(HarborOptions::default()).await;
     candidates(&sandbox, "team/app", 4);

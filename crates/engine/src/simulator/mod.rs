@@ -164,6 +164,7 @@ needed! {
     without_looking_for_references_something_is_missed: StillReferenced,
     without_order_something_is_missed: IndexFirst,
     without_durable_intents_something_is_missed: IntentFirst,
+    without_a_last_look_at_what_goes_along_something_is_missed: AlongLookedAtLast,
     without_outcomes_last_something_is_missed: OutcomeLast,
     without_the_window_of_doubt_something_is_missed: InDoubtWindow,
     without_mending_something_is_missed: Mend,

@@ -16,6 +16,7 @@ use lagan_model::{
 };
 
 use super::world::{Effect, Late, Repository, State, blobs, children, taken_along};
+use crate::safeguard::{Safeguard, on};
 
 /// The simulated registry and clock.
 #[derive(Debug, Clone)]
@@ -293,7 +294,20 @@ impl RegistryWrite for Simulated {
             step: 0,
         };
         let intended = intent.tags.iter().cloned().collect();
-        self.carry(effect, &intended)
+        let mut seen = self.listed_at(&effect.repository);
+        if self.state().quirks.takes_along {
+            // Tags are taken off, each by a request of its own, and others go on.
+            for _ in &intent.tags {
+                self.step().await;
+            }
+            if on(Safeguard::AlongLookedAtLast)
+                && let Some(detail) = self.why_left(recorded)
+            {
+                return Ok(Deletion::Left { detail });
+            }
+            seen = self.state().step;
+        }
+        self.carry(effect, seen, &intended)
     }
 
     async fn untag(&self, recorded: &RecordedUntag) -> Result<Deletion, RegistryError> {
@@ -306,7 +320,8 @@ impl RegistryWrite for Simulated {
             tag: Some(intent.tag.clone()),
             step: 0,
         };
-        self.carry(effect, &BTreeSet::from([intent.tag.clone()]))
+        let seen = self.listed_at(&effect.repository);
+        self.carry(effect, seen, &BTreeSet::from([intent.tag.clone()]))
     }
 
     async fn put_manifest(&self, restore: &RecordedRestore, tag: Option<&Tag>) -> Result<(), RegistryError> {
@@ -427,12 +442,18 @@ impl Simulated {
         }
     }
 
+    fn listed_at(&self, repository: &RepositoryName) -> u64 {
+        let state = self.state();
+        let repository = state.repositories.get(repository);
+        repository.map_or(0, |repository| repository.listed_at)
+    }
+
     /// A request to delete something: it may be refused, be lost, lose its answer, or take effect late.
-    fn carry(&self, effect: Effect, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
+    ///
+    /// What is there since a step after `seen` no client could have seen.
+    fn carry(&self, effect: Effect, seen: u64, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
         let mut state = self.state();
         state.note(|| format!("delete {}@{} {:?}", effect.repository, effect.digest, effect.tag));
-        let repository = state.repositories.get(&effect.repository);
-        let seen = repository.map_or(0, |repository| repository.listed_at);
         state.sent(&effect, intended);
         if state.fault(15) {
             return Err(error(Failure::Denied, "DELETE"));

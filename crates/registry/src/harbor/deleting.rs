@@ -18,6 +18,7 @@ use lagan_model::{
 use super::HarborRegistry;
 use super::api::Permission;
 use super::name::Name;
+use super::putting::Made;
 use super::rules::Rules;
 use super::wire;
 use crate::action::Action;
@@ -34,6 +35,14 @@ enum Sent {
     Kept(String),
     /// Not what was asked for, or nobody knows.
     Failed(RegistryError),
+}
+
+/// A tag that was taken off and is not back.
+struct Lost<'t> {
+    tag: &'t Tag,
+    error: RegistryError,
+    /// Whether its artifact may be there.
+    is_there: bool,
 }
 
 impl HarborRegistry {
@@ -64,7 +73,10 @@ impl HarborRegistry {
         if let Some(why) = self.why_immutable(name, &tags).await? {
             return Ok(left(why));
         }
-        if let Some(why) = self.takes_more(recorded, name).await? {
+        // Nothing is taken off for nothing.
+        if !intent.tags.is_empty()
+            && let Some(why) = self.takes_more(recorded, name).await?
+        {
             return Ok(left(why));
         }
         let mut taken = Vec::new();
@@ -83,26 +95,32 @@ impl HarborRegistry {
             };
             match end {
                 None => taken.push(tag),
-                Some(end) => return self.go_back(intent, name, taken, end).await,
+                Some(end) => return self.go_back(intent, name, &taken, end).await,
             }
+        }
+        // Something may have been attached while tags were taken off.
+        match self.takes_more(recorded, name).await {
+            Ok(None) => {}
+            Ok(Some(why)) => return self.go_back(intent, name, &taken, Ok(why)).await,
+            Err(error) => return self.go_back(intent, name, &taken, Err(error)).await,
         }
         let rest = match self.tags_on(name, &intent.digest).await {
             Ok(Some(rest)) => rest,
             // Somebody else was faster; the tags were ours.
             Ok(None) if !taken.is_empty() => return Ok(Deletion::Accepted),
             Ok(None) => return Ok(Deletion::NotFound),
-            Err(error) => return self.go_back(intent, name, taken, Err(error)).await,
+            Err(error) => return self.go_back(intent, name, &taken, Err(error)).await,
         };
         if let Some((tag, _)) = rest.first() {
             let why = format!("the tag {tag} was put on {} meanwhile", intent.digest);
-            return self.go_back(intent, name, taken, Ok(why)).await;
+            return self.go_back(intent, name, &taken, Ok(why)).await;
         }
         match self.send_delete(name, &intent.digest).await {
             Sent::Done => Ok(Deletion::Accepted),
             Sent::NotFound if taken.is_empty() => Ok(Deletion::NotFound),
             Sent::NotFound => Ok(Deletion::Accepted),
-            Sent::Kept(why) => self.go_back(intent, name, taken, Ok(why)).await,
-            Sent::Failed(error) => self.go_back(intent, name, taken, Err(error)).await,
+            Sent::Kept(why) => self.go_back(intent, name, &taken, Ok(why)).await,
+            Sent::Failed(error) => self.go_back(intent, name, &taken, Err(error)).await,
         }
     }
 
@@ -111,24 +129,68 @@ impl HarborRegistry {
         &self,
         intent: &DeleteIntent,
         name: Name<'_>,
-        taken: Vec<&Tag>,
+        taken: &[&Tag],
         end: Result<String, RegistryError>,
     ) -> Result<Deletion, RegistryError> {
-        for tag in taken {
-            let put = self.send_tag(name, &intent.digest, tag).await;
-            if let Err(error) = put {
-                let why = match end {
-                    Ok(why) => why,
-                    Err(error) => error.to_string(),
-                };
-                let detail =
-                    format!("the tag {tag} was taken off, and could not be put back ({error}), after: {why}");
-                let request = format!("POST {}@{}", intent.repository, intent.digest);
-                // Whether all of it is there is to be looked at: what is missing counts as deleted.
-                return Err(RegistryError::new(Failure::Server, request, detail));
-            }
+        let Err(Lost { tag, error, is_there }) = self.put_back(name, &intent.digest, taken).await else {
+            return end.map(left);
+        };
+        let why = match &end {
+            Ok(why) => why.clone(),
+            Err(error) => error.to_string(),
+        };
+        let detail =
+            format!("the tag {tag} was taken off, and could not be put back ({error}), after: {why}");
+        let request = format!("POST {}@{}", intent.repository, intent.digest);
+        if is_there {
+            // The next artifact would lose its tags in the same way.
+            self.lanes
+                .close(name.project, end.as_ref().err().unwrap_or(&error));
         }
-        end.map(left)
+        // Whether all of it is there is to be looked at: what is missing counts as deleted.
+        Err(RegistryError::new(Failure::Server, request, detail))
+    }
+
+    /// Puts tags back, every one that can be.
+    async fn put_back<'t>(&self, name: Name<'_>, digest: &Digest, taken: &[&'t Tag]) -> Result<(), Lost<'t>> {
+        let mut missing = taken.to_vec();
+        let mut failed = None;
+        // An answer says little: what is there is looked at, and what is not sent once more.
+        for _ in 0..2 {
+            let Some(first) = missing.first().copied() else {
+                return Ok(());
+            };
+            let mut elsewhere = Vec::new();
+            for tag in &missing {
+                match self.send_tag(name, digest, tag).await {
+                    Ok(Made::Done) => {}
+                    Ok(Made::Elsewhere(_)) => elsewhere.push(*tag),
+                    Err(error) => failed = Some((*tag, error)),
+                }
+            }
+            let lost = |failed: Option<(&'t Tag, RegistryError)>, error, is_there| {
+                let (tag, error) = failed.unwrap_or((first, error));
+                Err(Lost { tag, error, is_there })
+            };
+            let there = match self.tags_on(name, digest).await {
+                Ok(Some(there)) => there,
+                // The deletion happened, whatever its answer was.
+                Ok(None) => return lost(failed, unseen(digest), false),
+                Err(error) => return lost(failed, error, true),
+            };
+            let is_there = |tag: &Tag| there.iter().any(|(other, _)| other == tag);
+            missing.retain(|tag| !is_there(tag) && !elsewhere.contains(tag));
+        }
+        let Some(first) = missing.first().copied() else {
+            return Ok(());
+        };
+        let failed = failed.filter(|(tag, _)| missing.contains(tag));
+        let (tag, error) = failed.unwrap_or_else(|| (first, unseen(digest)));
+        Err(Lost {
+            tag,
+            error,
+            is_there: true,
+        })
     }
 
     /// Takes one of several tags off, if it is on this artifact.
@@ -335,6 +397,11 @@ impl HarborRegistry {
             _ => error,
         }
     }
+}
+
+fn unseen(digest: &Digest) -> RegistryError {
+    let detail = "Harbor accepted it, and does not show it";
+    RegistryError::new(Failure::Server, format!("POST {digest}"), detail)
 }
 
 fn left(detail: String) -> Deletion {

@@ -48,6 +48,13 @@ impl Lanes {
         }
     }
 
+    /// Lets nothing more be sent to a project after this.
+    pub(super) fn close(&self, project: &str, error: &RegistryError) {
+        self.with(project, |lane| {
+            lane.refusal.get_or_insert_with(|| Refusal::of(error).not_sent());
+        });
+    }
+
     fn with<T>(&self, project: &str, then: impl FnOnce(&mut Lane) -> T) -> T {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         then(lanes.entry(project.to_owned()).or_default())

@@ -40,6 +40,14 @@ impl Refusal {
         }
     }
 
+    /// The same, of what was not sent at all.
+    pub(super) fn not_sent(self) -> Self {
+        Self {
+            failure: Failure::Denied,
+            ..self
+        }
+    }
+
     pub(super) fn error(self) -> RegistryError {
         RegistryError::new(self.failure, self.request, self.detail)
     }

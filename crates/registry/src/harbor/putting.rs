@@ -14,8 +14,16 @@ use super::api::Permission;
 use super::name::Name;
 use super::wire;
 use crate::action::Action;
+use crate::problem;
 use crate::token::Scope;
 use crate::transport::{Answer, Redirects, Request};
+
+/// What came of making a tag.
+pub(super) enum Made {
+    Done,
+    /// There is one of that name.
+    Elsewhere(RegistryError),
+}
 
 impl HarborRegistry {
     /// Makes a tag, which Harbor refuses where there is one of that name.
@@ -31,7 +39,10 @@ impl HarborRegistry {
             return Err(RegistryError::new(Failure::Refused, request, detail));
         }
         let name = Name::of(&intent.repository)?;
-        self.send_tag(name, &intent.digest, tag).await
+        match self.send_tag(name, &intent.digest, tag).await? {
+            Made::Done => Ok(()),
+            Made::Elsewhere(error) => Err(error),
+        }
     }
 
     pub(super) async fn send_tag(
@@ -39,14 +50,17 @@ impl HarborRegistry {
         name: Name<'_>,
         digest: &Digest,
         tag: &Tag,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Made, RegistryError> {
         let path = format!("{}/artifacts/{digest}/tags", name.path());
         let permission = Permission::new("tag", "create", name.project);
         let (request, answer) = self
             .post(RequestKind::Put, &path, &json!({ "name": tag.as_str() }))
             .await?;
         match answer.status {
-            StatusCode::CREATED | StatusCode::OK => Ok(()),
+            StatusCode::CREATED => Ok(Made::Done),
+            StatusCode::CONFLICT if problem::envelope(&answer).is_some() => {
+                Ok(Made::Elsewhere(self.not_changed(&request, &answer, permission)))
+            }
             _ => Err(self.not_changed(&request, &answer, permission)),
         }
     }

@@ -6,7 +6,7 @@ use axum::response::Response;
 use lagan_model::{Deletion, Failure, RegistryError, RegistryKind, RegistryWrite as _};
 use lagan_registry::{Connected, Credentials};
 
-use crate::journal::{deletion, manifest, restoration, tag, untagging};
+use crate::journal::{deletion, deletion_of, manifest, restoration, tag, untagging};
 use crate::support::{Seen, Server, broken_off, html, json, refused, respond};
 
 const INFORMATION: &str = r#"{"auth_mode":"db_auth","harbor_version":"v2.15.0-abc"}"#;
@@ -58,7 +58,9 @@ async fn harbor(
                 rows(&named)
             }
             ("POST", "tags") => {
-                tags.push("1.0");
+                let named: serde_json::Value = serde_json::from_str(&seen.body).unwrap();
+                let name = named["name"].as_str().unwrap();
+                tags.push(Vec::leak(vec![name.to_owned()])[0].as_str());
                 respond(201, &[], "")
             }
             ("DELETE", last) if path.contains("/tags/") => {
@@ -206,6 +208,80 @@ async fn a_tag_that_cannot_be_put_back_makes_it_unknown_whether_all_of_it_is_the
     let error = delete(&server).await.unwrap_err();
     assert_eq!(error.failure(), Failure::Server, "{error}");
     assert!(error.to_string().contains("could not be put back"), "{error}");
+}
+
+#[tokio::test]
+async fn every_tag_that_can_be_is_put_back_and_one_that_is_elsewhere_by_now_is_no_failure() {
+    let recorded = deletion_of(&["a", "b", "c"]).await;
+    for (answer, is_left) in [
+        // Somebody pushed `a` meanwhile.
+        (refused as fn(u16, &str) -> Response, true),
+        (|_, _| html(409), false),
+        (|_, _| refused(502, "UNKNOWN"), false),
+        // A page to sign in at.
+        (|_, _| html(200), false),
+    ] {
+        let server = harbor(&["a", "b", "c"], move |seen| {
+            let on_c = seen.method == "DELETE" && seen.path.ends_with("/tags/c");
+            let a_again = seen.method == "POST" && seen.body.contains(r#""a""#);
+            on_c.then(|| refused(412, "PRECONDITION"))
+                .or(a_again.then(|| answer(409, "CONFLICT")))
+        })
+        .await;
+        let done = connect(&server).await.delete(&recorded).await;
+        match done {
+            Ok(Deletion::Left { detail }) => assert!(is_left && detail.contains("PRECONDITION"), "{detail}"),
+            Ok(done) => panic!("{done:?}"),
+            Err(error) => {
+                assert!(!is_left && error.failure() == Failure::Server, "{error}");
+                assert!(error.to_string().contains("the tag a was taken off"), "{error}");
+            }
+        }
+        let log = server.log();
+        let put: Vec<_> = log.iter().filter(|seen| seen.method == "POST").collect();
+        assert!(
+            put.iter().any(|seen| seen.body == r#"{"name":"b"}"#),
+            "b is put back"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_fails_to_come_back_once_is_sent_once_more() {
+    let server = harbor(&["1.0"], |seen| {
+        let whole = seen.method == "DELETE" && !seen.path.contains("/tags/");
+        let first = seen.method == "POST" && seen.before == 0;
+        whole
+            .then(|| refused(412, "PRECONDITION"))
+            .or(first.then(|| refused(502, "UNKNOWN")))
+    })
+    .await;
+    let done = delete(&server).await.unwrap();
+    assert!(matches!(done, Deletion::Left { .. }), "{done:?}");
+    let sent = changes(&server);
+    assert_eq!(
+        sent.iter()
+            .filter(|change| **change == of("POST", "tags"))
+            .count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn after_a_tag_that_could_not_be_put_back_nothing_more_is_sent_to_its_project() {
+    let server = harbor(&["1.0"], |seen| {
+        let keeps = seen.method == "POST" || !seen.path.contains("/tags");
+        keeps.then(|| refused(403, "FORBIDDEN"))
+    })
+    .await;
+    let registry = connect(&server).await;
+    let error = registry.delete(&deletion().await).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Server, "{error}");
+    let sent = changes(&server).len();
+    let error = registry.delete(&deletion().await).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::Denied, "{error}");
+    assert!(error.to_string().contains("`artifact:delete`"), "{error}");
+    assert_eq!(changes(&server).len(), sent);
 }
 
 #[tokio::test]

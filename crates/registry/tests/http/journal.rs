@@ -86,6 +86,11 @@ fn run() -> RunId {
 
 /// The deletion of it, on record.
 pub(crate) async fn deletion() -> RecordedDelete {
+    deletion_of(&["1.0"]).await
+}
+
+/// The same with these tags.
+pub(crate) async fn deletion_of(tags: &[&str]) -> RecordedDelete {
     let journal = Journal::new(MemoryStore::default());
     let manifest = manifest();
     let intent = DeleteIntent {
@@ -95,7 +100,7 @@ pub(crate) async fn deletion() -> RecordedDelete {
         digest: manifest.digest().clone(),
         media_type: manifest.media_type().clone(),
         size: manifest.bytes().len() as u64,
-        tags: vec![tag("1.0")],
+        tags: tags.iter().map(|name| tag(name)).collect(),
         parents: Vec::new(),
         children: Vec::new(),
         subject: None,
