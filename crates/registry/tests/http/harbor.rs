@@ -263,6 +263,12 @@ async fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
     })
     .await;
     assert_eq!(survey(&server).await.unwrap().tags().len(), 1);
+    let sizes: Vec<_> = server
+        .log()
+        .into_iter()
+        .filter_map(|seen| seen.query.get("page_size").cloned())
+        .collect();
+    assert_eq!(sizes[..2], ["100", "25"]);
 }
 
 #[tokio::test]
