@@ -18,11 +18,11 @@ struct Expected {
 
 fn expected(profile: Profile) -> Expected {
     let (catalog, delete_manifest, delete_tag) = match profile {
-        Profile::Strict
-        | Profile::Distribution3
-        | Profile::Zot
-        | Profile::ArtifactRegistry
-        | Profile::Acr => (true, "offered", "offered"),
+        Profile::Strict | Profile::Distribution3 | Profile::Zot | Profile::Acr => {
+            (true, "offered", "offered")
+        }
+        // Its catalog is empty.
+        Profile::ArtifactRegistry => (false, "offered", "offered"),
         Profile::Distribution28 | Profile::Harbor => (true, "offered", "not_offered"),
         // A 404 of a router is no answer of a registry.
         Profile::Ecr => (true, "unknown", "unknown"),
@@ -96,7 +96,12 @@ async fn each_is_planned_with_its_catalog_or_says_what_to_give_instead() {
             assert_eq!(kept(app(&plan)).len(), 124, "{profile:?}");
             assert_eq!(plan["capabilities"]["catalog"], "offered", "{profile:?}");
         } else {
-            let refused = world.plan("").await.exits(1);
+            let code = if profile == Profile::ArtifactRegistry {
+                2
+            } else {
+                1
+            };
+            let refused = world.plan("").await.exits(code);
             assert!(refused.stdout.is_empty(), "{profile:?}");
             assert!(
                 refused.stderr.contains("hint: ") && refused.stderr.contains("--repositories-from"),

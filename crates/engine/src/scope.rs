@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lagan_model::{Incomplete, RegistryError, RegistryRead, RepositoryName};
+use lagan_model::{Incomplete, RegistryError, RegistryKind, RegistryRead, RepositoryName};
 use lagan_policy::{Policy, PolicySet, RepositoryPattern};
 use thiserror::Error;
 
@@ -24,6 +24,9 @@ pub enum ScopeError {
     /// A pattern that was asked for matches no repository that a policy names.
     #[error("no repository matches {0:?}, or no policy names one that does: nothing deleted")]
     NoMatch(String),
+    /// The catalog was read, and there is nothing in it: some registries show nothing to those who may not list it.
+    #[error("the registry lists no repository: nothing deleted")]
+    EmptyCatalog,
     /// The policies name no repository that exists.
     #[error("no policy names a repository of this registry: nothing deleted")]
     NothingNamed,
@@ -96,6 +99,11 @@ impl Scope {
                         .into_iter()
                         .map(|(project, error)| (project, why(error))),
                 );
+                // Harbor's has left out what nobody asks for.
+                let whole = registry.identity().kind == RegistryKind::Oci;
+                if whole && catalog.repositories.is_empty() && unread.is_empty() {
+                    return Err(ScopeError::EmptyCatalog);
+                }
                 (catalog.repositories, SaidBy::Catalog)
             }
         };

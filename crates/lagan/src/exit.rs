@@ -156,6 +156,10 @@ impl From<ScopeError> for Failure {
     fn from(error: ScopeError) -> Self {
         match error {
             ScopeError::Registry(error) => error.into(),
+            ScopeError::EmptyCatalog => Self::new(Exit::Usage, error).with_hint(
+                "perhaps who asks may not list them: name them in the policy or as arguments, or in a file \
+                 (`--repositories-from`, or `repositories_file` of the registry)",
+            ),
             ScopeError::NoMatch(_) | ScopeError::NothingNamed => Self::new(Exit::Usage, error)
                 .with_hint("`*` stays within one path segment: `team/**` reaches all below team"),
         }

@@ -121,6 +121,17 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// How a registry with tokens takes questions for the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CatalogAccess {
+    /// With a token for it.
+    Token,
+    /// With the password; every token is answered by a challenge for that.
+    Password,
+    /// Never: the token service gives no token for it, 403 `DENIED`.
+    Refused,
+}
+
 /// Token authentication.
 #[derive(Debug, Clone)]
 pub struct Bearer {
@@ -143,6 +154,8 @@ pub struct Bearer {
     pub access_token_only: bool,
     /// The service that challenges name, and that must be asked for.
     pub service: String,
+    /// Who gets to see the catalog, and how.
+    pub catalog: CatalogAccess,
 }
 
 impl Bearer {
@@ -159,6 +172,7 @@ impl Bearer {
             on_another_host: false,
             access_token_only: false,
             service: "sandbox".to_owned(),
+            catalog: CatalogAccess::Token,
         }
     }
 }
@@ -238,15 +252,11 @@ impl Authority {
     pub(crate) fn check(&self, need: &Need<'_>, header: Option<&str>, requests: u64) -> Result<(), Refusal> {
         match &self.auth {
             Auth::Anonymous => Ok(()),
-            Auth::Basic(users) => {
-                let challenge = || Refusal::Challenge("Basic realm=\"sandbox\"".to_owned());
-                let user = header
-                    .and_then(|header| known(users, header))
-                    .ok_or_else(challenge)?;
-                let grants = user.grants.as_deref();
-                let allowed =
-                    need.allowed_by(|resource, name, action| permits(grants, resource, name, action));
-                if allowed { Ok(()) } else { Err(Refusal::Denied) }
+            Auth::Basic(users) => check_password(users, "sandbox", need, header),
+            Auth::Bearer(bearer)
+                if matches!(need, Need::Catalog) && bearer.catalog == CatalogAccess::Password =>
+            {
+                check_password(&bearer.users, "harbor", need, header)
             }
             Auth::Bearer(bearer) => self.check_token(bearer, need, header, requests),
         }
@@ -326,6 +336,12 @@ impl Authority {
         Some((token, bearer.lifetime))
     }
 
+    /// Whether no token is given for these scopes, whoever asks.
+    pub(crate) fn refuses(&self, scopes: &[String]) -> bool {
+        let refuses = matches!(&self.auth, Auth::Bearer(bearer) if bearer.catalog == CatalogAccess::Refused);
+        refuses && scopes.iter().any(|scope| scope.starts_with("registry:catalog:"))
+    }
+
     /// Whether tokens are given at this path.
     pub(crate) fn gives_tokens_at(&self, path: &str) -> bool {
         matches!(&self.auth, Auth::Bearer(bearer) if bearer.path == path)
@@ -340,6 +356,16 @@ impl Authority {
     pub(crate) fn revoke(&self) {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+fn check_password(users: &[User], realm: &str, need: &Need<'_>, header: Option<&str>) -> Result<(), Refusal> {
+    let challenge = || Refusal::Challenge(format!("Basic realm=\"{realm}\""));
+    let user = header
+        .and_then(|header| known(users, header))
+        .ok_or_else(challenge)?;
+    let grants = user.grants.as_deref();
+    let allowed = need.allowed_by(|resource, name, action| permits(grants, resource, name, action));
+    if allowed { Ok(()) } else { Err(Refusal::Denied) }
 }
 
 fn now(bearer: &Bearer, requests: u64) -> u64 {

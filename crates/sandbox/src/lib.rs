@@ -40,7 +40,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use auth::{Auth, Bearer, Clock, Grant, User};
+pub use auth::{Auth, Bearer, CatalogAccess, Clock, Grant, User};
 pub use change::Change;
 pub use content::{BlobRef, Content, Corpus, CorpusOptions, Kind, Manifest, Media, ReferrersStyle};
 pub use digest::{Digest, InvalidDigest};

@@ -45,6 +45,8 @@ pub enum Deletion {
 pub enum CatalogAnswer {
     /// The repositories, to whoever is allowed.
     Listed,
+    /// None, as if there were none.
+    Empty,
     /// 401 `UNAUTHORIZED`, whoever asks.
     Unauthorized,
     /// 405 `UNSUPPORTED`.

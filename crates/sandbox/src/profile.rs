@@ -3,7 +3,7 @@
 //! A profile holds what documentation, source or a report with its answers shows; each of these is linked. Where
 //! nothing is known a profile does what the specification says, which is no claim about the registry.
 
-use crate::auth::{Auth, Bearer, Grant, User};
+use crate::auth::{Auth, Bearer, CatalogAccess, Grant, User};
 use crate::options::{Behaviour, CatalogAnswer, Deletion, Oversized, TagListing};
 
 /// A registry by name.
@@ -21,7 +21,8 @@ pub enum Profile {
     /// (<https://github.com/project-zot/zot/issues/67>).
     Zot,
     /// Harbor's `/v2`: tokens at `/service/token`, the catalog for system administrators only
-    /// (<https://github.com/goharbor/harbor/issues/7898>), and tags not deleted there
+    /// (<https://github.com/goharbor/harbor/issues/7898>) and for their password, not for a token
+    /// (<https://github.com/goharbor/harbor/issues/22118>), and tags not deleted there
     /// (<https://github.com/goharbor/harbor/pull/11971>). Its API and all that it does to `/v2` comes with
     /// [`crate::SandboxOptions::harbor`].
     Harbor,
@@ -35,7 +36,8 @@ pub enum Profile {
     /// Google Artifact Registry: tags all at once with foreign fields beside them
     /// (<https://github.com/google/go-containerregistry/issues/897>), single tags deleted, and manifests only when no
     /// tag is left on them (<https://github.com/genuinetools/reg/issues/136>,
-    /// <https://github.com/enix/kube-image-keeper/issues/636>).
+    /// <https://github.com/enix/kube-image-keeper/issues/636>). Its catalog is empty
+    /// (<https://github.com/HarborGuard/HarborGuard/issues/151>).
     ArtifactRegistry,
     /// Azure Container Registry: tokens at its own `/oauth2/token`, in `access_token` alone
     /// (<https://azure.github.io/acr/Token-BasicAuth.html>,
@@ -45,8 +47,8 @@ pub enum Profile {
     /// GitHub's ghcr.io: anonymous tokens for what is public
     /// (<https://github.com/github/dependabot-action/pull/131>), no deletion (405,
     /// <https://github.com/podman-container-tools/skopeo/issues/1880>), no referrers API
-    /// (<https://github.com/dataaxiom/ghcr-cleanup-action/pull/114>). It is not known to list repositories; with which
-    /// status it says so is not documented, and 404 is made up here.
+    /// (<https://github.com/dataaxiom/ghcr-cleanup-action/pull/114>). Its token service gives no token for the catalog
+    /// (403, <https://github.com/oras-project/oras/issues/1128>).
     Ghcr,
     /// GitLab's container registry: the token service is GitLab itself, another host; the catalog is refused
     /// (<https://github.com/portainer/portainer/issues/2956>); single tags are deleted since 2023
@@ -58,8 +60,10 @@ pub enum Profile {
     Quay,
     /// Docker Hub: tokens from another host (<https://docs.docker.com/reference/api/registry/latest/>), manifests
     /// deleted by digest and only when nothing refers to them, else 403
-    /// (<https://docs.docker.com/reference/api/registry/latest/operations/DeleteImageManifest/>). Its reference knows no
-    /// catalog and no deletion of tags; with which status it refuses them is not documented, and 405 is made up here.
+    /// (<https://docs.docker.com/reference/api/registry/latest/operations/DeleteImageManifest/>), the catalog refused
+    /// (401, <https://github.com/docker/hub-feedback/issues/2094>), no referrers API
+    /// (<https://github.com/docker/roadmap/issues/724>). Its reference knows no deletion of tags; with which status it
+    /// refuses that is not documented, and 405 is made up here.
     DockerHub,
 }
 
@@ -118,6 +122,7 @@ impl Profile {
             Self::ArtifactRegistry => Behaviour {
                 tag_listing: TagListing::WholeUnsorted,
                 foreign_fields: true,
+                catalog: CatalogAnswer::Empty,
                 deletion: Deletion::UntaggedOnly {
                     status: 400,
                     code: "GOOGLE_MANIFEST_DANGLING_TAG",
@@ -125,7 +130,6 @@ impl Profile {
                 ..strict
             },
             Self::Ghcr => Behaviour {
-                catalog: CatalogAnswer::NoRoute,
                 deletion: Deletion::Disabled,
                 referrers_api: false,
                 ..strict
@@ -142,7 +146,8 @@ impl Profile {
                 ..strict
             },
             Self::DockerHub => Behaviour {
-                catalog: CatalogAnswer::Unsupported,
+                catalog: CatalogAnswer::Unauthorized,
+                referrers_api: false,
                 deletion: Deletion::UntaggedOnly {
                     status: 403,
                     code: "DENIED",
@@ -170,14 +175,22 @@ impl Profile {
             Self::Strict | Self::Distribution28 | Self::Distribution3 | Self::Zot | Self::Ecr => {
                 Auth::Basic(users)
             }
-            Self::Harbor => Auth::Bearer(bearer("/service/token", "harbor-registry")),
+            Self::Harbor => {
+                let mut bearer = bearer("/service/token", "harbor-registry");
+                bearer.catalog = CatalogAccess::Password;
+                Auth::Bearer(bearer)
+            }
             Self::ArtifactRegistry => Auth::Bearer(bearer("/v2/token", "docker.pkg.dev")),
             Self::Acr => {
                 let mut bearer = bearer("/oauth2/token", "contoso.azurecr.io");
                 bearer.access_token_only = true;
                 Auth::Bearer(bearer)
             }
-            Self::Ghcr => Auth::Bearer(public(bearer("/token", "ghcr.io"))),
+            Self::Ghcr => {
+                let mut bearer = public(bearer("/token", "ghcr.io"));
+                bearer.catalog = CatalogAccess::Refused;
+                Auth::Bearer(bearer)
+            }
             Self::GitLab => {
                 let mut bearer = public(bearer("/jwt/auth", "container_registry"));
                 bearer.on_another_host = true;

@@ -310,6 +310,22 @@ async fn without_a_catalog_names_have_to_be_given() {
 }
 
 #[tokio::test]
+async fn a_catalog_without_a_repository_is_told_as_that_and_not_as_a_pattern_that_matches_none() {
+    let all = policies(&["**"], last(1, Order::Name));
+    let asked = Scope {
+        only: vec!["team/*".parse().unwrap()],
+        listed: None,
+    };
+    for scope in [Scope::default(), asked] {
+        let error = run_scoped(&Fake::default(), &all, &scope, &()).await.unwrap_err();
+        assert!(
+            matches!(error, PlanError::Scope(ScopeError::EmptyCatalog)),
+            "{error}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_registry_that_stopped_answering_is_not_asked_for_every_repository() {
     let mut fake = Fake::default();
     for number in 0..100 {

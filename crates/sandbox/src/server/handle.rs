@@ -304,6 +304,9 @@ fn token(call: &Call<'_>) -> Result<Response, Failure> {
         .filter(|scope| !scope.is_empty())
         .map(str::to_owned)
         .collect();
+    if call.shared.authority.refuses(&scopes) {
+        return Err(Failure::DENIED);
+    }
     let service = field(call.query, "service");
     let issued = if call.shared.harbor.enabled() {
         call.shared.harbor.token(&scopes, call.authorization())

@@ -65,6 +65,10 @@ pub(super) fn catalog(call: &Call<'_>) -> Result<Response, Failure> {
     let behaviour = &call.shared.behaviour;
     match behaviour.catalog {
         CatalogAnswer::Listed => {}
+        CatalogAnswer::Empty => {
+            let none = json!({ "repositories": [] });
+            return Ok(json(StatusCode::OK, none.to_string()));
+        }
         CatalogAnswer::Unauthorized => return Err(Failure::UNAUTHORIZED),
         CatalogAnswer::Unsupported => return Err(Failure::UNSUPPORTED),
         CatalogAnswer::NoRoute => return Err(Failure::NOT_FOUND),

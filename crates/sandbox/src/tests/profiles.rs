@@ -13,13 +13,41 @@ async fn catalogs_are_offered_or_refused_in_their_own_way() {
         sandbox.put_image("a", &["1"], DAY);
         let answer = http.get("/v2/_catalog").await;
         let expected = match profile {
-            Profile::Ghcr => 404,
-            Profile::GitLab => 401,
-            Profile::DockerHub => 405,
+            Profile::GitLab | Profile::DockerHub => 401,
             _ => 200,
         };
         assert_eq!(answer.status(), expected, "{profile:?}");
+        if profile == Profile::ArtifactRegistry {
+            assert_eq!(json(&answer)["repositories"], serde_json::json!([]));
+        }
     }
+}
+
+#[tokio::test]
+async fn some_give_no_token_for_the_catalog_or_take_none() {
+    let auth = |profile: Profile| profile.auth(vec![User::new("u", "p")]);
+    let (_sandbox, mut http) = start(SandboxOptions::default().auth(auth(Profile::Ghcr))).await;
+    let basic = || (AUTHORIZATION, "Basic dTpw");
+    for (scope, status) in [("registry:catalog:*", 403), ("repository:a:pull", 200)] {
+        let path = format!("/token?service=ghcr.io&scope={scope}");
+        let answer = http.send(Method::GET, &path, &[basic()], "").await;
+        assert_eq!(answer.status(), status, "{scope}");
+    }
+
+    let (_sandbox, mut http) = start(SandboxOptions::default().auth(auth(Profile::Harbor))).await;
+    let path = "/service/token?service=harbor-registry&scope=registry:catalog:*";
+    let token = json(&http.send(Method::GET, path, &[basic()], "").await);
+    let bearer = format!("Bearer {}", token["token"].as_str().expect("a token"));
+    let refused = http
+        .send(Method::GET, "/v2/_catalog", &[(AUTHORIZATION, &bearer)], "")
+        .await;
+    assert_eq!(refused.status(), 401);
+    assert_eq!(
+        header(&refused, "www-authenticate"),
+        Some("Basic realm=\"harbor\"")
+    );
+    let listed = http.send(Method::GET, "/v2/_catalog", &[basic()], "").await;
+    assert_eq!(listed.status(), 200);
 }
 
 #[tokio::test]
