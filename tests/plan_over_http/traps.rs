@@ -1,8 +1,7 @@
 //! The traps that registries and libraries are known to set, and the tests that spring them.
 //!
 //! A row is what goes wrong, and where its test is. The test below holds the table against the sources: a row whose
-//! test was renamed or removed fails it. What a version of Lagan that only reads cannot do wrong yet (deletion, undo,
-//! the journal, the admin API) has no row.
+//! test was renamed, removed or is ignored fails it.
 
 use std::fs;
 use std::path::Path;
@@ -10,6 +9,10 @@ use std::path::Path;
 const HTTP: &str = "crates/registry/tests/http";
 const E2E: &str = "tests/plan_over_http";
 const LAWS: &str = "crates/policy/tests/laws";
+const APPLY: &str = "tests/apply_over_http";
+const APPLY_HARBOR: &str = "tests/apply_over_http/harbor";
+const REAL: &str = "tests/real_registry";
+const TRANSPORT: &str = "crates/registry/src/transport/tests.rs";
 
 /// What goes wrong, the folder or file of its tests, their names.
 const TRAPS: &[(&str, &str, &[&str])] = &[
@@ -226,6 +229,239 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
             "a_dry_run_only_reads_and_says_what_it_therefore_does_not_know",
         ],
     ),
+    // Libraries and registries: changes.
+    (
+        "a PUT whose answer has no Location",
+        HTTP,
+        &["a_digest_that_comes_back_wrong_is_an_error_and_a_missing_one_is_not"],
+    ),
+    (
+        "credentials of a host that stick, though they changed",
+        HTTP,
+        &[
+            "a_password_file_is_read_anew_when_it_changes",
+            "a_helper_is_asked_again_when_what_it_gave_is_refused",
+        ],
+    ),
+    (
+        "hosts that are IPv6 addresses, or no host",
+        "crates/registry/src/address.rs",
+        &["a_url_is_a_scheme_a_host_and_perhaps_a_port_and_a_prefix"],
+    ),
+    (
+        "`v1.2.3` and `1.2` refused, prereleases outside of every range",
+        "crates/policy/src/version/tests.rs",
+        &[
+            "a_release_is_stable",
+            "what_has_no_full_version_floats",
+            "requirements_are_ranges_in_the_order_of_the_table",
+        ],
+    ),
+    (
+        "DELETE: by tag refused, by digest every tag, gone, switched off",
+        HTTP,
+        &[
+            "a_deletion_names_the_digest_and_nothing_else",
+            "a_single_tag_is_deleted_only_where_the_registry_was_seen_to",
+            "only_the_registry_itself_says_that_there_is_nothing_to_delete",
+            "a_registry_that_deletes_nothing_is_remembered_as_such",
+        ],
+    ),
+    (
+        "a DELETE or PUT that is sent twice",
+        TRANSPORT,
+        &[
+            "a_change_that_is_refused_in_passing_is_made_once_and_a_read_is_tried_again",
+            "a_change_whose_answer_is_lost_is_made_once_and_told_as_perhaps_done",
+            "a_change_follows_no_redirect_not_even_at_home",
+        ],
+    ),
+    (
+        "an index put before its children, by digest without its tag",
+        APPLY,
+        &["apply_then_undo_leaves_everything_as_it_was_on_every_kind_of_registry"],
+    ),
+    (
+        "JSON that is written anew",
+        HTTP,
+        &["a_manifest_is_put_with_its_exact_bytes_and_its_type"],
+    ),
+    (
+        "the same against docker-registry itself",
+        REAL,
+        &["a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte"],
+    ),
+    (
+        "HEAD 200, PUT 201, and GET 404: a registry that remembers what was collected",
+        REAL,
+        &["a_registry_that_remembers_what_was_collected_is_believed_when_it_has_forgotten"],
+    ),
+    (
+        "the same elsewhere",
+        APPLY,
+        &["a_registry_that_says_created_and_keeps_nothing_is_not_believed"],
+    ),
+    (
+        "blobs that are claimed and not served",
+        HTTP,
+        &["a_registry_that_claims_a_blob_and_serves_none_has_none"],
+    ),
+    (
+        "a mount that is none",
+        HTTP,
+        &[
+            "a_mount_of_another_blob_than_was_named_is_none",
+            "what_is_not_mounted_is_copied_by_the_upload_that_was_begun_instead",
+            "an_upload_that_goes_on_elsewhere_gets_no_bytes",
+        ],
+    ),
+    (
+        "passwords that end with a 403, tokens that end while a request waits",
+        HTTP,
+        &[
+            "a_password_that_has_ended_is_asked_for_again_also_where_that_is_told_by_a_403",
+            "a_token_that_ends_while_its_request_waits_is_renewed_when_it_is_refused",
+            "a_token_that_ended_in_the_middle_of_a_run_is_replaced_and_the_deletion_made_once",
+        ],
+    ),
+    (
+        "a catalog that takes no token, or for which none is given",
+        HTTP,
+        &[
+            "a_catalog_that_takes_the_password_and_no_token_gets_it_and_nothing_else_does",
+            "a_catalog_that_the_token_service_refuses_is_told_as_one_that_the_registry_refuses",
+        ],
+    ),
+    (
+        "an empty catalog of a registry that is not empty",
+        "crates/engine/src/tests/mod.rs",
+        &["a_catalog_without_a_repository_is_told_as_that_and_not_as_a_pattern_that_matches_none"],
+    ),
+    // Harbor.
+    (
+        "pages that shift, short and empty pages, unknown keys passed over",
+        "crates/registry/src/harbor/walk.rs",
+        &[
+            "what_is_deleted_and_pushed_meanwhile_moves_nothing",
+            "pages_out_of_which_everything_was_cut_are_not_the_end",
+            "an_answer_to_another_question_is_noticed",
+            "a_count_that_is_never_met_comes_to_an_end",
+            "a_walk_by_numbers_counts_only_if_nothing_moved",
+        ],
+    ),
+    (
+        "the same over HTTP",
+        HTTP,
+        &[
+            "a_listing_that_answers_another_question_is_no_listing",
+            "a_listing_that_says_to_be_endless_is_left_at_its_first_page",
+            "pages_that_are_too_large_are_asked_for_in_smaller_ones",
+        ],
+    ),
+    (
+        "names with slashes that a proxy decodes",
+        E2E,
+        &["a_proxy_that_loses_names_with_slashes_decides_nothing_of_them"],
+    ),
+    (
+        "a failed tag lookup that looks like none, immutability that fails open",
+        APPLY_HARBOR,
+        &[
+            "tags_that_harbor_fails_to_look_up_are_not_taken_for_none",
+            "an_immutable_rule_that_comes_in_between_keeps_the_artifact_with_all_its_tags",
+            "an_immutable_tag_is_asked_about_right_before_it_goes_and_is_kept",
+        ],
+    ),
+    (
+        "the same in a plan",
+        E2E,
+        &[
+            "an_immutable_tag_is_kept_by_the_mark_by_our_own_reading_of_the_rule_and_where_neither_can_tell",
+            "what_has_no_tag_goes_unless_it_is_a_child_an_accessory_or_only_looks_so",
+        ],
+    ),
+    (
+        "a missing repository that lists as empty",
+        E2E,
+        &["a_project_that_the_account_may_not_see_and_one_that_is_not_there_are_told"],
+    ),
+    (
+        "the same by the time it is deleted from",
+        APPLY_HARBOR,
+        &["a_repository_that_is_gone_by_now_is_left_out"],
+    ),
+    (
+        "wrong credentials that make nobody of us",
+        HTTP,
+        &["credentials_that_make_nobody_of_us_are_refused"],
+    ),
+    (
+        "never pulled, pulled by digest",
+        E2E,
+        &[
+            "pushes_pulls_and_labels_decide_and_what_was_never_pulled_counts_from_its_push",
+            "a_pull_of_a_platform_keeps_its_index",
+        ],
+    ),
+    (
+        "reads that count as pulls",
+        APPLY_HARBOR,
+        &["nothing_that_lagan_does_counts_as_a_pull"],
+    ),
+    (
+        "hidden children, accessories, `.att` and `.sbom` tags",
+        E2E,
+        &[
+            "accessories_and_pinned_tags_follow_their_subject",
+            "an_index_in_an_index_keeps_what_it_lists",
+        ],
+    ),
+    (
+        "cookies, and the 401, 403 and 5xx that explain nothing",
+        HTTP,
+        &["a_harbor_is_known_by_its_challenge_and_signed_in_to_without_a_cookie_or_a_token"],
+    ),
+    (
+        "permissions that are missing, read-only mode",
+        APPLY_HARBOR,
+        &[
+            "a_missing_permission_is_named_once_for_its_project_and_everything_stays_as_it_was",
+            "in_read_only_mode_nothing_is_changed_and_that_is_what_is_said",
+            "an_error_that_explains_nothing_is_looked_into_and_never_tried_again",
+        ],
+    ),
+    (
+        "an artifact that takes its tags, children and accessories along",
+        APPLY_HARBOR,
+        &[
+            "a_tag_that_is_put_on_it_while_it_is_being_deleted_saves_it",
+            "a_tag_that_moves_is_not_taken_off_what_it_is_on_now",
+            "what_is_attached_meanwhile_saves_its_subject",
+            "a_child_that_has_a_tag_or_another_index_stays_when_its_index_goes",
+        ],
+    ),
+    (
+        "quotas that are counted at each deletion",
+        APPLY_HARBOR,
+        &[
+            "no_two_deletions_are_ever_under_way_in_one_project_and_none_is_sent_twice",
+            "two_seconds_of_counting_storage_neither_time_out_nor_multiply",
+        ],
+    ),
+    (
+        "an undo that a proxy cache refuses",
+        APPLY_HARBOR,
+        &["an_undo_in_what_caches_another_registry_says_so_and_reads_nothing_through"],
+    ),
+    (
+        "collections, replication and retention that get in the way",
+        "tests/doctor",
+        &[
+            "a_collection_at_work_is_a_warning_and_one_that_has_ended_is_not",
+            "a_schedule_says_until_when_undo_is_possible_and_delete_untagged_is_a_warning",
+            "replication_that_copies_deletions_of_what_a_policy_decides_is_a_warning",
+        ],
+    ),
     // Accidents of others.
     (
         "one tag deleted, and all on its digest with it",
@@ -303,9 +539,55 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "names that lead inside: the cloud's metadata, this machine, a private network",
+        "crates/registry/src/guard.rs",
+        &[
+            "a_name_from_outside_leads_no_further_inside_than_the_registry_is",
+            "an_address_in_the_url_is_checked_before_anybody_resolves_anything",
+        ],
+    ),
+    (
+        "the same over HTTP",
+        TRANSPORT,
+        &["a_token_service_whose_name_leads_inside_gets_no_request"],
+    ),
+    (
+        "credentials at another host: the password and the certificate",
+        HTTP,
+        &[
+            "the_password_goes_to_a_token_service_elsewhere_only_where_that_is_named",
+            "a_token_service_and_object_storage_elsewhere_are_not_shown_the_certificate",
+            "a_blob_does_not_come_from_a_link_local_address",
+        ],
+    ),
+    (
+        "memory: listings of many pages, referrers without end, nested JSON",
+        HTTP,
+        &[
+            "pages_that_are_too_large_together_are_not_read_to_the_end",
+            "more_referrers_than_anybody_has_are_not_read_to_the_end",
+            "whatever_nests_too_deep_is_malformed_even_where_nobody_looks",
+        ],
+    ),
+    (
         "time: answers that never come",
         HTTP,
-        &["headers_or_bodies_that_never_come_meet_the_deadline"],
+        &[
+            "headers_or_bodies_that_never_come_meet_the_deadline",
+            "a_body_that_drips_meets_the_deadline",
+            "when_the_time_of_the_run_is_over_whatever_waits_ends_and_nothing_more_is_asked",
+            "a_connection_that_died_in_silence_is_given_up_and_not_every_request_on_it",
+            "a_configuration_that_is_a_pipe_is_an_error_and_not_waited_for",
+        ],
+    ),
+    (
+        "one host's overload taken for another's",
+        HTTP,
+        &[
+            "a_token_service_elsewhere_that_has_too_much_to_do_does_not_hold_up_the_registry",
+            "further_attempts_at_a_token_service_elsewhere_are_not_paid_for_by_the_registry",
+            "a_registry_that_only_fails_soon_gets_each_request_once",
+        ],
     ),
     (
         "injection through what a registry says",
@@ -338,6 +620,14 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         "crates/registry/src/token.rs",
         &["a_scope_asks_for_no_more_than_its_request_needs"],
     ),
+    (
+        "fewer rights than were asked for",
+        HTTP,
+        &[
+            "a_token_service_that_grants_less_than_was_asked_for_is_told_as_such_and_not_asked_in_a_loop",
+            "an_opaque_token_that_was_granted_for_less_is_told_as_such",
+        ],
+    ),
 ];
 
 /// The text of a file, or of all files of a folder.
@@ -356,6 +646,51 @@ fn sources(place: &Path) -> String {
     text
 }
 
+/// Whether `text` has a test of this name that is run: a function with a `test` attribute, and no `ignore`.
+fn is_run(text: &str, test: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let declares = |line: &str| {
+        let line = line.strip_prefix("async ").unwrap_or(line);
+        line.strip_prefix("fn ")
+            .and_then(|line| line.strip_prefix(test))
+            .is_some_and(|rest| rest.starts_with('('))
+    };
+    lines.iter().enumerate().any(|(at, line)| {
+        let above = lines[..at].iter().rev();
+        let attributes: Vec<_> = above
+            .take_while(|line| line.starts_with("#[") || line.starts_with("//"))
+            .filter(|line| line.starts_with("#["))
+            .collect();
+        declares(line)
+            && attributes
+                .iter()
+                .any(|attribute| attribute.starts_with("#[test]") || attribute.starts_with("#[tokio::test"))
+            && !attributes
+                .iter()
+                .any(|attribute| attribute.contains("ignore") || attribute.contains("cfg"))
+    })
+}
+
+#[test]
+fn a_test_that_is_not_run_is_none() {
+    for (text, expected) in [
+        ("#[test]\nfn a() {", true),
+        (
+            "/// Why.\n#[tokio::test(start_paused = true)]\n// How.\nasync fn a() {",
+            true,
+        ),
+        ("fn a() {", false),
+        ("#[test]\nfn ab() {", false),
+        ("#[test]\n\nfn a() {", false),
+        ("#[test]\n#[ignore]\nfn a() {", false),
+        ("#[ignore = \"slow\"]\n#[test]\nfn a() {", false),
+        ("#[test]\n#[cfg(never)]\nfn a() {", false),
+        ("// #[test]\n// fn a() {", false),
+    ] {
+        assert_eq!(is_run(text, "a"), expected, "{text}");
+    }
+}
+
 #[test]
 fn every_trap_has_its_tests() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -363,15 +698,8 @@ fn every_trap_has_its_tests() {
     for (trap, place, tests) in TRAPS {
         let text = sources(&root.join(place));
         assert!(!tests.is_empty(), "{trap}");
-        for test in *tests {
-            let declared = format!("fn {test}(");
-            let marked = text
-                .match_indices(&declared)
-                .any(|(at, _)| text[..at].trim_end_matches("async ").trim_end().ends_with(']'));
-            if !marked {
-                missing.push(format!("{place}: {test} ({trap})"));
-            }
-        }
+        let not_run = tests.iter().filter(|test| !is_run(&text, test));
+        missing.extend(not_run.map(|test| format!("{place}: {test} ({trap})")));
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -45,6 +45,32 @@ async fn referrers_are_read_over_all_pages_each_once() {
 }
 
 #[tokio::test]
+async fn more_referrers_than_anybody_has_are_not_read_to_the_end() {
+    // Pages of 20,001, and always one more.
+    let (registry, server) = registry(|seen| {
+        let number: usize = seen.query.get("last").map_or(0, |last| last.parse().unwrap());
+        let manifests: Vec<_> = (number * 20_001..(number + 1) * 20_001)
+            .map(|n| format!(r#"{{"mediaType":"{MANIFEST_TYPE}","digest":"sha256:{n:064x}","size":1}}"#))
+            .collect();
+        let manifests = manifests.join(",");
+        let link = format!("<?last={}>; rel=\"next\"", number + 1);
+        respond(
+            200,
+            &[("content-type", INDEX_TYPE), ("link", &link)],
+            format!(r#"{{"schemaVersion":2,"mediaType":"{INDEX_TYPE}","manifests":[{manifests}]}}"#),
+        )
+    })
+    .await;
+    let error = ask(&registry).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::TooLarge, "{error}");
+    assert!(
+        error.to_string().contains("more than 100000 referrers"),
+        "{error}"
+    );
+    assert_eq!(server.log().len(), 5);
+}
+
+#[tokio::test]
 async fn an_empty_index_means_that_there_are_none() {
     let (registry, _) = registry(|_| page(&[], None)).await;
     assert_eq!(ask(&registry).await.unwrap(), Referrers::Listed(Vec::new()));
