@@ -182,7 +182,7 @@ async fn what_another_host_does_not_answer_in_time_is_not_the_registry_s_overloa
         format!("HTTP/1.1 307 Go\r\nLocation: {silent}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     let (url, _) = server(Some(answer.leak())).await;
     for (asked, expected) in [(&url, false), (&silent, true)] {
-        let transport = patient(asked, Duration::from_millis(200));
+        let transport = patient(asked, Duration::from_secs(1));
         let outcome = transport.attempt(&request(asked, Action::Read), None).await;
         let failure = outcome.as_ref().map_err(|broken| broken.error.failure());
         assert_eq!(failure.map(|_| ()), Err(Failure::Timeout));
