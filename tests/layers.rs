@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["lagan-health", "lagan-model", "lagan-policy", "lagan-scheduler"],
     ),
     ("lagan-health", &[]),
+    ("lagan-notify", &["lagan-model"]),
     ("lagan-scheduler", &[]),
     ("lagan-report", &["lagan-model", "lagan-policy"]),
     ("lagan-sandbox", &[]),
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "lagan-engine",
             "lagan-health",
             "lagan-model",
+            "lagan-notify",
             "lagan-policy",
             "lagan-registry",
             "lagan-report",
@@ -50,6 +52,7 @@ const NEVER: &[(&str, &[&str])] = &[
         &["tokio", "tokio-cron-scheduler", "reqwest", "hyper", "sled"],
     ),
     ("lagan-health", &["tokio", "reqwest", "hyper", "sled", "tracing"]),
+    ("lagan-notify", &["sled"]),
     ("lagan-registry", &["sled"]),
     ("lagan-state", &["tokio", "reqwest", "hyper"]),
     // A C library for cryptography, which one stray default feature brings back.

@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod keep;
 pub(crate) mod limits;
 pub(crate) mod notice;
+pub(crate) mod notifications;
 pub(crate) mod policy;
 pub(crate) mod policy_file;
 pub(crate) mod protect;

@@ -10,6 +10,7 @@ mod findings;
 mod health;
 mod laws;
 mod never;
+mod notifications;
 mod print;
 mod refused;
 mod schedules;

@@ -12,6 +12,7 @@ mod comparing;
 mod daemon;
 mod exit;
 mod metrics;
+mod notifying;
 mod outcome;
 mod output;
 mod plans;

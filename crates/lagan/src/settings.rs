@@ -4,13 +4,17 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use lagan_config::{Config, Credentials as Configured, RegistrySettings, SecretSource};
+use lagan_config::{
+    Config, Credentials as Configured, ReceiverSettings, ReceiverTarget, RegistrySettings, SecretSource,
+    UrlSource,
+};
+use lagan_notify::{Address, Kind, Limits, Receiver, SigningKey, Target};
 use lagan_policy::Age;
 use lagan_registry::{
     CaBundle, ClientCertificate, CredentialSource, Credentials, DockerConfig, RegistryUrl, Settings,
     SettingsError, TokenRealm,
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::cli::ConnectArgs;
 use crate::exit::{Exit, Failure};
@@ -155,10 +159,14 @@ fn ca_file(path: &Path) -> Result<CaBundle, Failure> {
     Ok(CaBundle::from_pem(&read(path, "the CA bundle")?)?)
 }
 
-/// A password file holds the password; a line break at its end, as editors leave it, is no part of it.
 fn password_file(path: &Path) -> Result<SecretString, Failure> {
-    let wrong = |what: &str| Failure::usage(format!("the password file {} {what}", path.display()));
-    let text = String::from_utf8(read(path, "the password file")?).map_err(|_| wrong("is not UTF-8"))?;
+    secret_file(path, "the password")
+}
+
+/// A file holds the secret; a line break at its end, as editors leave it, is no part of it.
+fn secret_file(path: &Path, which: &str) -> Result<SecretString, Failure> {
+    let wrong = |what: &str| Failure::usage(format!("{which} file {} {what}", path.display()));
+    let text = String::from_utf8(read(path, &format!("{which} file"))?).map_err(|_| wrong("is not UTF-8"))?;
     let password = text
         .strip_suffix('\n')
         .map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
@@ -170,10 +178,67 @@ fn password_file(path: &Path) -> Result<SecretString, Failure> {
 }
 
 fn password_variable(name: &str) -> Result<SecretString, Failure> {
+    secret_variable(name, "the password")
+}
+
+fn secret_variable(name: &str, which: &str) -> Result<SecretString, Failure> {
     match std::env::var(name) {
-        Ok(password) if !password.is_empty() => Ok(password.into()),
+        Ok(secret) if !secret.is_empty() => Ok(secret.into()),
         _ => Err(Failure::usage(format!(
-            "the variable {name}, which should hold the password, is not set"
+            "the variable {name}, which should hold {which}, is not set"
         ))),
+    }
+}
+
+/// Who is told what the daemon has to say.
+pub(crate) fn receivers(settings: &[ReceiverSettings]) -> Result<Vec<Receiver>, Failure> {
+    settings.iter().map(receiver).collect()
+}
+
+fn receiver(settings: &ReceiverSettings) -> Result<Receiver, Failure> {
+    let name = &settings.name;
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::usage(format!("the receiver {name:?} cannot be used: {error}"))
+    };
+    let address = |text: &str| Address::new(text).map_err(|error| wrong(&error));
+    let target = match &settings.target {
+        ReceiverTarget::Webhook { url, secret: key } => Target::Webhook {
+            address: match url {
+                UrlSource::Written(url) => address(url)?,
+                UrlSource::Secret(source) => address(secret(source)?.expose_secret())?,
+            },
+            key: match key {
+                Some(source) => {
+                    let key = SigningKey::new(secret(source)?.expose_secret());
+                    Some(key.map_err(|error| wrong(&error))?)
+                }
+                None => None,
+            },
+        },
+        ReceiverTarget::Slack { url } => Target::Slack {
+            address: address(secret(url)?.expose_secret())?,
+        },
+    };
+    let usual = Limits::default();
+    let events = |kind: &Kind| settings.events.contains(&kind.as_str());
+    Ok(Receiver {
+        name: name.clone(),
+        target,
+        kinds: Kind::ALL.into_iter().filter(events).collect(),
+        limits: Limits {
+            per_hour: settings.per_hour.unwrap_or(usual.per_hour),
+            repeat_after: settings
+                .repeat_after
+                .as_ref()
+                .map_or(usual.repeat_after, |age| age.delta()),
+        },
+    })
+}
+
+/// A file holds a secret as it holds a password.
+fn secret(source: &SecretSource) -> Result<SecretString, Failure> {
+    match source {
+        SecretSource::File(path) => secret_file(path, "the secret"),
+        SecretSource::Environment(name) => secret_variable(name, "a secret"),
     }
 }

@@ -7,6 +7,7 @@ use lagan_model::RegistryName;
 use lagan_policy::VersionTable;
 use lagan_scheduler::Freeze;
 
+use super::notifications::{self, ReceiverSettings};
 use super::registry::{RegistrySettings, path};
 use super::{channels, health, policy, registry, timing};
 use crate::decode::{Fields, Schema, all};
@@ -29,6 +30,8 @@ pub struct Config {
     pub freeze: Vec<Freeze>,
     /// By what the daemon tells how registries and policies do.
     pub health: Targets,
+    /// Who is told what the daemon has to say. Their names differ.
+    pub notifications: Vec<ReceiverSettings>,
 }
 
 pub(crate) const SCHEMA: Schema = Schema {
@@ -40,6 +43,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "channels",
         "freeze",
         "health",
+        "notifications",
     ],
     later: &["notice"],
 };
@@ -80,6 +84,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         Some((key, node)) => health::decode(node, key.span, problems),
         None => Ok(Targets::default()),
     };
+    let notifications = fields.optional("notifications", |node| notifications::decode_all(node, problems));
     let registries = fields.optional("registries", |node| registry::decode_all(node, problems));
     let (versions, words) = channels::decode(fields.entry("channels"), problems);
     let policies = match fields.entry("policies") {
@@ -117,6 +122,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         versions,
         freeze: freeze?.unwrap_or_default(),
         health: health?,
+        notifications: notifications?.unwrap_or_default(),
     };
     for registry in &mut config.registries {
         registry.policies.versions = config.versions.clone();

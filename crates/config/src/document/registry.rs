@@ -363,7 +363,7 @@ fn credentials(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<Cr
     })
 }
 
-fn variable(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
+pub(crate) fn variable(node: &Node, problems: &mut Problems<'_>) -> Read<String> {
     let name = label(node, "the name of a variable", problems)?;
     let well_formed = name
         .bytes()

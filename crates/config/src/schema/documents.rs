@@ -8,8 +8,8 @@ use super::parts::{
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    channels as words, config, grace, health as targets, keep, limits, policy, policy_file, protect,
-    registry, rule, select, timing,
+    channels as words, config, grace, health as targets, keep, limits, notifications, policy, policy_file,
+    protect, registry, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -44,6 +44,11 @@ pub(super) fn of_policies() -> Vec<Part> {
                     "health",
                     "By what the daemon tells how registries and policies do.",
                     reference("health"),
+                ),
+                Property(
+                    "notifications",
+                    "Who is told what the daemon has to say, by name.",
+                    named(&reference("receiver")),
                 ),
             ],
         ),
@@ -82,6 +87,7 @@ pub(super) fn of_policies() -> Vec<Part> {
         ),
     ];
     parts.extend([schedule(), freeze(), health()]);
+    parts.extend(of_receivers());
     parts.extend(of_registries());
     parts.extend(of_rules());
     parts
@@ -238,6 +244,73 @@ fn health() -> Part {
             ),
         ],
     )
+}
+
+fn of_receivers() -> Vec<Part> {
+    let events = || word(notifications::EVENTS);
+    vec![
+        mapping(
+            "receiver",
+            &notifications::SCHEMA,
+            &[],
+            [
+                Property(
+                    "webhook",
+                    "A program that takes CloudEvents.",
+                    reference("webhook"),
+                ),
+                Property(
+                    "slack",
+                    "A chat with incoming webhooks like those of Slack.",
+                    reference("slack"),
+                ),
+                Property(
+                    "events",
+                    "Of what it is told; of what somebody should look at, unless said.",
+                    json!({ "anyOf": [
+                        { "const": "all" },
+                        events(),
+                        { "type": "array", "items": events(), "minItems": 1 },
+                    ] }),
+                ),
+                Property(
+                    "per_hour",
+                    "How many messages it gets in an hour; 30 unless said.",
+                    json!({ "type": "integer", "minimum": 1, "maximum": notifications::MOST }),
+                ),
+                Property(
+                    "repeat_after",
+                    "How long it is not told the same again; 24h unless said.",
+                    age(),
+                ),
+            ],
+        ),
+        mapping(
+            "webhook",
+            &notifications::WEBHOOK,
+            &[],
+            [
+                Property(
+                    "url",
+                    "Where it is posted to.",
+                    json!({ "type": "string", "pattern": "^https?://" }),
+                ),
+                Property("url_file", "The file that holds the address.", text()),
+                Property("url_env", "The variable that holds the address.", text()),
+                Property("secret_file", "The file that holds what signs.", text()),
+                Property("secret_env", "The variable that holds what signs.", text()),
+            ],
+        ),
+        mapping(
+            "slack",
+            &notifications::SLACK,
+            &[],
+            [
+                Property("url_file", "The file that holds the address.", text()),
+                Property("url_env", "The variable that holds the address.", text()),
+            ],
+        ),
+    ]
 }
 
 fn of_registries() -> Vec<Part> {

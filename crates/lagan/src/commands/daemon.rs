@@ -10,6 +10,7 @@ use crate::cli::DaemonArgs;
 use crate::daemon::{Daemon, Happening, Heartbeat, Options, Service, changes, signals};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
+use crate::notifying::Notifying;
 use crate::running::SystemClock;
 use crate::settings;
 
@@ -38,9 +39,11 @@ pub(crate) fn run(
         let (events, received) = mpsc::channel(EVENTS);
         let signals = signals(events.clone())?;
         let service = Service::new();
+        let notifying = Notifying::new(SystemClock, Arc::clone(&metrics) as _);
         let tell = |happening: &Happening| {
             happening.log();
-            metrics.happened(happening);
+            let changes = metrics.happened(happening);
+            notifying.happened(happening, &changes);
             service.tell(happening);
         };
         let daemon = Daemon::open(options, SystemClock, tell).await?;
@@ -50,6 +53,7 @@ pub(crate) fn run(
         }
         let heartbeat = Heartbeat::start(events).await?;
         let exit = daemon.run(received).await;
+        notifying.close().await;
         heartbeat.stop().await;
         signals.abort();
         Ok(exit)

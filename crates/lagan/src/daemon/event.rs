@@ -6,6 +6,7 @@ use std::process;
 
 use chrono::SecondsFormat;
 use lagan_model::Time;
+use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_report::sanitize::harmless;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
@@ -63,6 +64,8 @@ pub(crate) enum Happening {
     Reloaded {
         moved: bool,
     },
+    /// Who is told what there is to say, from now on.
+    Receivers(Vec<Receiver>),
     /// A configuration was refused, and the old one stays.
     Refused {
         why: Why,
@@ -89,7 +92,7 @@ impl Happening {
     /// Logs it.
     pub(crate) fn log(&self) {
         match self {
-            Self::Beat => {}
+            Self::Beat | Self::Receivers(_) => {}
             Self::Ready {
                 policies,
                 enforced,

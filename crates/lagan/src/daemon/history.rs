@@ -127,24 +127,11 @@ impl History {
             "outcome": record.outcome(),
             "error": record.error,
             "held": record.held,
-            "counts": counts(&record.tally),
+            "counts": record.tally.to_json(),
             "report": folder.join("report.json").is_file().then_some("report.json"),
         }))?;
         let mut out = Output::file(&folder.join("run.json"))?;
         out.write_all(&text)?;
         out.finish()
     }
-}
-
-/// In numbers, what a run came to.
-fn counts(tally: &Tally) -> serde_json::Value {
-    json!({
-        "plan": tally.planned,
-        "deleted": tally.deleted,
-        "untagged": tally.untagged,
-        "purged": tally.purged,
-        "skipped": tally.skipped,
-        "failed": tally.failed,
-        "deleted_bytes": tally.bytes,
-    })
 }

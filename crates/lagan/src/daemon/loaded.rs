@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use lagan_config::Config;
 use lagan_model::{Digest, Time};
+use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_scheduler::Schedule;
 
@@ -18,6 +19,7 @@ use crate::settings;
 /// A configuration, and the text that it was read from.
 pub(crate) struct Loaded {
     pub(crate) config: Config,
+    pub(crate) receivers: Vec<Receiver>,
     text: Digest,
 }
 
@@ -43,7 +45,12 @@ impl Loaded {
         for registry in &config.registries {
             settings::of_registry(registry, &ConnectArgs::default())?;
         }
-        Ok(Self { config, text: digest })
+        let receivers = settings::receivers(&config.notifications)?;
+        Ok(Self {
+            config,
+            receivers,
+            text: digest,
+        })
     }
 
     /// The policies that are run by themselves.

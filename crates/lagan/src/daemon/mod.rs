@@ -306,6 +306,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             persisted::write(&self.folder(), &self.table.lasts())?;
         }
         self.options.metrics.configured(&self.loaded.config);
+        (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();
         Ok(())
     }

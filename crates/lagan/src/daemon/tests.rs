@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Daemon, Event, Happening, Options, Record};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
+use crate::notifying::Notifying;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);
@@ -119,11 +120,13 @@ impl Scene {
         let (events, received) = mpsc::channel(16);
         let (tell, told) = mpsc::unbounded_channel();
         let metrics = self.metrics.clone();
+        let notifying = Notifying::new(self.clock.clone(), metrics.clone());
         let daemon = Daemon::open(
             self.options(),
             self.clock.clone(),
             move |happening: &Happening| {
-                metrics.happened(happening);
+                let changes = metrics.happened(happening);
+                notifying.happened(happening, &changes);
                 _ = tell.send(happening.clone());
             },
         );
@@ -212,7 +215,12 @@ impl Running<'_> {
                 happening => told.push(happening),
             }
         }
-        told.retain(|happening| !matches!(happening, Happening::Beat | Happening::Ready { .. }));
+        told.retain(|happening| {
+            !matches!(
+                happening,
+                Happening::Beat | Happening::Ready { .. } | Happening::Receivers(_)
+            )
+        });
         told.iter().map(|happening| format!("{happening:?}")).collect()
     }
 }
@@ -830,4 +838,85 @@ async fn a_registry_that_fails_and_a_configuration_that_is_refused_show_in_metri
             );
         })
         .await;
+}
+
+/// A program that takes whatever is posted.
+async fn receiver() -> (String, mpsc::UnboundedReceiver<Value>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let (told, hears) = mpsc::unbounded_channel();
+    let take = move |body: axum::body::Bytes| {
+        _ = told.send(serde_json::from_slice(&body).unwrap());
+        async {}
+    };
+    let app = axum::Router::new().fallback(take);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (address, hears)
+}
+
+#[tokio::test]
+async fn receivers_are_told_of_a_run_that_fails_of_what_does_not_do_well_and_of_a_configuration_that_is_refused()
+ {
+    let scene = Scene::new().await;
+    let (address, mut hears) = receiver().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let config = fs::read_to_string(scene.place.path().join("lagan.yaml")).unwrap();
+    scene.write(&format!(
+        "notifications: {{ops: {{webhook: {{url: '{address}'}}, events: all}}}}\n{config}"
+    ));
+    let fault = scene.sandbox.faults().push(Fault::status(403));
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            let failed = daemon.ended().await;
+            let mut kinds = Vec::new();
+            for _ in 0..3 {
+                let event = hears.recv().await.unwrap();
+                assert_eq!(event["specversion"], "1.0");
+                if event["type"] == "lagan.run_failed.v1" {
+                    assert_eq!(event["data"]["run"], failed.id);
+                    assert_eq!(event["subject"], "registries/r/policies/prereleases");
+                }
+                kinds.push(event["type"].as_str().unwrap().to_owned());
+            }
+            kinds.sort();
+            let expected = ["lagan.run_failed.v1", "lagan.unhealthy.v1", "lagan.unhealthy.v1"];
+            assert_eq!(kinds, expected);
+            scene.write("registries: [");
+            daemon.say(Event::Reload).await;
+            let event = hears.recv().await.unwrap();
+            assert_eq!(event["type"], "lagan.reload_refused.v1");
+            // What held before is still who is told.
+            scene.sandbox.faults().remove(fault);
+            daemon.pass(60).await;
+            daemon.ended().await;
+            let event = hears.recv().await.unwrap();
+            assert_eq!(event["type"], "lagan.plan_ready.v1", "{event}");
+            assert_eq!(event["data"]["counts"]["plan"]["delete_artifacts"], 4);
+            let text = scene.metrics.render();
+            assert!(
+                text.contains(
+                    "lagan_notifications_total{receiver=\"ops\",event=\"run_failed\",outcome=\"sent\"} 1"
+                ),
+                "{text}"
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_receiver_whose_secret_is_not_there_refuses_the_configuration() {
+    let scene = Scene::new().await;
+    scene.write("notifications: {chat: {slack: {url_file: /nowhere/slack}}}\n");
+    let failure = scene.open().await.err().unwrap();
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.text().contains("/nowhere/slack"), "{}", failure.text());
+    let file = scene.place.path().join("slack");
+    fs::write(&file, "https://hooks.example.com:https/services/secret\n").unwrap();
+    scene.write(&format!(
+        "notifications: {{chat: {{slack: {{url_file: '{}'}}}}}}\n",
+        file.display()
+    ));
+    let text = scene.open().await.err().unwrap().text();
+    assert!(text.contains("chat") && !text.contains("services"), "{text}");
 }

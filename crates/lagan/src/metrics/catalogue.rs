@@ -87,4 +87,6 @@ catalogue! {
         "The parts of a score, from 0 to 1";
     RELOADS: Counter "reloads" ["outcome"]
         "Configurations that were read again, by whether they were taken or refused";
+    NOTIFICATIONS: Counter "notifications" ["receiver", "event", "outcome"]
+        "Messages to receivers, by what became of them";
 }

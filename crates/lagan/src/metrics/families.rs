@@ -13,8 +13,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::catalogue::{self, Described, Kind, PREFIX};
 use super::labels::{
-    Mode, OfDecision, OfDeletion, OfFailure, OfKind, OfName, OfPart, OfPolicy, OfRegistry, OfRequest, OfRun,
-    OfSkip, Outcome, Purpose,
+    Mode, OfDecision, OfDeletion, OfFailure, OfKind, OfMessage, OfName, OfPart, OfPolicy, OfRegistry,
+    OfRequest, OfRun, OfSkip, Outcome, Purpose,
 };
 
 /// A gauge of what is no whole number.
@@ -59,6 +59,7 @@ pub(super) struct Families {
     pub(super) health: Family<OfPolicy, Fraction>,
     pub(super) health_part: Family<OfPart, Fraction>,
     pub(super) reloads: Family<Outcome, Counter>,
+    pub(super) notifications: Family<OfMessage, Counter>,
 }
 
 impl Families {
@@ -95,6 +96,7 @@ impl Families {
             health: family(all, &catalogue::HEALTH),
             health_part: family(all, &catalogue::HEALTH_PART),
             reloads: family(all, &catalogue::RELOADS),
+            notifications: family(all, &catalogue::NOTIFICATIONS),
             registry,
         }
     }

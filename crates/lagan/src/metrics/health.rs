@@ -1,6 +1,7 @@
 //! Which registries and policies do well.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use lagan_health::{Request, Score, Targets, Window};
 use lagan_model::Time;
@@ -9,7 +10,7 @@ use lagan_report::sanitize::harmless;
 use super::labels::{Name, OfPolicy};
 
 /// A registry and a policy of it; no policy for the registry as a whole.
-type Of = (Name, Name);
+pub(crate) type Of = (Name, Name);
 
 /// What was seen of registries and policies.
 #[derive(Debug, Default)]
@@ -29,24 +30,35 @@ struct Seen {
 
 /// A score that fell below what is good, or rose to it again.
 #[derive(Debug, Clone)]
-pub(super) struct Change {
-    of: Of,
-    score: Score,
-    low: bool,
+pub(crate) struct Change {
+    pub(crate) of: Of,
+    pub(crate) score: Score,
+    pub(crate) low: bool,
 }
 
 impl Change {
     pub(super) fn log(&self) {
-        let (registry, policy) = (harmless(&self.of.0), harmless(&self.of.1));
-        let whose = match policy.is_empty() {
-            true => format!("the registry {registry}"),
-            false => format!("the policy {policy} on {registry}"),
-        };
         if self.low {
-            tracing::warn!("{whose} does not do well: its score is {}", self.score);
+            tracing::warn!("{self}");
         } else {
-            tracing::info!("{whose} does well again: its score is {}", self.score);
+            tracing::info!("{self}");
         }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (registry, policy) = (harmless(&self.of.0), harmless(&self.of.1));
+        match policy.is_empty() {
+            true => write!(f, "the registry {registry}")?,
+            false => write!(f, "the policy {policy} on {registry}")?,
+        }
+        let how = if self.low {
+            "does not do well"
+        } else {
+            "does well again"
+        };
+        write!(f, " {how}: its score is {}", self.score)
     }
 }
 

@@ -4,7 +4,7 @@ use lagan_registry::Answered;
 use prometheus_client::encoding::EncodeLabelSet;
 
 /// A name of the configuration.
-pub(super) type Name = std::sync::Arc<str>;
+pub(crate) type Name = std::sync::Arc<str>;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfPolicy {
@@ -78,6 +78,13 @@ pub(super) struct OfPart {
     pub(super) registry: Name,
     pub(super) policy: Name,
     pub(super) part: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfMessage {
+    pub(super) receiver: Name,
+    pub(super) event: &'static str,
+    pub(super) outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -18,12 +18,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lagan_config::Config;
 use lagan_model::Time;
 use lagan_model::journal::Purpose;
+use lagan_notify::{Delivery, Kind, Told};
 use lagan_policy::Mode;
 use lagan_state::{DiskJournal, RunSummary};
 
 use self::families::Families;
+pub(crate) use self::health::Change;
 use self::health::Health;
-use self::labels::{Name, OfName, OfPart, OfPolicy, OfRun, Outcome};
+use self::labels::{Name, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
 use crate::daemon::{Happening, Record};
 
@@ -121,8 +123,8 @@ impl Metrics {
         }
     }
 
-    /// Counts what happened in the daemon.
-    pub(crate) fn happened(&self, happening: &Happening) {
+    /// Counts what happened in the daemon, and hands back the scores that it made too low, or good again.
+    pub(crate) fn happened(&self, happening: &Happening) -> Vec<Change> {
         let families = &self.families;
         let reloaded = |outcome| families.reloads.get_or_create(&Outcome { outcome }).inc();
         let named = |policy: &String| OfName {
@@ -136,8 +138,11 @@ impl Metrics {
             }
             Happening::Reloaded { .. } => _ = reloaded("taken"),
             Happening::Refused { .. } => _ = reloaded("refused"),
-            Happening::Beat => self.look(),
             _ => {}
+        }
+        match happening {
+            Happening::Beat | Happening::Ended(_) => self.look(),
+            _ => Vec::new(),
         }
     }
 
@@ -169,13 +174,13 @@ impl Metrics {
         if let Some(succeeded) = succeeded {
             self.health().run(&of, (self.now)(), succeeded);
         }
-        self.look();
     }
 
-    /// Tells of scores that fell below what is good, or rose to it again.
-    fn look(&self) {
+    /// Scores that fell below what is good, or rose to it again.
+    fn look(&self) -> Vec<Change> {
         let changes = self.health().look((self.now)());
-        changes.iter().for_each(health::Change::log);
+        changes.iter().for_each(Change::log);
+        changes
     }
 
     /// Gauges of health are those of now.
@@ -200,6 +205,17 @@ impl Metrics {
 
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Told for Metrics {
+    fn delivery(&self, receiver: &str, kind: Kind, delivery: Delivery) {
+        let label = OfMessage {
+            receiver: receiver.into(),
+            event: kind.as_str(),
+            outcome: delivery.as_str(),
+        };
+        self.families.notifications.get_or_create(&label).inc();
     }
 }
 

@@ -10,6 +10,7 @@ use lagan_model::journal::{DeleteResult, Outcome, Record, RunId, Skip};
 use lagan_policy::Totals;
 use lagan_registry::{Observer, Sent};
 use lagan_state::{DiskJournal, StateError};
+use serde_json::{Value, json};
 
 use super::labels::{
     Name, OfDecision, OfDeletion, OfFailure, OfKind, OfPolicy, OfRegistry, OfRequest, OfSkip, status,
@@ -31,6 +32,21 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// What a collection of garbage frees at most.
     pub(crate) bytes: u64,
+}
+
+impl Tally {
+    /// For files and messages.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "plan": self.planned,
+            "deleted": self.deleted,
+            "untagged": self.untagged,
+            "purged": self.purged,
+            "skipped": self.skipped,
+            "failed": self.failed,
+            "deleted_bytes": self.bytes,
+        })
+    }
 }
 
 /// Counts a run of a policy.

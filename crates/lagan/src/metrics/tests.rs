@@ -9,6 +9,7 @@ use lagan_config::Config;
 use lagan_engine::{ActionOutcome, ActionRun, ManifestRun, RepositoryRun};
 use lagan_model::journal::{Role, Skip};
 use lagan_model::{Digest, RequestKind, Time};
+use lagan_notify::{Delivery, Kind as Event, Told as _};
 use lagan_policy::{Mode, Totals};
 use lagan_registry::{Answered, Observer as _, Sent};
 use lagan_state::{DiskJournal, Options};
@@ -163,6 +164,7 @@ fn everything() -> Arc<Metrics> {
     for answer in [Answered::Status(200), Answered::Status(429), Answered::TimedOut] {
         observing.sent(&sent(RequestKind::Tags, answer));
     }
+    metrics.delivery("ops", Event::RunDone, Delivery::Sent);
     for happening in [
         record(Exit::Done, None),
         record(Exit::Partial, None),
