@@ -19,7 +19,7 @@ use crate::memory::{Memory, Recalled};
 
 /// How many answers of one repository are waited for at the same time. The registry's adapter has the limit that
 /// counts; this one bounds what is held in memory.
-pub(crate) const ANSWERS_AT_ONCE: usize = 64;
+pub(crate) const ANSWERS_AT_ONCE: usize = 128;
 
 /// Rounds of facts after which something must be wrong: each round needs an answer of the one before, and the
 /// longest chain is as long as indexes and referrers are nested.

@@ -301,7 +301,7 @@ pub struct Settings {
     /// origin only.
     pub client_certificate: Option<ClientCertificate>,
     /// The most requests under way at once, all repositories together. How many there really are is measured: a
-    /// registry on the same machine is fastest at about 8, one at 20 ms takes all 64 of the default.
+    /// registry on the same machine is fastest at about 8, one at 20 ms takes all 128 of the default.
     pub max_concurrency: NonZeroUsize,
     /// Whether there are always as many, instead of as many as bring something. For measurements.
     pub fixed_concurrency: bool,
@@ -320,7 +320,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Anonymous access to the registry at `url`, named by host and port; at most 64 requests at once.
+    /// Anonymous access to the registry at `url`, named by host and port; at most 128 requests at once.
     #[must_use]
     pub fn new(url: RegistryUrl) -> Self {
         Self {
@@ -330,7 +330,7 @@ impl Settings {
             token_realms: Vec::new(),
             ca: None,
             client_certificate: None,
-            max_concurrency: NonZeroUsize::MIN.saturating_add(63),
+            max_concurrency: NonZeroUsize::MIN.saturating_add(127),
             fixed_concurrency: false,
             harbor_concurrency: NonZeroUsize::MIN.saturating_add(3),
             manifest_agent: None,

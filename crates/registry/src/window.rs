@@ -8,7 +8,7 @@
 //!
 //! What a registry brings changes by itself: one that collects its garbage answers a quarter as fast for some hundred
 //! milliseconds, several times the difference between two windows. Believing single measurements would follow that
-//! noise to wherever it leads. So a trial takes turns with the window in use, and has to win several times; and only
+//! noise to wherever it leads. So a trial takes turns with the window in use, and has to win more than once; and only
 //! what lasts is taken for a change of the registry.
 //!
 //! Pure: times are given, nothing is awaited, and equal inputs have equal results.
@@ -40,10 +40,10 @@ const PRICE: f64 = 0.1;
 const BETTER: f64 = 1.01;
 
 /// How often a trial has to win, each time against another measurement of the window in use; as often lost, it has failed.
-const ROUNDS: u8 = 3;
+const ROUNDS: u8 = 2;
 
-/// A window that is smaller by a factor `f`, and brings fewer answers by more than `f` to this power, has lost twice at
-/// once: far from its limits, a registry is not to be used at two thirds for long.
+/// A window that is smaller by a factor `f`, and brings fewer answers by more than `f` to this power, has lost at once:
+/// far from its limits, a registry is not to be used at two thirds for long.
 const CLEAR: f64 = 0.5;
 
 /// A registry whose answers a second, in the same window, differ from what is usual by more than this factor, in
@@ -341,7 +341,7 @@ impl Window {
         if better > larger.powf(PRICE) * BETTER {
             trial.won += 1;
         } else if better < larger.powf(CLEAR) {
-            trial.lost += 2;
+            trial.lost = ROUNDS;
         } else {
             trial.lost += 1;
         }
