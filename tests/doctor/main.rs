@@ -16,6 +16,7 @@ mod oci;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 
 use serde_json::Value;
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, DATE};
 use http::{HeaderMap, HeaderValue, Method};
-use lagan_model::{RequestKind, Time};
+use lagan_model::{RegistryError, RequestKind, Time};
 use reqwest::tls::TlsInfo;
+use thiserror::Error;
 use tokio::time::Instant;
-use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::action::Action;
 use crate::guard::Guard;
-use crate::oci::ConnectError;
-use crate::settings::Settings;
+use crate::settings::{Settings, SettingsError};
 use crate::tls;
-use crate::transport::{Redirects, Request, broken};
+use crate::transport::{Redirects, Request, broken, is_tls};
 
 /// What was seen of whoever answers at a registry's address, whether it is a registry or not.
 #[derive(Debug, Clone)]
@@ -36,10 +36,22 @@ pub struct Front {
 pub struct Certificate {
     /// Until when it is; `None` where it cannot be read.
     pub not_after: Option<Time>,
-    /// The names that it stands for.
-    pub names: Vec<String>,
     /// Who signed it.
     pub issuer: String,
+}
+
+/// Why there is nothing to be seen.
+#[derive(Debug, Error)]
+pub enum FrontError {
+    /// The settings are at fault; nothing was contacted.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// Nobody answers there.
+    #[error(transparent)]
+    Nobody(RegistryError),
+    /// Somebody does, and cannot be spoken to: a certificate that is not trusted, on either side, or no TLS at all.
+    #[error(transparent)]
+    Tls(RegistryError),
 }
 
 impl Front {
@@ -47,13 +59,13 @@ impl Front {
     ///
     /// # Errors
     ///
-    /// Where nobody answers, or TLS fails: [`lagan_model::Failure::Unreachable`] or
-    /// [`lagan_model::Failure::Timeout`]. Any answer is one.
-    pub async fn look(settings: &Settings) -> Result<Self, ConnectError> {
+    /// Where nobody answers ([`lagan_model::Failure::Unreachable`] or [`lagan_model::Failure::Timeout`]), or TLS
+    /// fails. Any answer is one.
+    pub async fn look(settings: &Settings) -> Result<Self, FrontError> {
         let guard = Guard::new(settings.url.url());
         let client = tls::client_that_tells(settings, &guard)?;
         let url = format!("{}/v2/", settings.url.as_str());
-        let url = url.parse().map_err(crate::settings::SettingsError::UrlSyntax)?;
+        let url = url.parse().map_err(SettingsError::UrlSyntax)?;
         let request = Request {
             kind: RequestKind::Ping,
             url,
@@ -67,7 +79,10 @@ impl Front {
         let began = Instant::now();
         let answer = client.execute(sent).await;
         let took = began.elapsed();
-        let answer = answer.map_err(|error| broken(&request, error).error)?;
+        let answer = answer.map_err(|error| match is_tls(&error) {
+            true => FrontError::Tls(broken(&request, error).error),
+            false => FrontError::Nobody(broken(&request, error).error),
+        })?;
         let tls = answer.extensions().get::<TlsInfo>();
         Ok(Self {
             address: answer.remote_addr(),
@@ -89,32 +104,13 @@ fn certificate(der: &[u8]) -> Certificate {
     let Ok((_, read)) = X509Certificate::from_der(der) else {
         return Certificate {
             not_after: None,
-            names: Vec::new(),
             issuer: String::new(),
         };
     };
-    let named = read.subject_alternative_name().ok().flatten();
-    let names = named
-        .into_iter()
-        .flat_map(|extension| &extension.value.general_names);
     Certificate {
         not_after: Time::from_timestamp(read.validity().not_after.timestamp(), 0),
-        names: names
-            .filter_map(|name| match name {
-                GeneralName::DNSName(name) => Some((*name).to_owned()),
-                GeneralName::IPAddress(bytes) => address(bytes),
-                _ => None,
-            })
-            .collect(),
         issuer: read.issuer().to_string(),
     }
-}
-
-fn address(bytes: &[u8]) -> Option<String> {
-    use std::net::IpAddr;
-    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
-    let sixteen = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
-    Some(four.or_else(|_| sixteen()).ok()?.to_string())
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ mod window;
 pub use address::{RegistryUrl, TokenRealm};
 pub use connected::Connected;
 pub use credentials::{CredentialError, CredentialSource, DockerConfig};
-pub use front::{Certificate, Front};
+pub use front::{Certificate, Front, FrontError};
 pub use harbor::HarborRegistry;
 pub use harbor::collecting::{CollectionRun, CollectionSchedule};
 pub use harbor::examine::{

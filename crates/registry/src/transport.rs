@@ -30,7 +30,7 @@ use crate::window::Window;
 use crate::{origin, problem, retry, tls};
 
 use self::broken::Broken;
-pub(crate) use self::broken::broken;
+pub(crate) use self::broken::{broken, is_tls};
 
 /// Says that a project is named by its name: Harbor takes one that looks like a number for a number.
 const IS_RESOURCE_NAME: HeaderName = HeaderName::from_static("x-is-resource-name");

@@ -98,6 +98,11 @@ fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static)
     chain(error).last().unwrap_or(error)
 }
 
+/// Whether somebody answered, and TLS came to nothing.
+pub(crate) fn is_tls(error: &reqwest::Error) -> bool {
+    tls_error(error).is_some()
+}
+
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     chain(error).find_map(tls_inside)
 }
@@ -122,7 +127,17 @@ fn is_io(error: &reqwest::Error) -> bool {
 }
 
 fn tls_hint(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError as Wrong;
     match error {
+        rustls::Error::InvalidCertificate(Wrong::Expired | Wrong::ExpiredContext { .. }) => {
+            "the certificate has expired: renew it, or set this machine's clock"
+        }
+        rustls::Error::InvalidCertificate(Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) => {
+            "the certificate is not valid yet: is this machine's clock right?"
+        }
+        rustls::Error::InvalidCertificate(Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) => {
+            "the certificate stands for other names: check the host name of the registry's URL"
+        }
         rustls::Error::InvalidMessage(_) => {
             "does it speak plain HTTP there? then its URL begins with http://"
         }

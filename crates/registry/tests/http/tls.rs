@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use lagan_model::{Digest, Failure, RegistryRead as _};
-use lagan_registry::{CaBundle, ClientCertificate, ConnectError, Front, OciRegistry, Settings};
+use lagan_registry::{CaBundle, ClientCertificate, ConnectError, Front, FrontError, OciRegistry, Settings};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -243,7 +243,6 @@ async fn the_front_tells_the_certificate_that_was_trusted_and_what_time_it_is_th
         .await
         .unwrap();
     let certificate = front.certificate.unwrap();
-    assert_eq!(certificate.names, ["127.0.0.1"]);
     // What the library that made it writes where nothing else is said.
     assert_eq!(
         certificate.not_after,
@@ -252,13 +251,32 @@ async fn the_front_tells_the_certificate_that_was_trusted_and_what_time_it_is_th
     assert!(certificate.issuer.contains("CN=rcgen"), "{}", certificate.issuer);
     assert_eq!(front.date, Some("1994-11-06T08:49:37Z".parse().unwrap()));
     assert_eq!(front.address.unwrap().port(), server.port);
-    let error = Front::look(&with(&url, None, None)).await.unwrap_err();
+    let error = untrusted(&with(&url, None, None)).await;
     assert!(error.to_string().contains("TLS failed"), "{error}");
     assert!(error.hint().unwrap().contains("CA file"));
 
     let plain = Server::start(|_| json(200, "{}")).await;
     let front = Front::look(&with(&plain.url, None, None)).await.unwrap();
     assert!(front.certificate.is_none());
+    let error = untrusted(&with(&plain.url.replace("http:", "https:"), None, None)).await;
+    assert!(error.hint().unwrap().contains("plain HTTP"), "{error}");
+}
+
+/// Somebody answered there, and could not be spoken to.
+async fn untrusted(settings: &Settings) -> lagan_model::RegistryError {
+    match Front::look(settings).await {
+        Err(FrontError::Tls(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_address_at_which_nobody_answers_is_told_from_one_that_cannot_be_trusted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let error = Front::look(&with(&url, None, None)).await.unwrap_err();
+    assert!(matches!(error, FrontError::Nobody(_)), "{error}");
 }
 
 #[tokio::test]
@@ -266,8 +284,6 @@ async fn a_certificate_that_has_expired_is_not_trusted_and_said_to_be_the_reason
     let authority = Authority::late();
     let server = SecureServer::start(&authority, "127.0.0.1", 100, |_| json(200, "{}")).await;
     let url = format!("https://127.0.0.1:{}", server.port);
-    let error = Front::look(&with(&url, Some(authority.bundle()), None))
-        .await
-        .unwrap_err();
+    let error = untrusted(&with(&url, Some(authority.bundle()), None)).await;
     assert!(error.to_string().to_lowercase().contains("expired"), "{error}");
 }

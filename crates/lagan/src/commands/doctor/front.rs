@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 use lagan_model::Time;
-use lagan_registry::{Certificate, ConnectError, Front};
+use lagan_registry::{Certificate, Front, FrontError};
 use lagan_report::doctor::{Finding, Level};
 use lagan_report::wording::moment;
 
@@ -17,17 +17,22 @@ const APART: TimeDelta = TimeDelta::seconds(60);
 
 /// Looks; answers whether there is somebody to go on with.
 pub(super) async fn look(patient: &Patient, findings: &mut Vec<Finding>) -> Result<bool, Failure> {
+    let url = patient.settings.url.as_str();
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let front = match Front::look(&patient.settings).await {
         Ok(front) => front,
-        Err(ConnectError::Registry(error)) => {
+        Err(FrontError::Nobody(error)) => {
             findings.push(of_error("name", Level::Failed, &error));
             return Ok(false);
         }
-        Err(error) => return Err(error.into()),
+        Err(FrontError::Tls(error)) => {
+            findings.push(Finding::new("name", Level::Ok, format!("{host} answers")));
+            findings.push(of_error("tls", Level::Failed, &error));
+            return Ok(false);
+        }
+        Err(FrontError::Settings(error)) => return Err(error.into()),
     };
     let now = Utc::now();
-    let url = patient.settings.url.as_str();
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let at = front.address.map_or_else(
         || format!("{host} answers"),
         |address| format!("{host} answers at {address}"),
@@ -139,7 +144,6 @@ mod tests {
         let level = |days: i64| {
             let certificate = Certificate {
                 not_after: Some(now() + TimeDelta::days(days)),
-                names: Vec::new(),
                 issuer: "CN=ca".to_owned(),
             };
             trusted(&certificate, now()).level
