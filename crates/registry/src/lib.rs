@@ -45,6 +45,7 @@ pub use harbor::collecting::{CollectionRun, CollectionSchedule};
 pub use harbor::examine::{
     Account, Allowed, Asked, Examination, ImmutableRule, ProjectFacts, ReplicationPolicy, Selector,
 };
+pub use harbor::release::HarborRelease;
 pub use harbor::retention::{Fate, Retained, Retention};
 pub use observe::{Answered, Observer, Sent};
 pub use oci::{ConnectError, OciRegistry};

@@ -312,7 +312,7 @@ impl Api<'_> {
     }
 }
 
-fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Result<T, RegistryError> {
+pub(super) fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Result<T, RegistryError> {
     json::read(&answer.body).map_err(|error| {
         let reason = problem::clean(&error.to_string());
         problem::malformed(request, format!("the answer cannot be read: {reason}"))

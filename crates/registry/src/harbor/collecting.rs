@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::HarborRegistry;
-use super::examine::{Asked, of_system, read};
+use super::api::read;
+use super::examine::{Asked, of_system};
 use super::wire::nullable;
 use crate::token::Scope;
 

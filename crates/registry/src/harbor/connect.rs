@@ -9,6 +9,7 @@ use super::HarborRegistry;
 use super::api::Api;
 use super::lanes::Lanes;
 use super::projects::Projects;
+use super::release::HarborRelease;
 use super::survey::Surveys;
 use super::wire::SystemInfo;
 use crate::client::RegistryClient;
@@ -25,8 +26,8 @@ pub(crate) const SERVICE: &str = "harbor-registry";
 /// tells whoever listens.
 const QUIET: &str = "harbor-registry-client";
 
-/// Where the first version with a listing of a project's artifacts is: 2.11.
-const LISTS_PROJECTS: (u64, u64) = (2, 11);
+/// The first version with a listing of a project's artifacts.
+const LISTS_PROJECTS: HarborRelease = HarborRelease { major: 2, minor: 11 };
 
 impl HarborRegistry {
     /// Connects: one request, which says whether the credentials are accepted.
@@ -80,7 +81,7 @@ impl HarborRegistry {
         if settings.credentials.is_some() && origin::is_in_the_clear(settings.url.url()) {
             tracing::warn!(registry = base, "credentials are sent over plain HTTP");
         }
-        let release = version.and_then(release);
+        let release = version.and_then(HarborRelease::of);
         tracing::debug!(registry = base, version, "connected to Harbor");
         let oci = OciRegistry::over(client, &settings, RegistryKind::Harbor)?;
         Ok(Self {
@@ -127,32 +128,5 @@ fn information(request: &Request, answer: &Answer) -> Result<SystemInfo, Registr
                     .with_hint("check the URL, or write `kind: oci` for a registry that is none"))
             }
         },
-    }
-}
-
-/// Major and minor of `v2.11.0-6ce0fd0b`.
-fn release(version: &str) -> Option<(u64, u64)> {
-    let mut numbers = version.strip_prefix('v').unwrap_or(version).split(['.', '-']);
-    let mut next = || numbers.next()?.parse().ok();
-    Some((next()?, next()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn releases_are_read_and_compared_as_numbers() {
-        for (version, expected) in [
-            ("v2.8.4-4ca9b4a1", Some((2, 8))),
-            ("v2.11.0-6ce0fd0b", Some((2, 11))),
-            ("v2.15.0", Some((2, 15))),
-            ("2.9", Some((2, 9))),
-            ("dev", None),
-            ("", None),
-        ] {
-            assert_eq!(release(version), expected, "{version}");
-        }
-        assert!(release("v2.9.9") < Some(LISTS_PROJECTS) && release("v3.0") > Some(LISTS_PROJECTS));
     }
 }

@@ -327,13 +327,7 @@ impl HarborRegistry {
         let rules = Rules::new(self.read_rules(name.project).await?);
         let mut rules = rules.of_repository(name.rest);
         let why = tags.iter().find_map(|(tag, marked)| {
-            let why = match (marked, rules.cover(tag.as_str())) {
-                (true, _) => Immutable::Marked,
-                (false, Some(true)) => Immutable::Rule,
-                (false, None) => Immutable::Unknown,
-                (false, Some(false)) => return None,
-            };
-            Some(match why {
+            Some(match rules.why_immutable(tag.as_str(), *marked)? {
                 Immutable::Marked | Immutable::Rule => format!("the tag {tag} is immutable"),
                 Immutable::Unknown => {
                     format!("whether the tag {tag} is immutable cannot be told from the project's rules")

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use lagan_model::artifact::CREATED_ANNOTATION;
 use lagan_model::{
-    Accessory, Artifact, ArtifactRecord, Child, Digest, Fact, ImageRecord, Immutable, LabelScope, Labels,
-    MediaType, Recorded, RegistryLabel, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
+    Accessory, Artifact, ArtifactRecord, Child, Digest, Fact, ImageRecord, LabelScope, Labels, MediaType,
+    Recorded, RegistryLabel, RepositoryName, RepositorySnapshot, Tag, Time, Times, Unknown,
 };
 use serde_json::Value;
 
@@ -180,13 +180,7 @@ pub(super) fn snapshot(
             untagged.push(record.artifact.digest.clone());
         }
         for ListedTag { tag, times, marked } in tags {
-            let immutable = match (marked, rules.cover(tag.as_str())) {
-                (true, _) => Some(Immutable::Marked),
-                (false, Some(true)) => Some(Immutable::Rule),
-                (false, None) => Some(Immutable::Unknown),
-                (false, Some(false)) => None,
-            };
-            if let Some(why) = immutable {
+            if let Some(why) = rules.why_immutable(tag.as_str(), marked) {
                 snapshot.insert_immutable(tag.clone(), why);
             }
             if let Some(position) = snapshot.position(&tag) {
@@ -207,7 +201,7 @@ pub(super) struct Moved(pub(super) Tag);
 
 #[cfg(test)]
 mod tests {
-    use lagan_model::json;
+    use lagan_model::{Immutable, json};
 
     use super::super::rules::Rules;
     use super::*;

@@ -16,6 +16,7 @@ mod lanes;
 mod name;
 mod projects;
 mod putting;
+pub(crate) mod release;
 pub(crate) mod retention;
 mod rules;
 mod survey;
@@ -94,7 +95,8 @@ impl RegistryRead for HarborRegistry {
             referrers: Capability::Offered,
             delete_manifest: Capability::Offered,
             delete_tag: Capability::Offered,
-            mount: Capability::Offered,
+            // Blobs are not taken over here: there is no holding repository on Harbor.
+            mount: Capability::NotOffered,
         }
     }
 

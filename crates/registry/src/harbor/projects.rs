@@ -26,6 +26,7 @@ pub(super) struct Refusal {
     failure: Failure,
     request: String,
     detail: String,
+    hint: Option<String>,
 }
 
 impl Refusal {
@@ -36,6 +37,7 @@ impl Refusal {
         Self {
             failure: error.failure(),
             detail: detail.trim_start_matches(": ").to_owned(),
+            hint: error.hint().map(str::to_owned),
             request,
         }
     }
@@ -49,7 +51,11 @@ impl Refusal {
     }
 
     pub(super) fn error(self) -> RegistryError {
-        RegistryError::new(self.failure, self.request, self.detail)
+        let error = RegistryError::new(self.failure, self.request, self.detail);
+        match self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
     }
 }
 
@@ -62,11 +68,27 @@ pub(super) struct Projects {
     told: Mutex<Told>,
 }
 
+/// What tells a project from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) id: i64,
+    pub(super) is_proxy_cache: bool,
+}
+
+impl Seen {
+    fn of(project: &wire::Project) -> Self {
+        Self {
+            id: project.project_id,
+            is_proxy_cache: project.registry_id != 0,
+        }
+    }
+}
+
 /// What listings told along the way.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// Projects that were listed, and whether they cache another registry.
-    pub(super) projects: HashMap<String, bool>,
+    /// Projects that were listed or read.
+    pub(super) projects: HashMap<String, Seen>,
     /// How many artifacts a repository has, without children and accessories.
     pub(super) artifacts: HashMap<RepositoryName, usize>,
     /// Projects of which every repository was listed.
@@ -119,27 +141,34 @@ impl HarborRegistry {
     }
 
     async fn is_proxy_cache(&self, project: &str) -> Result<bool, RegistryError> {
-        let listed = self.projects.told().projects.get(project).copied();
-        if let Some(is_proxy_cache) = listed {
-            return Ok(is_proxy_cache);
+        Ok(self.seen_project(project).await?.is_proxy_cache)
+    }
+
+    /// What tells a project from others; asked for once.
+    pub(super) async fn seen_project(&self, project: &str) -> Result<Seen, RegistryError> {
+        let seen = self.projects.told().projects.get(project).copied();
+        if let Some(seen) = seen {
+            return Ok(seen);
         }
+        let seen = Seen::of(&self.project_named(project).await?);
+        self.projects.told().projects.insert(project.to_owned(), seen);
+        Ok(seen)
+    }
+
+    /// The project of this name, and not the one whose number that is.
+    pub(super) async fn project_named(&self, project: &str) -> Result<wire::Project, RegistryError> {
         let path = format!("projects/{project}");
         let request = self.api().request(RequestKind::Projects, &path, &[]);
         let permission = Permission::new("project", "read", project);
         let read: wire::Project = self.api().one(&request, permission).await?;
-        if read.name != project {
-            let other = problem::quoted(&read.name);
-            return Err(problem::malformed(
-                &request,
-                format!("this is another project: {other}"),
-            ));
+        if read.name == project {
+            return Ok(read);
         }
-        let is_proxy_cache = read.registry_id != 0;
-        self.projects
-            .told()
-            .projects
-            .insert(project.to_owned(), is_proxy_cache);
-        Ok(is_proxy_cache)
+        let other = problem::quoted(&read.name);
+        Err(problem::malformed(
+            &request,
+            format!("this is another project: {other}"),
+        ))
     }
 
     /// Lets nothing touch a project that caches another registry: over `/v2` that one answers. A read fetches what is
@@ -194,7 +223,7 @@ impl HarborRegistry {
             .await?;
         let told = projects
             .iter()
-            .map(|project| (project.name.clone(), project.registry_id != 0));
+            .map(|project| (project.name.clone(), Seen::of(project)));
         self.projects.told().projects.extend(told);
         self.catalog.saw(Capability::Offered);
         let wanted = projects

@@ -110,12 +110,9 @@ impl HarborRegistry {
         match label.scope {
             LabelScope::Global => query.push(("scope", "g".to_owned())),
             LabelScope::Project => {
-                let path = format!("projects/{}", name.project);
-                let request = self.api().request(RequestKind::Projects, &path, &[]);
-                let permission = Permission::new("project", "read", name.project);
-                let project: wire::Project = self.api().one(&request, permission).await?;
+                let project = self.seen_project(name.project).await?;
                 query.push(("scope", "p".to_owned()));
-                query.push(("project_id", project.project_id.to_string()));
+                query.push(("project_id", project.id.to_string()));
             }
         }
         let query: Vec<_> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();

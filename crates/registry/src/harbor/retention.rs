@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use lagan_model::{CompleteSnapshot, Digest, Fact, Tag, Time, json};
 use serde::Deserialize;
 
+use super::examine::{self, selectors};
 use super::rules::{both, either, select};
 use super::wire::{Selector, nullable};
 
@@ -19,6 +20,7 @@ use super::wire::{Selector, nullable};
 #[derive(Debug, Clone, Default)]
 pub struct Retention {
     rules: Vec<(usize, Rule)>,
+    cron: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,6 +29,19 @@ struct Policy {
     algorithm: String,
     #[serde(default, deserialize_with = "nullable")]
     rules: Vec<Rule>,
+    #[serde(default, deserialize_with = "nullable")]
+    trigger: Trigger,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Trigger {
+    #[serde(default, deserialize_with = "nullable")]
+    settings: Settings,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Settings {
+    cron: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -110,6 +125,21 @@ impl Retention {
                 .filter(|(_, rule)| !rule.disabled)
                 .map(|(at, rule)| (at + 1, rule))
                 .collect(),
+            cron: policy.trigger.settings.cron.filter(|cron| !cron.is_empty()),
+        })
+    }
+
+    /// When it runs, as Harbor writes it; `None` where only somebody starts it.
+    #[must_use]
+    pub fn schedule(&self) -> Option<&str> {
+        self.cron.as_deref()
+    }
+
+    /// Of each rule that is in force, the repositories that it names; Harbor goes by the first selector.
+    pub fn repositories(&self) -> impl Iterator<Item = Vec<examine::Selector>> {
+        self.rules.iter().map(|(_, rule)| {
+            let rows = rule.scope_selectors.get("repository").cloned();
+            selectors(rows.unwrap_or_default(), ("repoMatches", "repoExcludes"))
         })
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use lagan_model::Immutable;
+
 use super::glob;
 use super::wire::{ImmutableRule, Selector};
 
@@ -42,8 +44,18 @@ pub(super) struct OfRepository<'a> {
 }
 
 impl OfRepository<'_> {
+    /// Why a tag is immutable, if it is: Harbor marks it, or a rule covers it, or that cannot be told.
+    pub(super) fn why_immutable(&mut self, tag: &str, is_marked: bool) -> Option<Immutable> {
+        match (is_marked, self.cover(tag)) {
+            (true, _) => Some(Immutable::Marked),
+            (false, Some(true)) => Some(Immutable::Rule),
+            (false, None) => Some(Immutable::Unknown),
+            (false, Some(false)) => None,
+        }
+    }
+
     /// Whether a rule covers a tag; `None` where that cannot be told.
-    pub(super) fn cover(&mut self, tag: &str) -> Option<bool> {
+    fn cover(&mut self, tag: &str) -> Option<bool> {
         if self.rules.is_empty() {
             return Some(false);
         }

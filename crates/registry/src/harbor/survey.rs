@@ -20,6 +20,7 @@ use super::name::Name;
 use super::walk::PAGE;
 use super::wire;
 use crate::problem;
+use crate::transport::Request;
 
 /// The most artifacts of a project that are listed together.
 const MOST_TOGETHER: usize = 20_000;
@@ -70,14 +71,13 @@ impl HarborRegistry {
                 Some(listed) => listed,
                 None => match self.list_by(repository, name, None).await {
                     Err(error) if error.failure() == Failure::NotFound => {
-                        self.check_existence(repository, name, anew, Some(error)).await?;
-                        Vec::new()
+                        return Err(self.why_not_found(repository, name, error).await);
                     }
                     listed => listed?,
                 },
             };
             if listed.is_empty() {
-                self.check_existence(repository, name, anew, None).await?;
+                self.check_existence(repository, name, anew).await?;
             }
             let seen = self.surveys.seen.lock();
             seen.unwrap_or_else(PoisonError::into_inner)
@@ -145,18 +145,56 @@ impl HarborRegistry {
         Ok(listed)
     }
 
-    /// A repository that is not there lists as an empty one, and one whose name was changed on the way to Harbor is not
-    /// there. So what lists as empty, or as nothing, is looked for by a question that has no name in its path.
+    /// A repository that is not there lists as an empty one: what lists as empty is looked for in another way.
     async fn check_existence(
         &self,
         repository: &RepositoryName,
         name: Name<'_>,
         anew: bool,
-        refused: Option<RegistryError>,
     ) -> Result<(), RegistryError> {
-        if !anew && refused.is_none() && self.projects.told().artifacts.get(repository) == Some(&0) {
+        if !anew && self.projects.told().artifacts.get(repository) == Some(&0) {
             return Ok(());
         }
+        match self.artifacts_of(repository, name).await? {
+            (_, Some(0)) => Ok(()),
+            (request, Some(count)) => {
+                let detail = format!("{repository} has {count} artifacts here, and lists none");
+                Err(problem::malformed(&request, detail))
+            }
+            (request, None) => {
+                let detail = format!("there is no repository {repository} here");
+                Err(RegistryError::new(Failure::NotFound, request.line(), detail))
+            }
+        }
+    }
+
+    /// Why a repository is not found by its name: one whose name was changed on the way to Harbor is not there.
+    async fn why_not_found(
+        &self,
+        repository: &RepositoryName,
+        name: Name<'_>,
+        error: RegistryError,
+    ) -> RegistryError {
+        match self.artifacts_of(repository, name).await {
+            Ok((_, None)) => error,
+            Ok((request, Some(_))) => {
+                let detail = format!(
+                    "{repository} is listed here, and not found by its name: {error}; what stands in front of Harbor has \
+                     to pass encoded slashes (%252F) on"
+                );
+                problem::malformed(&request, detail)
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// How many artifacts a repository has, asked by a question that has no name in its path; `None` where there is no
+    /// such repository.
+    async fn artifacts_of(
+        &self,
+        repository: &RepositoryName,
+        name: Name<'_>,
+    ) -> Result<(Request, Option<u64>), RegistryError> {
         let path = format!("projects/{}/repositories", name.project);
         let query = [
             ("q", format!("name={repository}")),
@@ -165,24 +203,9 @@ impl HarborRegistry {
         let request = self.api().request(RequestKind::Repositories, &path, &query);
         let permission = Permission::new("repository", "list", name.project);
         let listed: Vec<wire::Repository> = self.api().one(&request, permission).await?;
-        let found = listed
-            .into_iter()
-            .find(|listed| listed.name == repository.as_str());
-        let count = found.map(|found| found.artifact_count.unwrap_or(0));
-        let detail = match (count, refused) {
-            (Some(0), None) => return Ok(()),
-            (Some(count), None) => format!("{repository} has {count} artifacts here, and lists none"),
-            (Some(_), Some(error)) => format!(
-                "{repository} is listed here, and not found by its name: {error}; what stands in front of Harbor has to \
-                 pass encoded slashes (%252F) on"
-            ),
-            (None, Some(error)) => return Err(error),
-            (None, None) => {
-                let detail = format!("there is no repository {repository} here");
-                return Err(RegistryError::new(Failure::NotFound, request.line(), detail));
-            }
-        };
-        Err(problem::malformed(&request, detail))
+        let mut listed = listed.into_iter();
+        let found = listed.find(|listed| listed.name == repository.as_str());
+        Ok((request, found.map(|found| found.artifact_count.unwrap_or(0))))
     }
 
     /// Children that may be indexes, and that the listing hides.

@@ -27,6 +27,14 @@ pub(super) struct Project {
     /// The registry that it caches; 0 or nothing where it caches none.
     #[serde(default, deserialize_with = "nullable")]
     pub(super) registry_id: i64,
+    #[serde(default, deserialize_with = "nullable")]
+    pub(super) metadata: Metadata,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Metadata {
+    /// The number of its retention policy, as a text.
+    pub(super) retention_id: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

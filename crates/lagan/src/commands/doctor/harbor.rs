@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use lagan_registry::{Account, Allowed, Asked, Examination, HarborRegistry, ProjectFacts};
+use lagan_registry::{Account, Allowed, Asked, Examination, HarborRegistry, HarborRelease, ProjectFacts};
 use lagan_report::doctor::{Finding, Level};
 use serde_json::Value;
 
 use super::purpose::{self, Need, OF_PROJECTS};
 use super::{Patient, collections, of_error, rules};
 use crate::cli::Purpose;
+
+/// The oldest release that is supported.
+const OLDEST: HarborRelease = HarborRelease { major: 2, minor: 8 };
 
 /// How many projects are looked at.
 const MOST_PROJECTS: usize = 100;
@@ -82,8 +85,8 @@ fn version(version: &Asked<Option<String>>) -> Finding {
         }
         Ok(Some(version)) => {
             let finding = |level| Finding::new("version", level, format!("Harbor {version}"));
-            match release(version) {
-                Some(release) if release < (2, 8) => {
+            match HarborRelease::of(version) {
+                Some(release) if release < OLDEST => {
                     finding(Level::Warning).with_hint("2.8 is the oldest release that is supported")
                 }
                 Some(_) => finding(Level::Ok),
@@ -91,12 +94,6 @@ fn version(version: &Asked<Option<String>>) -> Finding {
             }
         }
     }
-}
-
-fn release(version: &str) -> Option<(u32, u32)> {
-    let mut numbers = version.strip_prefix('v').unwrap_or(version).split(['.', '-']);
-    let mut next = || numbers.next()?.parse().ok();
-    Some((next()?, next()?))
 }
 
 fn account(account: &Asked<Account>, username: Option<String>) -> Finding {

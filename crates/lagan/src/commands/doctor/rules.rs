@@ -2,9 +2,8 @@
 
 use lagan_config::{Doublestar, Meeting, Overlaps};
 use lagan_policy::Policy;
-use lagan_registry::{Examination, ImmutableRule, ProjectFacts, ReplicationPolicy, Selector};
+use lagan_registry::{Examination, ImmutableRule, ProjectFacts, ReplicationPolicy, Retention, Selector};
 use lagan_report::doctor::{Finding, Level};
-use serde_json::Value;
 
 use super::{Patient, of_error};
 
@@ -99,32 +98,28 @@ fn retention(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> 
             return vec![finding.of_project(&project.name)];
         }
     };
-    let Ok(policy) = serde_json::from_str::<Value>(text) else {
-        let finding = Finding::new(
-            "retention",
-            Level::Unknown,
-            "Harbor's own retention cannot be read",
-        );
-        return vec![finding.of_project(&project.name)];
+    let harbors = match Retention::read(text) {
+        Ok(retention) => retention,
+        Err(why) => {
+            let text = format!("what Harbor's own retention does is not told: {why}");
+            let finding = Finding::new("retention", Level::Unknown, text).needed(patient.purposes.deletes());
+            return vec![finding.of_project(&project.name)];
+        }
     };
-    let rules = policy["rules"].as_array().map_or(&[][..], Vec::as_slice);
-    let cron = policy.pointer("/trigger/settings/cron").and_then(Value::as_str);
-    let (level, when) = match cron {
-        Some(cron) if !cron.is_empty() => (Level::Warning, format!("runs by the schedule {cron}")),
-        _ => (Level::Note, "runs only when somebody starts it".to_owned()),
+    let (level, when) = match harbors.schedule() {
+        Some(cron) => (Level::Warning, format!("runs by the schedule {cron}")),
+        None => (Level::Note, "runs only when somebody starts it".to_owned()),
     };
-    let enabled: Vec<&Value> = rules.iter().filter(|rule| rule["disabled"] != true).collect();
-    if enabled.is_empty() {
+    if harbors.repositories().next().is_none() {
         return Vec::new();
     }
     if patient.policies.policies.is_empty() {
         let text = format!("the project has retention of Harbor's own, which {when}");
         return vec![Finding::new("retention", Level::Note, text).of_project(&project.name)];
     }
-    let found = enabled.iter().find_map(|rule| {
-        let selectors = repositories_of(rule);
-        meeting(patient, overlaps, &project.name, &selectors)
-    });
+    let found = harbors
+        .repositories()
+        .find_map(|selectors| meeting(patient, overlaps, &project.name, &selectors));
     let Some((ours, place)) = found else {
         return Vec::new();
     };
@@ -134,27 +129,12 @@ fn retention(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> 
     );
     let finding = Finding::new("retention", level, text).of_project(&project.name);
     vec![finding.with_hint(
-        "leave it to one of them: `lagan plan --compare-with harbor` shows where they differ, and `lagan policy convert \
-         URL` takes Harbor's rules over",
+        format!(
+            "leave it to one of them: `lagan plan --compare-with harbor` shows where they differ, and `lagan policy \
+             convert --attached-to {}` writes Harbor's rules as a policy",
+            project.name
+        ),
     )]
-}
-
-fn repositories_of(rule: &Value) -> Vec<Selector> {
-    let selectors = rule
-        .pointer("/scope_selectors/repository")
-        .and_then(Value::as_array);
-    let selector = |value: &Value| Selector {
-        excludes: match value["decoration"].as_str() {
-            Some("repoMatches") => Some(false),
-            Some("repoExcludes") => Some(true),
-            _ => None,
-        },
-        pattern: value["pattern"]
-            .as_str()
-            .filter(|_| value["kind"] == "doublestar")
-            .map(str::to_owned),
-    };
-    selectors.into_iter().flatten().map(selector).collect()
 }
 
 fn immutable(patient: &Patient, overlaps: &Overlaps, project: &ProjectFacts) -> Vec<Finding> {

@@ -8,17 +8,16 @@ mod wire;
 use std::collections::BTreeSet;
 
 use http::StatusCode;
-use lagan_model::{Failure, RegistryError, RequestKind, json};
+use lagan_model::{RegistryError, RequestKind};
 use serde::de::DeserializeOwned;
 
 use self::wire::{CurrentUser, Replication};
 use super::HarborRegistry;
-use super::api::Permission;
+use super::api::{Permission, read};
 use super::collecting::{CollectionRun, CollectionSchedule};
 use super::wire as listed;
 use crate::problem;
 use crate::token::Scope;
-use crate::transport::{Answer, Request};
 
 /// A fact, or why it could not be had.
 pub type Asked<T> = Result<T, RegistryError>;
@@ -156,20 +155,7 @@ impl HarborRegistry {
     ///
     /// Where the project cannot be read.
     pub async fn examine_project(&self, name: &str) -> Result<ProjectFacts, RegistryError> {
-        let request = self
-            .api()
-            .request(RequestKind::Projects, &format!("projects/{name}"), &[]);
-        let project: wire::Project = self
-            .api()
-            .one(&request, Permission::new("project", "read", name))
-            .await?;
-        if project.name != name {
-            let other = problem::quoted(&project.name);
-            return Err(problem::malformed(
-                &request,
-                format!("this is another project: {other}"),
-            ));
-        }
+        let project = self.project_named(name).await?;
         let path = format!("projects/{name}/repositories");
         let one = [("page", "1".to_owned()), ("page_size", "1".to_owned())];
         let request = self.api().request(RequestKind::Repositories, &path, &one);
@@ -218,7 +204,8 @@ impl HarborRegistry {
         }
     }
 
-    async fn allowed(&self, scope: &str) -> Asked<Allowed> {
+    /// What the account may do in `/system` or `/project/{number}`.
+    pub(super) async fn allowed(&self, scope: &str) -> Asked<Allowed> {
         let query = [("scope", scope.to_owned()), ("relative", "true".to_owned())];
         let path = "users/current/permissions";
         let rows: Option<Vec<wire::Permission>> = self.one(path, &query, of_system("user", "read")).await?;
@@ -313,13 +300,7 @@ impl HarborRegistry {
     ///
     /// Where the project, or its policy, cannot be read.
     pub async fn retention_of(&self, project: &str) -> Result<Option<String>, RegistryError> {
-        let request = self
-            .api()
-            .request(RequestKind::Projects, &format!("projects/{project}"), &[]);
-        let read: wire::Project = self
-            .api()
-            .one(&request, Permission::new("project", "read", project))
-            .await?;
+        let read = self.project_named(project).await?;
         match read.metadata.retention_id.as_deref() {
             None | Some("") => Ok(None),
             Some(id) => self.retention(project, id).await.map(Some),
@@ -327,7 +308,7 @@ impl HarborRegistry {
     }
 }
 
-fn selectors(rows: Vec<listed::Selector>, (matches, excludes): (&str, &str)) -> Vec<Selector> {
+pub(super) fn selectors(rows: Vec<listed::Selector>, (matches, excludes): (&str, &str)) -> Vec<Selector> {
     let selector = |row: listed::Selector| Selector {
         excludes: match row.decoration {
             decoration if decoration == matches => Some(false),
@@ -337,15 +318,4 @@ fn selectors(rows: Vec<listed::Selector>, (matches, excludes): (&str, &str)) -> 
         pattern: (row.kind == "doublestar").then_some(row.pattern),
     };
     rows.into_iter().map(selector).collect()
-}
-
-pub(super) fn read<T: DeserializeOwned>(request: &Request, answer: &Answer) -> Asked<T> {
-    json::read(&answer.body).map_err(|error| {
-        let reason = problem::clean(&error.to_string());
-        RegistryError::new(
-            Failure::Malformed,
-            request.line(),
-            format!("the answer cannot be read: {reason}"),
-        )
-    })
 }

@@ -29,21 +29,6 @@ pub(super) struct Permission {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Project {
-    pub(super) project_id: i64,
-    pub(super) name: String,
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) registry_id: i64,
-    #[serde(default, deserialize_with = "nullable")]
-    pub(super) metadata: Metadata,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Metadata {
-    pub(super) retention_id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
 pub(super) struct Replication {
     id: i64,
     #[serde(default, deserialize_with = "nullable")]
