@@ -425,7 +425,7 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         "permissions that are missing, read-only mode",
         APPLY_HARBOR,
         &[
-            "a_missing_permission_is_named_once_for_its_project_and_everything_stays_as_it_was",
+            "a_missing_permission_is_named_for_its_project_and_nothing_is_sent",
             "in_read_only_mode_nothing_is_changed_and_that_is_what_is_said",
             "an_error_that_explains_nothing_is_looked_into_and_never_tried_again",
         ],

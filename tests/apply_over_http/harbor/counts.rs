@@ -69,6 +69,8 @@ async fn an_apply_costs_its_plan_two_readings_and_eleven_requests_a_deletion() {
     assert_eq!(counts.of(RequestKind::ApiAccessoryList), 3 * deleted);
     // Of the project once, and right before each deletion.
     assert_eq!(counts.of(RequestKind::ApiRule), 1 + deleted);
+    // What the account may do there, once.
+    assert_eq!(counts.of(RequestKind::ApiAccount), 1);
     // Its bytes; what its tag is on before, and that it is gone after.
     assert_eq!(counts.of(RequestKind::ManifestGet), deleted);
     assert_eq!(counts.of(RequestKind::ManifestHead), 2 * deleted);

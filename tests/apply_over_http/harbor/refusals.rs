@@ -1,6 +1,6 @@
 //! A robot that lacks a permission, a Harbor that takes no changes, and an answer that explains nothing.
 
-use lagan_sandbox::{Fault, HarborOptions, RequestKind};
+use lagan_sandbox::{Fault, HarborOptions, Moment, RequestKind, Sandbox};
 use serde_json::{Value, json};
 
 use super::photograph::photograph;
@@ -8,9 +8,14 @@ use super::{PRERELEASES, apply, candidates, configured, entries, harbor_of, harb
 use crate::{outcomes, undo};
 
 #[tokio::test]
-async fn a_missing_permission_is_named_once_for_its_project_and_everything_stays_as_it_was() {
-    for missing in [("tag", "delete"), ("artifact", "delete")] {
-        let sandbox = harbor_without(&[missing]).await;
+async fn a_missing_permission_is_named_for_its_project_and_nothing_is_sent() {
+    for missing in [
+        &[("tag", "delete")][..],
+        &[("artifact", "delete")],
+        &[("tag", "create")],
+        &[("artifact", "delete"), ("tag", "create")],
+    ] {
+        let sandbox = harbor_without(missing).await;
         candidates(&sandbox, "team/app", 6);
         candidates(&sandbox, "team/web", 4);
         let before = photograph(&sandbox).await;
@@ -18,26 +23,73 @@ async fn a_missing_permission_is_named_once_for_its_project_and_everything_stays
         sandbox.log().clear();
         let report = apply(&place, 4).await;
         assert_eq!(outcomes(&report), json!({"failed": 6}), "{missing:?}");
+        let named: Vec<_> = missing
+            .iter()
+            .map(|(resource, action)| format!("`{resource}:{action}`"))
+            .collect();
+        let named = format!("not sent: the account lacks {} in project team", named.join(", "));
         for failed in entries(&report, "failed") {
             let detail = failed["detail"].as_str().unwrap();
-            let named = format!("lacks `{}:{}` in project team", missing.0, missing.1);
             assert!(
                 detail.contains(&named) && detail.contains("DELETE http"),
                 "{detail}"
             );
         }
         let counts = sandbox.log().counts();
-        let refused = match missing.0 {
-            "tag" => RequestKind::ApiTagDelete,
-            _ => RequestKind::ApiArtifactDelete,
-        };
+        for kind in [RequestKind::ApiTagDelete, RequestKind::ApiArtifactDelete] {
+            assert_eq!(counts.of(kind), 0, "{missing:?}");
+        }
         assert_eq!(
-            counts.of(refused),
+            counts.of(RequestKind::ApiAccount),
             1,
             "{missing:?}: asked once, not for each artifact"
         );
         assert_eq!(photograph(&sandbox).await, before, "{missing:?}");
     }
+}
+
+#[tokio::test]
+async fn an_account_that_may_take_tags_off_and_nothing_else_does_that() {
+    let sandbox = harbor_without(&[("artifact", "delete"), ("tag", "create")]).await;
+    sandbox.put_image("team/app", &["1.0.0-rc.1", "stable"], Moment::date(2026, 1, 1));
+    for number in 2..=5 {
+        let tag = format!("1.0.0-rc.{number}");
+        sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+    }
+    let place = configured(&sandbox, PRERELEASES);
+    let report = apply(&place, 4).await;
+    assert_eq!(
+        outcomes(&report),
+        json!({"failed": 2, "untagged": 1}),
+        "{report:#}"
+    );
+    let mut left: Vec<_> = sandbox.tags("team/app").into_iter().map(|(tag, _)| tag).collect();
+    left.sort();
+    assert_eq!(
+        left,
+        ["1.0.0-rc.2", "1.0.0-rc.3", "1.0.0-rc.4", "1.0.0-rc.5", "stable"]
+    );
+    assert_eq!(sandbox.log().counts().of(RequestKind::ApiArtifactDelete), 0);
+}
+
+#[tokio::test]
+async fn permissions_that_harbor_does_not_tell_let_nothing_be_deleted() {
+    let sandbox = harbor_of(HarborOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let before = photograph(&sandbox).await;
+    let place = configured(&sandbox, PRERELEASES);
+    sandbox
+        .faults()
+        .push(Fault::status(400).on(RequestKind::ApiAccount));
+    let report = apply(&place, 4).await;
+    assert_eq!(outcomes(&report), json!({"failed": 2}), "{report:#}");
+    let detail = entries(&report, "failed")[0]["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("what the account may do in project team cannot be told"),
+        "{detail}"
+    );
+    sandbox.faults().clear();
+    assert_eq!(photograph(&sandbox).await, before);
 }
 
 #[tokio::test]
@@ -68,11 +120,22 @@ async fn what_cannot_be_read_right_before_a_deletion_keeps_it() {
     }
 }
 
+/// From now on these are refused, whatever the account was told that it may do.
+fn withdraw(sandbox: &Sandbox, kinds: &[RequestKind]) {
+    for kind in kinds {
+        sandbox.faults().push(Fault::status(403).on(*kind));
+    }
+}
+
 #[tokio::test]
-async fn without_the_right_to_make_tags_a_tag_that_cannot_be_put_back_is_on_record_as_deleted() {
-    let sandbox = harbor_without(&[("tag", "create"), ("artifact", "delete")]).await;
+async fn a_tag_that_may_not_be_put_back_any_more_is_on_record_as_deleted() {
+    let sandbox = harbor_of(HarborOptions::default()).await;
     candidates(&sandbox, "team/app", 3);
     let place = configured(&sandbox, PRERELEASES);
+    withdraw(
+        &sandbox,
+        &[RequestKind::ApiArtifactDelete, RequestKind::ApiTagCreate],
+    );
     let report = apply(&place, 4).await;
     assert_eq!(outcomes(&report), json!({"in_doubt": 1}), "{report:#}");
     let detail = entries(&report, "in_doubt")[0]["detail"].as_str().unwrap();
@@ -86,26 +149,28 @@ async fn without_the_right_to_make_tags_a_tag_that_cannot_be_put_back_is_on_reco
 }
 
 #[tokio::test]
-async fn an_artifact_that_may_not_be_deleted_is_the_last_one_that_is_tried() {
+async fn an_artifact_that_may_not_be_deleted_any_more_is_the_last_one_that_is_tried() {
     // That may not have its tag back, too.
     let cases = [
-        (&[("artifact", "delete")][..], json!({"failed": 4})),
+        (&[RequestKind::ApiArtifactDelete][..], json!({"failed": 4})),
         (
-            &[("artifact", "delete"), ("tag", "create")],
+            &[RequestKind::ApiArtifactDelete, RequestKind::ApiTagCreate],
             json!({"failed": 3, "in_doubt": 1}),
         ),
     ];
-    for (missing, expected) in cases {
-        let sandbox = harbor_without(missing).await;
+    for (withdrawn, expected) in cases {
+        let sandbox = harbor_of(HarborOptions::default()).await;
         candidates(&sandbox, "team/app", 6);
         let before = photograph(&sandbox).await;
         let place = configured(&sandbox, PRERELEASES);
+        withdraw(&sandbox, withdrawn);
         let report = apply(&place, 4).await;
-        assert_eq!(outcomes(&report), expected, "{missing:?} {report:#}");
+        assert_eq!(outcomes(&report), expected, "{withdrawn:?} {report:#}");
         let counts = sandbox.log().counts();
-        assert_eq!(counts.of(RequestKind::ApiTagDelete), 1, "{missing:?}");
-        assert_eq!(counts.of(RequestKind::ApiArtifactDelete), 1, "{missing:?}");
-        if missing.len() == 1 {
+        assert_eq!(counts.of(RequestKind::ApiTagDelete), 1, "{withdrawn:?}");
+        assert_eq!(counts.of(RequestKind::ApiArtifactDelete), 1, "{withdrawn:?}");
+        if withdrawn.len() == 1 {
+            sandbox.faults().clear();
             assert_eq!(photograph(&sandbox).await, before);
         } else {
             assert_eq!(sandbox.tags("team/app").len(), 5);

@@ -10,6 +10,7 @@ use super::api::Api;
 use super::lanes::Lanes;
 use super::projects::Projects;
 use super::release::HarborRelease;
+use super::rights::Rights;
 use super::survey::Surveys;
 use super::wire::SystemInfo;
 use crate::client::RegistryClient;
@@ -93,6 +94,7 @@ impl HarborRegistry {
             projects: Projects::default(),
             surveys: Surveys::default(),
             lanes: Lanes::default(),
+            rights: Rights::default(),
         })
     }
 }

@@ -20,7 +20,7 @@ use super::api::Permission;
 use super::name::Name;
 use super::putting::Made;
 use super::rules::Rules;
-use super::wire;
+use super::{rights, wire};
 use crate::action::Action;
 use crate::problem;
 use crate::token::Scope;
@@ -51,6 +51,13 @@ impl HarborRegistry {
         let name = Name::of(&recorded.intent().repository)?;
         self.not_a_cache(&recorded.intent().repository).await?;
         let _place = self.lanes.enter(name.project).await?;
+        let intent = recorded.intent();
+        let needs = match intent.tags.is_empty() {
+            true => rights::DELETE,
+            false => rights::DELETE_WITH_TAGS,
+        };
+        let request = self.deletion(&artifact_path(name, &intent.digest)).line();
+        self.check_rights(name, needs, &request).await?;
         let done = self.delete_now(recorded, name).await;
         done.inspect_err(|error| self.lanes.ended(name.project, error))
     }
@@ -198,6 +205,9 @@ impl HarborRegistry {
         let name = Name::of(&intent.repository)?;
         self.not_a_cache(&intent.repository).await?;
         let _place = self.lanes.enter(name.project).await?;
+        let path = tag_path(name, &intent.digest, &intent.tag);
+        let request = self.deletion(&path).line();
+        self.check_rights(name, rights::UNTAG, &request).await?;
         let done = self.delete_tag_now(intent, name).await;
         done.inspect_err(|error| self.lanes.ended(name.project, error))
     }
@@ -338,23 +348,27 @@ impl HarborRegistry {
     }
 
     async fn send_untag(&self, name: Name<'_>, digest: &Digest, tag: &Tag) -> Sent {
-        let path = format!("{}/artifacts/{digest}/tags/{tag}", name.path());
+        let path = tag_path(name, digest, tag);
         self.send(&path, Permission::new("tag", "delete", name.project))
             .await
     }
 
     async fn send_delete(&self, name: Name<'_>, digest: &Digest) -> Sent {
-        let path = format!("{}/artifacts/{digest}", name.path());
+        let path = artifact_path(name, digest);
         self.send(&path, Permission::new("artifact", "delete", name.project))
             .await
     }
 
-    async fn send(&self, path: &str, permission: Permission<'_>) -> Sent {
-        let request = Request {
+    fn deletion(&self, path: &str) -> Request {
+        Request {
             redirects: Redirects::Never,
             action: Action::Delete,
             ..self.api().request(RequestKind::Delete, path, &[])
-        };
+        }
+    }
+
+    async fn send(&self, path: &str, permission: Permission<'_>) -> Sent {
+        let request = self.deletion(path);
         let answer = match self.api().client.get(&request, &Scope::Nothing).await {
             Ok(answer) => answer,
             Err(error) => return Sent::Failed(error),
@@ -391,6 +405,14 @@ impl HarborRegistry {
             _ => error,
         }
     }
+}
+
+fn artifact_path(name: Name<'_>, digest: &Digest) -> String {
+    format!("{}/artifacts/{digest}", name.path())
+}
+
+fn tag_path(name: Name<'_>, digest: &Digest, tag: &Tag) -> String {
+    format!("{}/artifacts/{digest}/tags/{tag}", name.path())
 }
 
 fn unseen(digest: &Digest) -> RegistryError {

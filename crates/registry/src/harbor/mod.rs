@@ -18,6 +18,7 @@ mod projects;
 mod putting;
 pub(crate) mod release;
 pub(crate) mod retention;
+mod rights;
 mod rules;
 mod survey;
 mod walk;
@@ -39,6 +40,7 @@ use self::api::Api;
 pub(crate) use self::connect::SERVICE;
 use self::lanes::Lanes;
 use self::projects::Projects;
+use self::rights::Rights;
 use self::survey::Surveys;
 use crate::oci::{Known, OciRegistry};
 
@@ -59,6 +61,7 @@ pub struct HarborRegistry {
     projects: Projects,
     surveys: Surveys,
     lanes: Lanes,
+    rights: Rights,
 }
 
 impl HarborRegistry {

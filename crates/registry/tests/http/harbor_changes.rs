@@ -11,6 +11,8 @@ use crate::support::{Seen, Server, broken_off, html, json, refused, respond};
 
 const INFORMATION: &str = r#"{"auth_mode":"db_auth","harbor_version":"v2.15.0-abc"}"#;
 
+const PERMISSIONS: &str = "/api/v2.0/users/current/permissions";
+
 /// The tags that are on the artifact of the journal; `None` where it is gone.
 type Tags = Mutex<Option<Vec<&'static str>>>;
 
@@ -25,16 +27,38 @@ fn rows(rows: &[String]) -> Response {
     respond(200, &headers, format!("[{}]", rows.join(",")))
 }
 
+/// What deleting takes of the account.
+const RIGHTS: &str = r#"[{"resource":"tag","action":"delete"},{"resource":"tag","action":"create"},
+    {"resource":"artifact","action":"delete"},{"resource":".","action":"read"}]"#;
+
 /// A Harbor with one artifact; each change is answered by `answer`, or made where that has nothing to say.
 async fn harbor(
+    tags: &'static [&'static str],
+    answer: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static,
+) -> Server {
+    harbor_that_allows(|| json(200, RIGHTS), tags, answer).await
+}
+
+/// The same, which answers so when it is asked what the account may do.
+async fn harbor_that_allows(
+    rights: impl Fn() -> Response + Send + Sync + 'static,
     tags: &'static [&'static str],
     answer: impl Fn(&Seen) -> Option<Response> + Send + Sync + 'static,
 ) -> Server {
     let state: Tags = Mutex::new(Some(tags.to_vec()));
     Server::start(move |seen| {
         let path = seen.path.as_str();
-        if path == "/api/v2.0/systeminfo" {
-            return json(200, INFORMATION);
+        match path {
+            "/api/v2.0/systeminfo" => return json(200, INFORMATION),
+            "/api/v2.0/projects/team" => return json(200, r#"{"project_id":7,"name":"team"}"#),
+            PERMISSIONS => {
+                assert_eq!(
+                    (&*seen.query["scope"], &*seen.query["relative"]),
+                    ("/project/7", "true")
+                );
+                return rights();
+            }
+            _ => {}
         }
         if seen.method != "GET"
             && let Some(answer) = answer(seen)
@@ -316,4 +340,87 @@ async fn a_tag_is_made_where_there_is_none_and_only_if_it_is_on_record() {
         .unwrap_err();
     assert_eq!(error.failure(), Failure::Refused, "{error}");
     assert!(error.to_string().contains("409"), "{error}");
+}
+
+#[tokio::test]
+async fn what_deleting_may_take_is_asked_for_once_a_project_and_nothing_is_sent_where_it_is_missing() {
+    for (rights, untagged, lacking) in [
+        // Told without a list, as Harbor does where there is nothing.
+        ("null", &[][..], "`artifact:delete` in project team"),
+        (
+            "null",
+            &["1.0"],
+            "`tag:delete`, `artifact:delete`, `tag:create` in project team",
+        ),
+        (
+            r#"[{"resource":"tag","action":"delete"}]"#,
+            &["1.0"],
+            "`artifact:delete`, `tag:create` in project team",
+        ),
+        (
+            r#"[{"resource":"tag","action":"delete"},{"resource":"artifact","action":"delete"}]"#,
+            &["1.0"],
+            "`tag:create` in project team",
+        ),
+    ] {
+        let server = harbor_that_allows(move || json(200, rights), untagged, |_| None).await;
+        let registry = connect(&server).await;
+        let recorded = deletion_of(untagged).await;
+        for _ in 0..3 {
+            let error = registry.delete(&recorded).await.unwrap_err();
+            assert_eq!(error.failure(), Failure::Denied, "{error}");
+            let said = error.to_string();
+            assert!(
+                said.contains(&format!("not sent: the account lacks {lacking}")),
+                "{said}"
+            );
+            assert!(
+                said.starts_with("DELETE http") && said.contains("/artifacts/sha256:"),
+                "{said}"
+            );
+            assert!(error.hint().unwrap().contains("lagan doctor"));
+        }
+        assert_eq!(changes(&server), [], "{rights}");
+        let asked = server.log().into_iter().filter(|seen| seen.path == PERMISSIONS);
+        assert_eq!(asked.count(), 1, "{rights}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_tag_takes_only_the_right_to_delete_it_and_one_tag_of_several_that_to_take_it_off() {
+    let artifacts = || json(200, r#"[{"resource":"artifact","action":"delete"}]"#);
+    let server = harbor_that_allows(artifacts, &[], |_| None).await;
+    let recorded = deletion_of(&[]).await;
+    let done = connect(&server).await.delete(&recorded).await.unwrap();
+    assert_eq!(done, Deletion::Accepted);
+
+    let tags = || json(200, r#"[{"resource":"tag","action":"delete"}]"#);
+    let server = harbor_that_allows(tags, &["1.0", "latest"], |_| None).await;
+    let registry = connect(&server).await;
+    // That one artifact may not be deleted says nothing of the tags of another.
+    let refused = registry.delete(&deletion_of(&["1.0", "latest"]).await).await;
+    assert_eq!(refused.unwrap_err().failure(), Failure::Denied);
+    let done = registry.untag(&untagging().await).await.unwrap();
+    assert_eq!(done, Deletion::Accepted);
+    assert_eq!(changes(&server), [of("DELETE", "tags/1.0")]);
+}
+
+#[tokio::test]
+async fn what_the_account_may_do_and_cannot_be_told_lets_nothing_be_sent() {
+    type Answer = fn() -> Response;
+    let answers: [(Answer, &str); 4] = [
+        (|| refused(403, "FORBIDDEN"), "403"),
+        (|| refused(401, "UNAUTHORIZED"), "no longer takes the credentials"),
+        (|| html(200), "cannot be read"),
+        (|| refused(400, "BAD_REQUEST"), "400"),
+    ];
+    for (answer, words) in answers {
+        let server = harbor_that_allows(answer, &["1.0"], |_| None).await;
+        let error = delete(&server).await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Refused, "{error}");
+        let said = error.to_string();
+        let told = "not sent: what the account may do in project team cannot be told";
+        assert!(said.contains(told) && said.contains(words), "{said}");
+        assert_eq!(changes(&server), [], "{words}");
+    }
 }

@@ -17,8 +17,8 @@ const PLAN: &[Need] = &[
     ("accessory", "list"),
     ("immutable-tag", "list"),
 ];
-/// The manifest is read before its tag goes. An artifact that stays because it may not be deleted gets its tags back.
-const SOFT_DELETE: &[Need] = &[("tag", "delete"), ("repository", "pull"), ("tag", "create")];
+/// The manifest is read before its tag goes.
+const SOFT_DELETE: &[Need] = &[("tag", "delete"), ("repository", "pull")];
 /// Tags that were taken off an artifact which got another one meanwhile are put back.
 const DELETE: &[Need] = &[
     ("tag", "delete"),
