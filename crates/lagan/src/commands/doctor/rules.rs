@@ -6,6 +6,7 @@ use lagan_registry::{Examination, ImmutableRule, ProjectFacts, ReplicationPolicy
 use lagan_report::doctor::{Finding, Level};
 
 use super::{Patient, of_error};
+use crate::cli::Purpose;
 
 pub(super) fn look(
     patient: &Patient,
@@ -186,10 +187,12 @@ fn replication(patient: &Patient, overlaps: &Overlaps, examined: &Examination, f
             return;
         }
     };
-    let concerns =
-        |copy: &&ReplicationPolicy| copy.is_enabled && copy.deletes && copy.is_event_based && copy.is_outward;
-    let before = findings.len();
-    for copy in copies.iter().filter(concerns) {
+    let is_at_work = |copy: &&ReplicationPolicy| copy.is_enabled && copy.is_event_based && copy.is_outward;
+    let mut copies_deletions = false;
+    for copy in copies.iter().filter(is_at_work) {
+        if !copy.deletes && !patient.purposes.has(Purpose::Undo) {
+            continue;
+        }
         let selector = Selector {
             excludes: Some(false),
             pattern: Some(copy.repositories.clone()),
@@ -199,6 +202,15 @@ fn replication(patient: &Patient, overlaps: &Overlaps, examined: &Examination, f
             None if patient.policies.policies.is_empty() => "wherever it reaches".to_owned(),
             None => continue,
         };
+        if !copy.deletes {
+            let text = format!(
+                "replication {} copies pushes to {}: what an undo puts back, {place}, is copied there again",
+                copy.name, copy.destination
+            );
+            findings.push(Finding::new("replication", Level::Note, text));
+            continue;
+        }
+        copies_deletions = true;
         let text = format!(
             "replication {} copies deletions to {}: what is deleted here, {place}, is deleted there too, and undo does \
              not reach it",
@@ -209,7 +221,7 @@ fn replication(patient: &Patient, overlaps: &Overlaps, examined: &Examination, f
             finding.with_hint("switch off that it replicates deletions, or leave these repositories out"),
         );
     }
-    if findings.len() == before {
+    if !copies_deletions {
         let text = "no deletion is copied to another registry";
         findings.push(Finding::new("replication", Level::Ok, text));
     }
