@@ -1,5 +1,6 @@
 //! What may stand in a document, one file for each kind of mapping.
 
+pub(crate) mod admin;
 pub(crate) mod channels;
 pub(crate) mod config;
 pub(crate) mod grace;

@@ -40,6 +40,7 @@ mod yaml;
 
 pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome, Replay};
 pub use convert::{Conversion, ConvertOptions, Format, convert};
+pub use document::admin::{AdminSettings, AdminToken, Right};
 pub use document::config::Config;
 pub use document::notifications::{EVENTS, ReceiverSettings, ReceiverTarget, UrlSource};
 pub use document::policy::PolicyEntry;

@@ -3,6 +3,7 @@
 use crate::ConfigErrors;
 
 mod accepted;
+mod admin;
 mod arguments;
 mod cases;
 mod documented;

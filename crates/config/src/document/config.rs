@@ -7,6 +7,7 @@ use lagan_model::RegistryName;
 use lagan_policy::VersionTable;
 use lagan_scheduler::Freeze;
 
+use super::admin::{self, AdminSettings};
 use super::notifications::{self, ReceiverSettings};
 use super::registry::{RegistrySettings, path};
 use super::{channels, health, policy, registry, timing};
@@ -32,6 +33,8 @@ pub struct Config {
     pub health: Targets,
     /// Who is told what the daemon has to say. Their names differ.
     pub notifications: Vec<ReceiverSettings>,
+    /// How a daemon is reached.
+    pub admin: AdminSettings,
 }
 
 pub(crate) const SCHEMA: Schema = Schema {
@@ -44,6 +47,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "freeze",
         "health",
         "notifications",
+        "admin",
     ],
     later: &["notice"],
 };
@@ -85,6 +89,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         None => Ok(Targets::default()),
     };
     let notifications = fields.optional("notifications", |node| notifications::decode_all(node, problems));
+    let admin = fields.optional("admin", |node| admin::decode(node, problems));
     let registries = fields.optional("registries", |node| registry::decode_all(node, problems));
     let (versions, words) = channels::decode(fields.entry("channels"), problems);
     let policies = match fields.entry("policies") {
@@ -123,6 +128,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
         freeze: freeze?.unwrap_or_default(),
         health: health?,
         notifications: notifications?.unwrap_or_default(),
+        admin: admin?.unwrap_or_default(),
     };
     for registry in &mut config.registries {
         registry.policies.versions = config.versions.clone();

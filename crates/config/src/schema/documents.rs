@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::parts::{
-    age, ages, channels, flag, labels, list, named, number, or_off, order, percent, reference, text, texts,
-    truth, word,
+    age, ages, channels, flag, labels, list, named, number, one_or_more, or_off, order, percent, reference,
+    text, texts, truth, word,
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    channels as words, config, grace, health as targets, keep, limits, notifications, policy, policy_file,
-    protect, registry, rule, select, timing,
+    admin, channels as words, config, grace, health as targets, keep, limits, notifications, policy,
+    policy_file, protect, registry, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -50,6 +50,7 @@ pub(super) fn of_policies() -> Vec<Part> {
                     "Who is told what the daemon has to say, by name.",
                     named(&reference("receiver")),
                 ),
+                Property("admin", "How the daemon is reached.", reference("admin")),
             ],
         ),
         other(
@@ -88,6 +89,7 @@ pub(super) fn of_policies() -> Vec<Part> {
     ];
     parts.extend([schedule(), freeze(), health()]);
     parts.extend(of_receivers());
+    parts.extend(of_admin());
     parts.extend(of_registries());
     parts.extend(of_rules());
     parts
@@ -244,6 +246,43 @@ fn health() -> Part {
             ),
         ],
     )
+}
+
+fn of_admin() -> [Part; 2] {
+    let rights = admin::Right::ALL.map(admin::Right::as_str);
+    [
+        mapping(
+            "admin",
+            &admin::SCHEMA,
+            &[],
+            [
+                Property(
+                    "listen",
+                    "An address and a port to listen on besides the socket, as 127.0.0.1:8480.",
+                    json!({ "type": "string" }),
+                ),
+                Property(
+                    "hosts",
+                    "Names under which it is reached there; addresses and localhost need none.",
+                    texts(),
+                ),
+                Property("tokens", "Who may ask what, by name.", named(&reference("token"))),
+            ],
+        ),
+        mapping(
+            "token",
+            &admin::TOKEN,
+            &["file", "rights"],
+            [
+                Property("file", "The file that holds the token.", text()),
+                Property(
+                    "rights",
+                    "What whoever shows it may do.",
+                    one_or_more(&word(rights)),
+                ),
+            ],
+        ),
+    ]
 }
 
 fn of_receivers() -> Vec<Part> {

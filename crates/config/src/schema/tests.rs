@@ -89,6 +89,9 @@ fn every_mapping_has_the_keys_that_its_decoder_reads() {
         for (_, key) in refused.iter().filter(|(name, _)| *name == part.name) {
             assert!(read.remove(key));
         }
+        if part.name == "token" {
+            assert!(read.remove("token"));
+        }
         assert_eq!(keys, read, "{}", part.name);
         assert_eq!(part.value["additionalProperties"], json!(false), "{}", part.name);
     }

@@ -389,12 +389,12 @@ fn nothing_that_is_shown_can_act_on_a_terminal() {
 error: a\\u{1b}b.yaml:1:1: unknown key `\\u{1b}[2J` in a configuration
  1 | \"\\e[2J\": 1
    | ^^^^^^^
-hint: a configuration has state_dir, registries, policies, channels, freeze, health, notifications
+hint: a configuration has state_dir, registries, policies, channels, freeze, health, notifications, admin
 
 error: a\\u{1b}b.yaml:2:1: unknown key `x\\u{202e}y` in a configuration
  2 | 'x\\u{202e}y': 1
    | ^^^^^^^^^^^^
-hint: a configuration has state_dir, registries, policies, channels, freeze, health, notifications
+hint: a configuration has state_dir, registries, policies, channels, freeze, health, notifications, admin
 "
     );
 }
