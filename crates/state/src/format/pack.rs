@@ -3,42 +3,74 @@
 //! Deflate from the Rust implementation that gzip over HTTP already brings along: manifests are mostly digests, on
 //! which zstd gains nothing and costs a C library.
 
-use std::io::{self, Read, Write};
+use std::cell::RefCell;
+use std::io;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 const STORED: u8 = 0;
 const DEFLATED: u8 = 1;
 
+/// By how much room for what is unpacked grows at a time, in bytes.
+const PIECE: usize = 8 * 1024;
+
+// Their tables take longer to set up than a manifest takes to pack, and so each thread keeps its own.
+thread_local! {
+    static COMPRESS: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+    static DECOMPRESS: RefCell<Decompress> = RefCell::new(Decompress::new(false));
+}
+
 /// `bytes`, smaller where that is possible.
 pub(crate) fn pack(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = DeflateEncoder::new(vec![DEFLATED], Compression::fast());
-    let deflated = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    // Room for what is smaller; what is not is not wanted.
+    let mut packed = Vec::with_capacity(bytes.len());
+    packed.push(DEFLATED);
+    let deflated = COMPRESS.with_borrow_mut(|compress| {
+        compress.reset();
+        compress.compress_vec(bytes, &mut packed, FlushCompress::Finish)
+    });
     match deflated {
-        Ok(deflated) if deflated.len() <= bytes.len() => deflated,
+        Ok(Status::StreamEnd) if packed.len() <= bytes.len() => packed,
         _ => [&[STORED], bytes].concat(),
     }
 }
 
 /// What was packed, if it is not larger than `limit` bytes.
 pub(crate) fn unpack(packed: &[u8], limit: usize) -> io::Result<Vec<u8>> {
-    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why);
     let (kind, rest) = packed.split_first().ok_or_else(|| invalid("it is empty"))?;
-    let mut bytes = Vec::new();
     match *kind {
-        STORED => bytes.extend_from_slice(rest),
-        DEFLATED => {
-            let bound = limit as u64 + 1;
-            DeflateDecoder::new(rest).take(bound).read_to_end(&mut bytes)?;
+        STORED if rest.len() <= limit => Ok(rest.to_vec()),
+        STORED => Err(invalid(TOO_LARGE)),
+        DEFLATED => DECOMPRESS.with_borrow_mut(|decompress| inflate(decompress, rest, limit)),
+        _ => Err(invalid("it is compressed in an unknown way")),
+    }
+}
+
+const TOO_LARGE: &str = "it is larger than it may be";
+
+fn inflate(decompress: &mut Decompress, deflated: &[u8], limit: usize) -> io::Result<Vec<u8>> {
+    decompress.reset(false);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.reserve(PIECE);
+        let read = usize::try_from(decompress.total_in()).unwrap_or(usize::MAX);
+        let rest = deflated.get(read..).unwrap_or_default();
+        let before = (decompress.total_in(), bytes.len());
+        let status = decompress.decompress_vec(rest, &mut bytes, FlushDecompress::None)?;
+        if bytes.len() > limit {
+            return Err(invalid(TOO_LARGE));
         }
-        _ => return Err(invalid("it is compressed in an unknown way")),
+        if status == Status::StreamEnd {
+            return Ok(bytes);
+        }
+        if before == (decompress.total_in(), bytes.len()) {
+            return Err(invalid("it ends too early"));
+        }
     }
-    if bytes.len() > limit {
-        return Err(invalid("it is larger than it may be"));
-    }
-    Ok(bytes)
+}
+
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 #[cfg(test)]
@@ -61,6 +93,20 @@ mod tests {
                 prop_assert!(out.len() <= 1_000);
             }
         }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_an_error() {
+        let packed = pack(&b"sha256:0123456789abcdef".repeat(5_000));
+        assert_eq!(packed[0], DEFLATED);
+        for end in 0..packed.len() {
+            assert!(unpack(&packed[..end], 1 << 20).is_err(), "{end}");
+        }
+        // And what follows is not held up by it.
+        assert_eq!(
+            unpack(&pack(b"aaaaaaaaaaaaaaaa"), 16).unwrap(),
+            b"aaaaaaaaaaaaaaaa"
+        );
     }
 
     #[test]
