@@ -91,7 +91,7 @@ async fn a_daemon_tells_its_manager_that_it_is_ready_lives_reloads_and_stops() {
     service.says("STOPPING=1").await;
     let said = service.ends(0).await;
     assert!(
-        said.contains("ready: 1 policies") && said.contains("stopping"),
+        said.contains("ready: 1 policy with") && said.contains("stopping"),
         "{said}"
     );
     assert!(said.contains("lagan.yaml:1:"), "the error has its place: {said}");

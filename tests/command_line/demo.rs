@@ -89,7 +89,7 @@ async fn the_demo_is_about_its_own_registry_whatever_the_environment_says() {
 #[tokio::test]
 async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
     let place = Place::new();
-    let mut command = place.command("demo --keep-running");
+    let mut command = place.command("demo --keep-running --port 0");
     command.env("TMPDIR", place.path());
     let mut demo = command.spawn().unwrap();
     let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();

@@ -115,6 +115,7 @@ policies:
             include_str!("../../../config/lagan.yaml"),
             include_str!("../../../config/two-registries.yaml"),
             include_str!("../../../config/sidecar.yaml"),
+            include_str!("../../../config/quickstart.yaml"),
         ] {
             let config = Config::read("lagan.yaml", text).unwrap_or_else(|errors| panic!("{errors}"));
             for registry in config.registries {

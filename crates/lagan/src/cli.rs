@@ -1,5 +1,6 @@
 //! The command line. Others script against it.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -183,6 +184,10 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 
+    /// Other forms of the report, and where to.
+    #[arg(skip)]
+    pub also: Vec<(Format, PathBuf)>,
+
     /// Keep the whole plan in a file, besides the report: the tags that stay, the policies, and the facts that it was
     /// decided from, with a checksum. Reads what --exact does. `explain --from` replays it, --compare compares with it
     #[arg(long, value_name = "PLAN.json")]
@@ -260,6 +265,10 @@ pub(crate) struct ApplyArgs {
     /// Write the report there instead of to stdout, at once and whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    /// Other forms of the report, and where to.
+    #[arg(skip)]
+    pub also: Vec<(Format, PathBuf)>,
 }
 
 /// When garbage is collected.
@@ -283,6 +292,11 @@ pub(crate) struct DaemonArgs {
     /// How long the artifact in hand may take when the daemon is told to stop
     #[arg(long, value_name = "TIME", default_value = "60s", env = "LAGAN_STOP_WITHIN")]
     pub stop_within: Age,
+
+    /// Serve the admin API there as well, such as 127.0.0.1:8480; goes before `admin.listen` of the configuration. It is
+    /// always on the socket lagan.sock in the state directory
+    #[arg(long, value_name = "ADDRESS", env = "LAGAN_LISTEN")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// A run that is under way finishes the artifacts in hand.
@@ -297,7 +311,7 @@ pub(crate) struct PauseArgs {
     pub why: Option<String>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct UndoArgs {
     /// What to put back: a run, `last`, a repository, one artifact as REPOSITORY:TAG or REPOSITORY@DIGEST
     #[arg(
@@ -341,6 +355,10 @@ pub(crate) struct UndoArgs {
     /// Write the report there instead of to stdout, at once and whole
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+
+    /// Other forms of the report, and where to.
+    #[arg(skip)]
+    pub also: Vec<(Format, PathBuf)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -348,8 +366,9 @@ pub(crate) enum CompareWith {
     Harbor,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
+    #[default]
     Text,
     Json,
     Ndjson,
@@ -591,6 +610,10 @@ pub(crate) struct DemoArgs {
     /// Leave the registry up until Ctrl-C, to try other commands on it
     #[arg(long)]
     pub keep_running: bool,
+    /// Where on loopback the registry is; 0 is any free port. With --keep-running it is 5005 unless said, for
+    /// config/quickstart.yaml
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, String> {

@@ -17,10 +17,11 @@ use lagan_report::sanitize::{clipped, harmless};
 use lagan_report::wording::moment;
 use lagan_report::{CollectedNote, CollectionNote};
 use lagan_scheduler::{Schedule, Tz};
-use lagan_state::{DiskJournal, RunSummary};
+use lagan_state::RunSummary;
 
 use crate::cli::{ApplyArgs, Collect};
 use crate::running::SystemClock;
+use crate::state;
 
 /// How an end of [`Purpose::Collect`] says that nothing was started. Everything else may have been.
 const NOT_STARTED: &str = "not_started";
@@ -231,7 +232,7 @@ pub(crate) fn undo_after(
 ///
 /// When the journal fails.
 pub(crate) async fn collect(
-    world: World<'_, Connected, DiskJournal, SystemClock>,
+    world: World<'_, Connected, state::Shared, SystemClock>,
     begin: Begin,
     wish: CollectGarbage,
     ended: Ended,

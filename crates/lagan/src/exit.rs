@@ -75,6 +75,19 @@ impl Failure {
         self.error.chain().find_map(|cause| cause.downcast_ref())
     }
 
+    /// The error and its causes in one line, and the hint.
+    pub(crate) fn told(&self) -> (String, Option<String>) {
+        let told = match self.error.downcast_ref::<ConfigErrors>() {
+            Some(errors) => errors.to_string(),
+            None => {
+                let causes: Vec<_> = self.error.chain().map(ToString::to_string).collect();
+                harmless(&causes.join(": ")).into_owned()
+            }
+        };
+        let hint = self.hint.as_deref().map(|hint| harmless(hint).into_owned());
+        (told, hint)
+    }
+
     /// Writes the error to stderr.
     pub(crate) fn print(&self) {
         if self.is_broken_pipe() {

@@ -1,6 +1,7 @@
 //! Lagan: registry retention that shows why, and can be undone. This binary wires the crates together; it decides
 //! nothing.
 
+mod admin;
 mod against;
 mod announced;
 mod bans;

@@ -236,6 +236,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::daemon::RunKind;
 
     #[test]
     fn configurations_know_the_events_that_there_are() {
@@ -248,6 +249,9 @@ mod tests {
         let now: Time = "2026-11-21T12:00:00Z".parse().unwrap();
         Record {
             id: "01RUN".to_owned(),
+            kind: RunKind::Apply,
+            by: "schedule".to_owned(),
+            counted_for: "p".to_owned(),
             policy: "p\u{1b}[2J".to_owned(),
             registry: "r".to_owned(),
             mode,

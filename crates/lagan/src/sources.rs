@@ -147,13 +147,11 @@ impl Source {
     /// registry, those of a file that is given again, and what stood on the command line of the plan, which is nowhere
     /// else.
     pub(crate) fn of_saved(
-        config: Option<&std::path::Path>,
+        config: Option<&Config>,
         arguments: &SourceArgs,
         head: &SavedHead,
         policies: PolicySet,
     ) -> Result<(Self, PolicySet), Failure> {
-        let config = settings::find_config(config)?;
-        let config = config.as_ref().map(|(_, config)| config);
         let mut connect = arguments.connect.clone();
         connect.registry.get_or_insert_with(|| head.registry.url.clone());
         let (registry, configured) = registry(config, &connect)?;

@@ -1,5 +1,7 @@
 //! The state directory: where it is, and opening the journal in it.
 
+mod shared;
+
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
@@ -10,6 +12,7 @@ use lagan_model::journal::JournalError;
 use lagan_report::sanitize::harmless;
 use lagan_state::{DiskJournal, Memory, Notice, Options, StateError};
 
+pub(crate) use self::shared::Shared;
 use crate::exit::{Exit, Failure};
 
 /// Where the state directory is: as the command line or its variable says, else as the configuration says, else where
@@ -44,16 +47,23 @@ pub(crate) fn is_there(directory: &Path) -> bool {
 }
 
 /// Opens the journal of a state directory that is there, and tells on stderr what that found.
-pub(crate) fn open(directory: &Path) -> Result<DiskJournal, Failure> {
-    let journal = DiskJournal::open(directory, &Options::default())?;
-    print_notices(journal.notices());
-    Ok(journal)
+pub(crate) fn open(directory: &Path) -> Result<Shared, Failure> {
+    shared(directory, DiskJournal::open)
 }
 
 /// The same, and creates the directory where there is none.
-pub(crate) fn create(directory: &Path) -> Result<DiskJournal, Failure> {
-    let journal = DiskJournal::create(directory, &Options::default())?;
-    print_notices(journal.notices());
+pub(crate) fn create(directory: &Path) -> Result<Shared, Failure> {
+    shared(directory, DiskJournal::create)
+}
+
+fn shared(
+    directory: &Path,
+    open: impl FnOnce(&Path, &Options) -> Result<DiskJournal, StateError>,
+) -> Result<Shared, Failure> {
+    let (journal, is_new) = Shared::of(directory, || open(directory, &Options::default()))?;
+    if is_new.0 {
+        print_notices(journal.notices());
+    }
     Ok(journal)
 }
 
@@ -78,9 +88,12 @@ pub(crate) fn memory(named: Option<&Path>, configured: Option<&Path>) -> Result<
 
 /// Whether something failed because another process works with the state directory.
 pub(crate) fn is_in_use(failure: &Failure) -> bool {
-    failure
-        .cause::<FailedTo>()
-        .is_some_and(|FailedTo(error)| matches!(error, StateError::InUse { .. }))
+    error(failure).is_some_and(|error| matches!(error, StateError::InUse { .. }))
+}
+
+/// What the state directory failed with, where something failed for that.
+pub(crate) fn error(failure: &Failure) -> Option<&StateError> {
+    failure.cause::<FailedTo>().map(|FailedTo(error)| error)
 }
 
 /// Writes a notice to stderr.

@@ -49,14 +49,35 @@ impl DiskJournal {
     ///
     /// When the store cannot be read, or a record cannot be understood.
     pub fn list(&self) -> Result<Vec<RunSummary>, StateError> {
+        self.last_runs(usize::MAX)
+    }
+
+    /// The newest runs, at most so many, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// As of [`list`](Self::list).
+    pub fn last_runs(&self, most: usize) -> Result<Vec<RunSummary>, StateError> {
         let open = self.read("read which records are open", self.index().open_entries())?;
         let runs = self.read("read the runs of the journal", self.index().runs())?;
-        let mut summaries = Vec::with_capacity(runs.len());
-        for run in runs {
-            let entries = self.entries_of_run(run)?;
-            summaries.push(self.summary_of(run, &entries, &open)?);
+        let newest = runs.len().saturating_sub(most);
+        let mut summaries = Vec::with_capacity(runs.len() - newest);
+        for run in &runs[newest..] {
+            let entries = self.entries_of_run(*run)?;
+            summaries.push(self.summary_of(*run, &entries, &open)?);
         }
         Ok(summaries)
+    }
+
+    /// How many runs there are.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn count_runs(&self) -> Result<usize, StateError> {
+        Ok(self
+            .read("read the runs of the journal", self.index().runs())?
+            .len())
     }
 
     /// A run, as [`list`](Self::list) has it.

@@ -3,6 +3,7 @@
 //! What earlier runs left open is looked at first. Then the plan is made, held against the limits, shown, and asked
 //! about; and what is carried out is that very plan.
 
+use std::io;
 use std::path::Path;
 
 use chrono::SubsecRound as _;
@@ -19,10 +20,13 @@ use lagan_policy::{Limits, PolicySet, RepositoryPattern};
 use lagan_registry::Connected;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
-use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, outcome_writer};
+use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, RepositoryOutcome, outcome_writer};
 
-use self::approve::{SavedPlan, identities};
+pub(crate) use self::approve::SavedPlan;
+use self::approve::identities;
+use self::by_daemon::ask_daemon;
 use super::plan::format;
+use crate::admin::Client;
 use crate::announced::Board;
 use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
@@ -32,9 +36,10 @@ use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
 use crate::sources::{Source, globs};
-use crate::{outcome, state};
+use crate::{outcome, settings, state};
 
 mod approve;
+mod by_daemon;
 
 /// How many repositories are deleted from at the same time: each holds what was read of it.
 const REPOSITORIES: usize = 8;
@@ -65,7 +70,8 @@ pub(crate) fn run(
     }
     let (source, plan) = match file(arguments)? {
         Some(path) => {
-            let (source, saved) = SavedPlan::open(path, config, arguments)?;
+            let config = settings::find_config(config)?.map(|(_, config)| config);
+            let (source, saved) = SavedPlan::open(path, config.as_ref(), arguments)?;
             (source, Plan::Saved(Box::new(saved)))
         }
         None => {
@@ -77,14 +83,16 @@ pub(crate) fn run(
         }
     };
     let directory = state::directory(state_dir, source.state_dir.as_deref())?;
-    super::block_on(run_source(
-        source,
-        plan,
-        &directory,
-        colour,
-        arguments,
-        Stopping::BySignal,
-    ))
+    super::block_on(async {
+        let stopping = Stopping::BySignal;
+        match run_source(source, plan, &directory, colour, arguments, stopping).await {
+            Err(failure) if state::is_in_use(&failure) => match Client::of(&directory).await {
+                Some(daemon) => ask_daemon(&daemon, arguments).await,
+                None => Err(failure),
+            },
+            applied => applied,
+        }
+    })
 }
 
 /// The file of a saved plan, where one is named and not repositories.
@@ -118,7 +126,23 @@ pub(crate) async fn run_source(
     let bans = source.bans(directory);
     bans.refuse(SystemClock.now())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
-    let out = Output::open(arguments.out.as_deref())?;
+    let mut views = vec![View {
+        writer: outcome_writer(
+            format(arguments.format),
+            is_coloured(colour, arguments.out.as_deref()),
+        ),
+        body: Spool::new(),
+        out: Output::open(arguments.out.as_deref())?,
+    }];
+    for (form, path) in &arguments.also {
+        views.push(View {
+            writer: outcome_writer(format(*form), false),
+            body: Spool::new(),
+            out: Output::file(path)?,
+        });
+    }
+    // One that somebody else has costs the registry no login.
+    let journal = Journal::new(state::create(directory)?);
     let registry = Connected::connect_to_change(source.registry.clone(), source.kind).await?;
     let wish = collecting::wish(arguments, source.collect);
     if wish.is_some()
@@ -131,7 +155,6 @@ pub(crate) async fn run_source(
             failure.with_hint("leave --collect-garbage out, and collect it as the registry's manual says")
         );
     }
-    let journal = Journal::new(state::create(directory)?);
     let observing = source.observing.clone();
     if let Some(observing) = &observing {
         observing.writes(journal.store());
@@ -179,11 +202,7 @@ pub(crate) async fn run_source(
         collections: told.as_ref().map(|told| told.note(began)),
     };
     let mut report = Report {
-        writer: outcome_writer(
-            format(arguments.format),
-            is_coloured(colour, arguments.out.as_deref()),
-        ),
-        body: Spool::new(),
+        views,
         head: OutcomeHead {
             run: None,
             of: OutcomeOf::Apply {
@@ -202,12 +221,12 @@ pub(crate) async fn run_source(
         },
     };
     for repository in &approved.incomplete {
-        report.writer.repository(&mut report.body, repository)?;
+        report.repository(repository)?;
     }
     report.foot.recovery.problems.extend(due.problems.iter().cloned());
     let begin_collect = begin.clone();
     let (mut whole, mut deleted) = (true, 0);
-    let mut failure = None;
+    let (mut failure, mut failing) = (None, run);
     // A run in which all waits is none: the limits of later ones are held against what runs did.
     let applies = approved.spool.repositories() > approved.plan.going().waiting_repositories;
     let repositories = approved.spool.repositories();
@@ -218,9 +237,7 @@ pub(crate) async fn run_source(
             if let Some(observing) = &observing {
                 observing.repository(&run, false);
             }
-            report
-                .writer
-                .repository(&mut report.body, &outcome::of_run(&run))?;
+            report.repository(&outcome::of_run(&run))?;
         }
     }
     let collects = wish.is_some_and(|wish| wish.after == CollectAfter::EveryRun);
@@ -276,7 +293,7 @@ pub(crate) async fn run_source(
                             .map(|action| action.manifests.len() as u64)
                             .sum(),
                     );
-                    report.writer.repository(&mut report.body, &outcome::of_run(run))
+                    report.repository(&outcome::of_run(run))
                 })
                 .await;
                 progress.finish();
@@ -284,6 +301,7 @@ pub(crate) async fn run_source(
             }
             // What is over stays a little longer where the run went wrong.
             if failure.is_none() && !stop.is_requested() {
+                failing = begin_purge.run;
                 let request = PurgeRequest {
                     begin: begin_purge,
                     in_doubt: &in_doubt,
@@ -296,9 +314,7 @@ pub(crate) async fn run_source(
                         observing.repository(run, true);
                     }
                     deleted += outcome::gone(run);
-                    report
-                        .writer
-                        .repository(&mut report.body, &outcome::of_purge(run))
+                    report.repository(&outcome::of_purge(run))
                 });
                 failure = purged.await.err();
             }
@@ -341,10 +357,10 @@ pub(crate) async fn run_source(
     report.foot.ended = SystemClock.now().trunc_subsecs(0);
     report.foot.requests = registry.requests();
     report.foot.failure = failure.as_ref().map(why);
-    report.finish(out)?;
+    report.finish()?;
     board.note(&approved.planned, true)?;
     match failure {
-        Some(error) => Err(failed(error, run)),
+        Some(error) => Err(failed(error, failing)),
         None if partial => Ok(Exit::Partial),
         None => Ok(Exit::Done),
     }
@@ -352,8 +368,8 @@ pub(crate) async fn run_source(
 
 /// Looks at what earlier runs left open on a registry, and nothing else.
 pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(), Failure> {
-    let registry = Connected::connect_to_change(source.registry, source.kind).await?;
     let journal = Journal::new(state::create(directory)?);
+    let registry = Connected::connect_to_change(source.registry, source.kind).await?;
     let stop = Stop::default();
     let world = World {
         registry: &registry,
@@ -367,18 +383,38 @@ pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(
 
 /// A report that waits for its head.
 struct Report {
-    writer: Box<dyn OutcomeWriter>,
-    body: Spool,
+    views: Vec<View>,
     head: OutcomeHead,
     foot: OutcomeFoot,
 }
 
+/// One form of it.
+struct View {
+    writer: Box<dyn OutcomeWriter>,
+    body: Spool,
+    out: Output,
+}
+
 impl Report {
-    fn finish(self, mut out: Output) -> Result<(), Failure> {
-        self.writer.head(&mut out, &self.head, &self.foot)?;
-        self.body.copy_to(&mut out)?;
-        self.writer.foot(&mut out, &self.head, &self.foot)?;
-        Ok(out.finish()?)
+    fn repository(&mut self, repository: &RepositoryOutcome) -> io::Result<()> {
+        self.views
+            .iter_mut()
+            .try_for_each(|View { writer, body, .. }| writer.repository(body, repository))
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        for View {
+            writer,
+            body,
+            mut out,
+        } in self.views
+        {
+            writer.head(&mut out, &self.head, &self.foot)?;
+            body.copy_to(&mut out)?;
+            writer.foot(&mut out, &self.head, &self.foot)?;
+            out.finish()?;
+        }
+        Ok(())
     }
 }
 
@@ -434,12 +470,12 @@ fn confirmed(going: Going, due: &Due, wish: Option<CollectGarbage>) -> Result<bo
     ))?)
 }
 
-fn why(error: &ApplyError<std::io::Error>) -> String {
+fn why(error: &ApplyError<io::Error>) -> String {
     harmless(&error.to_string()).into_owned()
 }
 
 /// A run that ended early: what it did is on record.
-fn failed(error: ApplyError<std::io::Error>, run: RunId) -> Failure {
+fn failed(error: ApplyError<io::Error>, run: RunId) -> Failure {
     let hint = format!(
         "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
     );

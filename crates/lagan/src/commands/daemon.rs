@@ -6,8 +6,9 @@ use std::sync::Arc;
 use lagan_model::Clock as _;
 use tokio::sync::mpsc;
 
+use crate::admin::Admin;
 use crate::cli::DaemonArgs;
-use crate::daemon::{Daemon, Happening, Heartbeat, Options, Service, changes, signals};
+use crate::daemon::{Daemon, Happening, Heartbeat, MOST_ORDERS, Options, Service, changes, signals};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::notifying::Notifying;
@@ -47,12 +48,22 @@ pub(crate) fn run(
             service.tell(happening);
         };
         let daemon = Daemon::open(options, SystemClock, tell).await?;
+        let (orders, placed) = mpsc::channel(MOST_ORDERS);
+        let board = daemon.board();
+        let listen = arguments.listen.or(board.read().config.admin.listen);
+        let admin = Admin::start(daemon.state(), listen, board, orders, Arc::clone(&metrics))?;
+        if let Some(address) = admin.address() {
+            tracing::info!("the admin API is at http://{address}");
+        }
+        let daemon = daemon.taking(placed);
         let watcher = changes(&config, events.clone());
         if let Err(error) = &watcher {
             tracing::warn!("changes of the configuration are not seen, SIGHUP reads it again: {error}");
         }
         let heartbeat = Heartbeat::start(events).await?;
         let exit = daemon.run(received).await;
+        // Whoever waits for a run has been told by now.
+        admin.stop();
         notifying.close().await;
         heartbeat.stop().await;
         signals.abort();

@@ -23,6 +23,8 @@ use crate::sources::Source;
 
 const REPOSITORIES: usize = 8;
 const TAGS: usize = 60;
+/// Where `config/quickstart.yaml` has the registry.
+const QUICKSTART_PORT: u16 = 5005;
 /// A commit on the digest of a release. The content is a function of the numbers above.
 const EXPLAINED: &str = "identity/internal/catalogue-3:5f6e7af";
 
@@ -34,14 +36,23 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
     let config = folder.path().join("lagan.yaml");
     let state = folder.path().join("state");
     super::block_on(async {
-        let options = SandboxOptions::default().corpus(REPOSITORIES, TAGS);
+        let mut options = SandboxOptions::default().corpus(REPOSITORIES, TAGS);
+        let usual = if arguments.keep_running {
+            QUICKSTART_PORT
+        } else {
+            0
+        };
+        options.port = arguments.port.unwrap_or(usual);
+        let port = options.port;
         let options = match arguments.harbor {
             true => options.harbor(HarborOptions::default()),
             false => options.profile(Profile::Distribution28),
         };
-        let sandbox = Sandbox::start(options)
-            .await
-            .map_err(|error| Failure::new(Exit::Unexpected, error))?;
+        let sandbox = Sandbox::start(options).await.map_err(|error| {
+            let context = format!("failed to start a registry on port {port} of this machine");
+            Failure::new(Exit::Unexpected, anyhow::Error::new(error).context(context))
+                .with_hint("`--port 0` takes any that is free")
+        })?;
         let text = if arguments.harbor {
             label(&sandbox)?;
             let secret = folder.path().join("secret");
@@ -87,7 +98,18 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             }
         ))?;
         let (repository, tag) = super::explain::parse(explained)?;
-        super::explain::run_source(source()?, None, repository, tag, colour, ExplainFormat::Text).await?;
+        let mut out = Output::stdout();
+        super::explain::run_source(
+            source()?,
+            None,
+            repository,
+            tag,
+            colour,
+            ExplainFormat::Text,
+            &mut out,
+        )
+        .await?;
+        out.finish()?;
 
         let before = Fingerprint::of(&source()?).await?;
         say(&format!(
@@ -112,7 +134,8 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             before.manifests - after.manifests
         ))?;
         let parsed = settings::find_config(Some(&config))?.map(|(_, config)| config);
-        let exit = super::undo::run_target(parsed.as_ref(), &state, colour, &undo()).await?;
+        let exit =
+            super::undo::run_target(parsed.as_ref(), &state, colour, &undo(), Stopping::BySignal).await?;
 
         let restored = Fingerprint::of(&source()?).await?;
         if restored != before {
@@ -156,6 +179,7 @@ fn plan() -> PlanArgs {
         source: SourceArgs::default(),
         format: Format::Text,
         out: None,
+        also: Vec::new(),
         save: None,
         compare: None,
         compare_with: None,
@@ -177,6 +201,7 @@ fn apply() -> ApplyArgs {
         collect_untagged: false,
         format: Format::Text,
         out: None,
+        also: Vec::new(),
     }
 }
 
@@ -192,6 +217,7 @@ fn undo() -> UndoArgs {
         yes: true,
         format: Format::Text,
         out: None,
+        also: Vec::new(),
     }
 }
 
@@ -348,7 +374,9 @@ fn next_steps(out: &mut Output, running: bool, config: &Path) -> Result<(), Fail
     lagan --config {config} apply --yes 'payments/*' --select channel=stable --keep last=3,by=version
     lagan --config {config} undo last
     lagan --config {config} journal list
-    lagan --config {config} check"
+    lagan --config {config} check\n
+Or have a daemon look after it, in a checkout of Lagan; its head says how to begin:\n
+    lagan daemon --config config/quickstart.yaml"
         )?;
     } else {
         writeln!(
@@ -360,4 +388,16 @@ On a registry of your own, this needs no configuration:\n
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quickstart_looks_for_the_registry_where_it_is() {
+        let text = include_str!("../../../../config/quickstart.yaml");
+        let url = format!("url: http://127.0.0.1:{QUICKSTART_PORT}\n");
+        assert!(text.contains(&url), "{text}");
+    }
 }

@@ -1,5 +1,6 @@
 //! `lagan explain`: why one tag is kept or deleted.
 
+use std::io::Write;
 use std::path::Path;
 
 use lagan_config::embedded;
@@ -34,23 +35,28 @@ pub(crate) fn run(
     let globs = [repository.to_string()];
     let source = Source::read(config, &arguments.source, &globs)?;
     let memory = state::memory(state, source.state_dir.as_deref())?;
-    super::block_on(run_source(
+    let mut out = Output::stdout();
+    let exit = super::block_on(run_source(
         source,
         memory.as_ref(),
         repository,
         tag,
         colour,
         arguments.format,
-    ))
+        &mut out,
+    ))?;
+    out.finish()?;
+    Ok(exit)
 }
 
-pub(super) async fn run_source(
+pub(crate) async fn run_source(
     source: Source,
     memory: Option<&Memory>,
     repository: RepositoryName,
     tag: Tag,
     colour: Colour,
     format: ExplainFormat,
+    out: &mut dyn Write,
 ) -> Result<Exit, Failure> {
     let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let progress = Progress::new();
@@ -80,7 +86,7 @@ pub(super) async fn run_source(
         now: source.now,
         inspection: &inspection,
     };
-    write(&explained.tag(position, None), colour, format)?;
+    write(&explained.tag(position, None), colour, format, out)?;
     Ok(Exit::Done)
 }
 
@@ -147,7 +153,9 @@ fn replayed(
         inspection: &inspection,
     };
     let explanation = explained.tag(position, Some(replayed));
-    write(&explanation, colour, format)?;
+    let mut out = Output::stdout();
+    write(&explanation, colour, format, &mut out)?;
+    out.finish()?;
     // A plan whose decisions cannot be made again is a finding.
     Ok(if others_differ { Exit::Partial } else { Exit::Done })
 }
@@ -197,13 +205,17 @@ fn recorded_of(recorded: &RepositoryPlan, again: &RepositoryPlan, tag: &Tag) -> 
     said(recorded).filter(|then| said(again).as_ref() != Some(then))
 }
 
-fn write(explanation: &Explanation, colour: Colour, format: ExplainFormat) -> Result<(), Failure> {
-    let mut out = Output::stdout();
+fn write(
+    explanation: &Explanation,
+    colour: Colour,
+    format: ExplainFormat,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     match format {
-        ExplainFormat::Text => explanation.write_text(&mut out, is_coloured(colour, None))?,
-        ExplainFormat::Json => explanation.write_json(&mut out)?,
+        ExplainFormat::Text => explanation.write_text(out, is_coloured(colour, None))?,
+        ExplainFormat::Json => explanation.write_json(out)?,
     }
-    Ok(out.finish()?)
+    Ok(())
 }
 
 fn verdict(decided: Decided) -> Verdict {
@@ -255,7 +267,7 @@ impl Explained<'_> {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<(RepositoryName, Tag), Failure> {
+pub(crate) fn parse(text: &str) -> Result<(RepositoryName, Tag), Failure> {
     let wrong = |what: String| {
         Failure::usage(format!("{text:?} is no REPOSITORY:TAG: {what}"))
             .with_hint("write it without the registry, as in team/app:1.4.0-rc.2")

@@ -12,6 +12,7 @@ use lagan_report::sanitize::harmless;
 use lagan_report::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
 use lagan_state::{DiskJournal, Notice, Options, Restoration, RunRecord, RunSummary, StateError};
 
+use crate::admin::Client;
 use crate::cli::{Colour, JournalCommand, JournalFormat};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
@@ -31,10 +32,23 @@ pub(crate) fn run(
     let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
     let directory = state::directory(named, configured)?;
     match command {
-        JournalCommand::List { format } => list(&state::open(&directory)?, form(*format, colour)),
-        JournalCommand::Show { run, format } => show(&state::open(&directory)?, run, form(*format, colour)),
+        JournalCommand::List { format } => {
+            let form = form(*format, colour);
+            let read = print(|out| list(&*state::open(&directory)?, form, out));
+            or_by_daemon(read, &directory, "/api/v1/journal", form)
+        }
+        JournalCommand::Show { run, format } => {
+            let form = form(*format, colour);
+            let read = print(|out| show(&*state::open(&directory)?, run, form, out));
+            // What is no name of a run is none of the daemon's, and would be no path either.
+            let name = match run.parse::<RunId>() {
+                Ok(run) => run.to_string(),
+                Err(_) => "last".to_owned(),
+            };
+            or_by_daemon(read, &directory, &format!("/api/v1/journal/{name}"), form)
+        }
         JournalCommand::Export { runs, since, out } => {
-            export(&state::open(&directory)?, runs, *since, out.as_deref())
+            export(&*state::open(&directory)?, runs, *since, out.as_deref())
         }
         JournalCommand::Import { file } => import(&directory, file),
         JournalCommand::Verify => verify(&directory),
@@ -51,12 +65,50 @@ fn form(format: JournalFormat, colour: Colour) -> HistoryFormat {
     }
 }
 
-fn list(journal: &DiskJournal, format: HistoryFormat) -> Result<Exit, Failure> {
-    let runs: Vec<RunNote> = journal.list()?.into_iter().map(note).collect();
+fn print(write: impl FnOnce(&mut dyn io::Write) -> Result<(), Failure>) -> Result<Exit, Failure> {
     let mut out = Output::stdout();
-    write_runs(&mut out, format, &runs)?;
+    write(&mut out)?;
     out.finish()?;
     Ok(Exit::Done)
+}
+
+/// What a daemon says of the journal, where it has the state directory in hand.
+fn or_by_daemon(
+    read: Result<Exit, Failure>,
+    directory: &Path,
+    path: &str,
+    form: HistoryFormat,
+) -> Result<Exit, Failure> {
+    let failure = match read {
+        Err(failure) if state::is_in_use(&failure) => failure,
+        read => return read,
+    };
+    let query = match form {
+        HistoryFormat::Json => "format=json".to_owned(),
+        HistoryFormat::Text { colour } => format!("format=text&colour={colour}"),
+    };
+    super::block_on(async {
+        let Some(daemon) = Client::of(directory).await else {
+            return Err(failure);
+        };
+        let mut answer = daemon.get(&format!("{path}?{query}")).await?;
+        let mut out = Output::stdout();
+        while let Some(piece) = answer.piece().await? {
+            out.write_all(&piece)?;
+        }
+        out.finish()?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Writes the list of runs.
+pub(crate) fn list(
+    journal: &DiskJournal,
+    format: HistoryFormat,
+    out: &mut dyn io::Write,
+) -> Result<(), Failure> {
+    let runs: Vec<RunNote> = journal.list()?.into_iter().map(note).collect();
+    Ok(write_runs(out, format, &runs)?)
 }
 
 fn note(summary: RunSummary) -> RunNote {
@@ -90,7 +142,13 @@ fn named(journal: &DiskJournal, text: &str) -> Result<RunId, Failure> {
     })
 }
 
-fn show(journal: &DiskJournal, run: &str, format: HistoryFormat) -> Result<Exit, Failure> {
+/// Writes one run.
+pub(crate) fn show(
+    journal: &DiskJournal,
+    run: &str,
+    format: HistoryFormat,
+    out: &mut dyn io::Write,
+) -> Result<(), Failure> {
     let run = named(journal, run)?;
     let mut note = note(journal.summary(run)?);
     if note.begin.as_ref().is_some_and(Begin::deletes) {
@@ -98,17 +156,14 @@ fn show(journal: &DiskJournal, run: &str, format: HistoryFormat) -> Result<Exit,
         note.collected = Some(collecting::since(&journal.list()?, &[run].into(), None, now));
     }
     let mut restorations = journal.restorations_of(run)?;
-    let mut out = Output::stdout();
     let mut writer = RunWriter::new(format);
-    writer.head(&mut out, &note)?;
+    writer.head(out, &note)?;
     for record in journal.records(run)? {
         if let Some(deed) = deed(journal, record?, &mut restorations)? {
-            writer.deed(&mut out, deed)?;
+            writer.deed(out, deed)?;
         }
     }
-    writer.foot(&mut out)?;
-    out.finish()?;
-    Ok(Exit::Done)
+    Ok(writer.foot(out)?)
 }
 
 /// An intent with what became of it; `None` for a record of another kind.
@@ -218,7 +273,8 @@ fn import(directory: &Path, file: &Path) -> Result<Exit, Failure> {
         })
     };
     let input = input.map_err(reading)?;
-    let mut journal = state::create(directory)?;
+    let mut journal = DiskJournal::create(directory, &Options::default())?;
+    state::print_notices(journal.notices());
     let imported = journal.import(BufReader::new(input))?;
     journal.close()?;
     let mut out = Output::stdout();

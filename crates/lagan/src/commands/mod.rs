@@ -1,18 +1,19 @@
 //! The commands, one file each.
 
 pub(crate) mod apply;
+mod by_daemon;
 mod check;
 mod completions;
 mod daemon;
 mod demo;
 mod doctor;
-mod explain;
-mod journal;
+pub(crate) mod explain;
+pub(crate) mod journal;
 mod man;
 mod pause;
 pub(crate) mod plan;
 mod policy;
-mod undo;
+pub(crate) mod undo;
 
 use std::future::Future;
 
@@ -63,7 +64,7 @@ fn tell_of(memory: Option<&lagan_state::Memory>) {
 
 /// Runs what talks to a registry. On one thread: a registry answers more slowly than one core reads, and handing
 /// answers between threads would cost half as much CPU again.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

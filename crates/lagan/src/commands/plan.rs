@@ -18,7 +18,7 @@ use crate::cli::{Colour, CompareWith, Format, Grouping, PlanArgs};
 use crate::collecting::Told;
 use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
-use crate::output::{Output, is_coloured};
+use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::saved::Saving;
 use crate::sources::{Source, globs};
@@ -76,6 +76,14 @@ pub(crate) async fn run_source(
     let mut body = Body::new(by, arguments.all, &source.policies.versions, writer.as_mut())?;
     // Before anything is read: a report that cannot be written is not worth the registry's time.
     let mut out = Output::open(arguments.out.as_deref())?;
+    let mut views = Vec::new();
+    for (form, path) in &arguments.also {
+        let options = PlanOptions {
+            colour: false,
+            ..options
+        };
+        views.push((format(*form).writer(options), Spool::new(), Output::file(path)?));
+    }
     let compare = arguments.compare.as_deref();
     let mut comparing = compare
         .map(|old| Comparing::open(old, arguments.format, options.colour))
@@ -137,6 +145,9 @@ pub(crate) async fn run_source(
         if let Some(saving) = &mut saving {
             saving.repository(plan, seen)?;
         }
+        for (writer, body, _) in &mut views {
+            writer.repository(body, plan)?;
+        }
         match (&mut comparing, &mut against) {
             (Some(comparing), _) => comparing.repository(plan),
             (_, Some(against)) => against.repository(plan, seen),
@@ -166,6 +177,12 @@ pub(crate) async fn run_source(
     let exit = exit_code(&outcome, arguments.detailed_exitcode);
     if let Some(saving) = saving {
         saving.finish(&head, &foot)?;
+    }
+    for (writer, body, mut out) in views {
+        writer.head(&mut out, &head, &foot)?;
+        body.copy_to(&mut out)?;
+        writer.foot(&mut out, &head, &foot)?;
+        out.finish()?;
     }
     match (comparing, against) {
         (Some(comparing), _) => comparing.finish(&mut out, &head, &foot)?,

@@ -1,5 +1,7 @@
 //! `lagan undo`: puts back what was deleted, byte for byte, or says why not.
 
+mod by_daemon;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
@@ -16,12 +18,14 @@ use lagan_report::number::count;
 use lagan_report::{CollectedNote, OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
 use lagan_state::{DiskJournal, RunSummary};
 
+use self::by_daemon::ask_daemon;
 use super::plan::format;
+use crate::admin::Client;
 use crate::cli::{Colour, ConnectArgs, UndoArgs};
 use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
-use crate::running::{PROGRAM, StopOnSignals, SystemClock, ask, can_ask, is_partial, note, tell};
+use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
 use crate::{outcome, settings, sources, state};
 
 /// How many repositories are restored at the same time.
@@ -36,16 +40,35 @@ pub(crate) fn run(
     let config = settings::find_config(config)?.map(|(_, config)| config);
     let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
     let directory = state::directory(state_dir, configured)?;
-    super::block_on(run_target(config.as_ref(), &directory, colour, arguments))
+    let stopping = Stopping::BySignal;
+    super::block_on(async {
+        let undone = run_target(config.as_ref(), &directory, colour, arguments, stopping).await;
+        match undone {
+            Err(failure) if state::is_in_use(&failure) => match Client::of(&directory).await {
+                Some(daemon) => ask_daemon(&daemon, arguments).await,
+                None => Err(failure),
+            },
+            undone => undone,
+        }
+    })
 }
 
-pub(super) async fn run_target(
+pub(crate) async fn run_target(
     config: Option<&Config>,
     directory: &Path,
     colour: Colour,
     arguments: &UndoArgs,
+    stopping: Stopping,
 ) -> Result<Exit, Failure> {
-    let mut out = Output::open(arguments.out.as_deref())?;
+    let out = Output::open(arguments.out.as_deref())?;
+    let mut outs = vec![(
+        format(arguments.format),
+        is_coloured(colour, arguments.out.as_deref()),
+        out,
+    )];
+    for (form, path) in &arguments.also {
+        outs.push((format(*form), false, Output::file(path)?));
+    }
     let journal = Journal::new(state::open(directory)?);
     let (target, of) = target(journal.store(), arguments)?;
     let (settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
@@ -97,16 +120,12 @@ pub(super) async fn run_target(
     }
     request.dry_run = arguments.dry_run;
     // Whoever is asked can still leave at once.
-    let stop = StopOnSignals::listen()?;
+    let stop = stopping.begin()?;
     let undone = undo(World { stop: &stop, ..world }, &request).await?;
     if undone.is_empty() {
         nothing(&request.target, &of)?;
     }
 
-    let mut writer = outcome_writer(
-        format(arguments.format),
-        is_coloured(colour, arguments.out.as_deref()),
-    );
     let head = OutcomeHead {
         run: (!arguments.dry_run && !undone.is_empty()).then_some(run),
         of: OutcomeOf::Undo {
@@ -125,14 +144,17 @@ pub(super) async fn run_target(
         requests: registry.requests(),
         ..OutcomeFoot::default()
     };
-    let mut body = Spool::new();
-    for repository in &undone {
-        writer.repository(&mut body, &outcome::of_undo(repository))?;
+    for (form, coloured, mut out) in outs {
+        let mut writer = outcome_writer(form, coloured);
+        let mut body = Spool::new();
+        for repository in &undone {
+            writer.repository(&mut body, &outcome::of_undo(repository))?;
+        }
+        writer.head(&mut out, &head, &foot)?;
+        body.copy_to(&mut out)?;
+        writer.foot(&mut out, &head, &foot)?;
+        out.finish()?;
     }
-    writer.head(&mut out, &head, &foot)?;
-    body.copy_to(&mut out)?;
-    writer.foot(&mut out, &head, &foot)?;
-    out.finish()?;
     let back = undone.iter().all(outcome::is_back);
     Ok(if back && !foot.stopped && !is_partial(&foot.recovery) {
         Exit::Done
@@ -143,7 +165,7 @@ pub(super) async fn run_target(
 
 /// Looks at what earlier runs left open; with `wait`, until nothing of it can happen any more.
 async fn recovered(
-    world: World<'_, Connected, DiskJournal, SystemClock>,
+    world: World<'_, Connected, state::Shared, SystemClock>,
     wait: bool,
 ) -> Result<Recovery, Failure> {
     loop {
@@ -293,7 +315,7 @@ fn nothing(target: &UndoTarget, of: &str) -> Result<(), Failure> {
 
 /// Whether garbage was collected since these were deleted.
 fn collected(
-    journal: &Journal<DiskJournal>,
+    journal: &Journal<state::Shared>,
     undone: &[RepositoryUndo],
     told: Option<&Told>,
     now: Time,

@@ -8,6 +8,7 @@ use chrono::SecondsFormat;
 use lagan_model::Time;
 use lagan_notify::Receiver;
 use lagan_policy::Mode;
+use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -113,9 +114,8 @@ impl Happening {
                     ),
                     None => "none is ever due".to_owned(),
                 };
-                tracing::info!(
-                    "ready: {policies} policies with a schedule, {enforced} of them enforced; {next}"
-                );
+                let policies = count(*policies as u64, "policy", "policies");
+                tracing::info!("ready: {policies} with a schedule, {enforced} of them enforced; {next}");
             }
             Self::Began { policy, mode } => {
                 tracing::info!("{} begins, {}", harmless(policy), named_mode(*mode))

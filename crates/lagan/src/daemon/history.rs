@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono::SecondsFormat;
 use lagan_model::Time;
 use lagan_policy::Mode;
-use serde_json::json;
+use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::event::named_mode;
@@ -16,12 +16,48 @@ use crate::exit::Exit;
 use crate::metrics::Tally;
 use crate::output::Output;
 
+/// What a run does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Plan,
+    Apply,
+    Undo,
+}
+
+impl Kind {
+    /// Its word in the history.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Apply => "apply",
+            Self::Undo => "undo",
+        }
+    }
+}
+
+/// Who a run is by that nobody asked for.
+pub(crate) const BY_SCHEDULE: &str = "schedule";
+
+/// A name for a run that begins now; names are in the order of time.
+pub(crate) fn new_id(now: Time) -> String {
+    let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    Ulid::from_parts(milliseconds, Ulid::new().random()).to_string()
+}
+
 /// What came of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     /// Its name in the history.
     pub(crate) id: String,
+    /// What it was to do; an enforced policy whose deletions are held is a plan.
+    pub(crate) kind: Kind,
+    /// Who asked for it.
+    pub(crate) by: String,
+    /// The policy; for what was asked for, what that was called.
     pub(crate) policy: String,
+    /// The policy that it is counted for; empty where it is about several, or about none.
+    pub(crate) counted_for: String,
+    /// The registry; empty where an undo finds it in the journal.
     pub(crate) registry: String,
     pub(crate) mode: Mode,
     pub(crate) began: Time,
@@ -41,9 +77,16 @@ impl Record {
             Done::Exit(exit, held) => (exit, None, held),
             Done::Failed(failure) | Done::InUse(failure) => (failure.exit, Some(failure.text()), None),
         };
+        let kind = match &held {
+            Some(_) => Kind::Plan,
+            None => job.kind(),
+        };
         Self {
             id: job.id.clone(),
+            kind,
+            by: job.by().to_owned(),
             policy: job.policy.clone(),
+            counted_for: job.counted_for().to_owned(),
             registry: job.registry.clone(),
             mode: job.mode,
             began: job.began,
@@ -67,10 +110,40 @@ impl Record {
     }
 }
 
+impl Record {
+    /// As the history has it.
+    pub(crate) fn to_json(&self, report: bool) -> Value {
+        let time = |time: Time| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        json!({
+            "schema": "lagan.daemon_run/v1",
+            "id": self.id,
+            "kind": self.kind.as_str(),
+            "by": self.by,
+            "policy": self.policy,
+            "registry": (!self.registry.is_empty()).then_some(&self.registry),
+            "mode": named_mode(self.mode),
+            "began": time(self.began),
+            "ended": time(self.ended),
+            "exit": self.exit as i32,
+            "outcome": self.outcome(),
+            "error": self.error,
+            "held": self.held,
+            "counts": self.tally.to_json(),
+            "report": report.then_some("report.json"),
+        })
+    }
+}
+
 /// The last runs.
+#[derive(Debug)]
 pub(super) struct History {
     folder: PathBuf,
     keep: usize,
+}
+
+/// The folder of the runs of a state directory.
+pub(crate) fn folder(state: &Path) -> PathBuf {
+    state.join("daemon/runs")
 }
 
 impl History {
@@ -83,26 +156,25 @@ impl History {
         })
     }
 
-    /// A name for a run that begins now; names are in the order of time.
-    pub(super) fn id(now: Time) -> String {
-        let milliseconds = u64::try_from(now.timestamp_millis()).unwrap_or(0);
-        Ulid::from_parts(milliseconds, Ulid::new().random()).to_string()
-    }
-
-    /// Makes a folder for a run, and removes the oldest that are too many.
+    /// Makes a folder for a run.
     pub(super) fn folder(&self, id: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(id);
         fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+
+    /// Removes the oldest that are too many.
+    fn prune(&self, id: &str) -> io::Result<()> {
         let mut runs: Vec<_> = fs::read_dir(&self.folder)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| Ulid::from_string(name).is_ok())
             .collect();
         runs.sort_unstable();
         let many = runs.len().saturating_sub(self.keep);
-        for old in runs.iter().take(many).filter(|old| *old != id) {
-            fs::remove_dir_all(self.folder.join(old))?;
-        }
-        Ok(folder)
+        let old = runs.iter().take(many).filter(|old| *old != id);
+        // One that cannot be removed is in the way of no other.
+        let removed = old.map(|old| fs::remove_dir_all(self.folder.join(old)));
+        removed.fold(Ok(()), Result::and)
     }
 
     /// Removes a run that did not come about.
@@ -111,27 +183,14 @@ impl History {
         _ = fs::remove_dir_all(self.folder.join(id));
     }
 
-    /// Writes what came of a run beside its report.
+    /// Writes what came of a run beside its report, and removes the oldest runs that are too many.
     pub(super) fn keep(&self, record: &Record) -> io::Result<()> {
         let folder = self.folder.join(&record.id);
-        let time = |time: Time| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let text = serde_json::to_vec_pretty(&json!({
-            "schema": "lagan.daemon_run/v1",
-            "id": record.id,
-            "policy": record.policy,
-            "registry": record.registry,
-            "mode": named_mode(record.mode),
-            "began": time(record.began),
-            "ended": time(record.ended),
-            "exit": record.exit as i32,
-            "outcome": record.outcome(),
-            "error": record.error,
-            "held": record.held,
-            "counts": record.tally.to_json(),
-            "report": folder.join("report.json").is_file().then_some("report.json"),
-        }))?;
+        let report = folder.join("report.json").is_file();
+        let text = serde_json::to_vec_pretty(&record.to_json(report))?;
         let mut out = Output::file(&folder.join("run.json"))?;
         out.write_all(&text)?;
-        out.finish()
+        out.finish()?;
+        self.prune(&record.id)
     }
 }

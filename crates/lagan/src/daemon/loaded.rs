@@ -11,6 +11,7 @@ use lagan_policy::Mode;
 use lagan_scheduler::Schedule;
 
 use super::work::Job;
+use crate::admin;
 use crate::cli::ConnectArgs;
 use crate::exit::Failure;
 use crate::metrics::{Metrics, Observing};
@@ -18,7 +19,7 @@ use crate::settings;
 
 /// A configuration, and the text that it was read from.
 pub(crate) struct Loaded {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) receivers: Vec<Receiver>,
     text: Digest,
 }
@@ -45,9 +46,12 @@ impl Loaded {
         for registry in &config.registries {
             settings::of_registry(registry, &ConnectArgs::default())?;
         }
+        for token in &config.admin.tokens {
+            admin::check_token(token)?;
+        }
         let receivers = settings::receivers(&config.notifications)?;
         Ok(Self {
-            config,
+            config: Arc::new(config),
             receivers,
             text: digest,
         })
@@ -105,6 +109,7 @@ impl Loaded {
                 mode: found.mode,
                 began,
                 observing: Observing::new(metrics, registry.name.as_str(), policy),
+                order: None,
             })
         })
     }

@@ -5,37 +5,47 @@
 //! directory to itself. Between runs that is free, so that `undo` and `journal` can be used beside it. The clock is an
 //! argument; waking it is somebody else's.
 
+mod board;
 mod event;
 mod heartbeat;
 mod history;
 mod loaded;
+mod order;
 mod persisted;
+mod queue;
 mod service;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::future::Future;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use lagan_model::{Clock, Time};
 use lagan_policy::Mode;
 use lagan_scheduler::{Entry, Table};
 use tokio::sync::mpsc::Receiver;
 
+pub(crate) use self::board::{Board, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;
-pub(crate) use self::history::Record;
+#[cfg(test)]
+pub(crate) use self::history::Kind as RunKind;
+pub(crate) use self::history::{BY_SCHEDULE, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
+pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted};
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
+pub(crate) use self::work::{SAVED, report_name};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::running::Told;
@@ -75,6 +85,14 @@ pub(crate) struct Daemon<C, T> {
     history: History,
     /// Those of which it was told that they wait.
     waiting: BTreeSet<String>,
+    /// When the state directory that somebody else has is tried again, and how long that was waited for.
+    again: Option<(Time, TimeDelta)>,
+    /// What it shows of itself.
+    board: Arc<Board>,
+    /// Where orders come from.
+    orders: Option<Receiver<Order>>,
+    /// Orders that have not begun.
+    queue: VecDeque<Order>,
 }
 
 /// A run in hand.
@@ -107,6 +125,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
         }
         let history = History::open(&folder, options.keep)?;
+        let board = Arc::new(Board::new(Arc::clone(&loaded.config), clock.now()));
         let mut daemon = Self {
             options,
             clock,
@@ -119,44 +138,86 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             table: Table::default(),
             history,
             waiting: BTreeSet::new(),
+            again: None,
+            board,
+            orders: None,
+            queue: VecDeque::new(),
         };
-        daemon.load()?;
+        daemon.load();
         Ok(daemon)
+    }
+
+    /// The state directory.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    /// What it shows of itself.
+    pub(crate) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    /// Takes orders from now on.
+    pub(crate) fn taking(mut self, orders: Receiver<Order>) -> Self {
+        self.orders = Some(orders);
+        self
     }
 
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(crate) async fn run(mut self, mut events: Receiver<Event>) -> Exit {
         self.tell_ready();
         let mut hand: Option<InHand> = None;
+        let mut orders = self.orders.take();
+        let mut stale = true;
         loop {
+            if std::mem::take(&mut stale) {
+                self.show(hand.as_ref());
+            }
             tokio::select! {
                 // What is done is told before anything else is begun.
                 biased;
                 done = over(&mut hand) => {
+                    stale = true;
                     if let Some(InHand { job, .. }) = hand.take() {
                         self.done(&job, done);
+                    }
+                    // What was asked for waits for nothing but its turn.
+                    if !self.queue.is_empty() && self.waiting.is_empty() {
+                        hand = self.begin();
                     }
                 }
                 event = events.recv() => match event {
                     Some(Event::Beat) => {
+                        self.board.beat();
                         (self.tell)(&Happening::Beat);
                         if std::mem::take(&mut self.changed) {
+                            stale = true;
                             self.reload(false);
                         }
-                        if hand.is_none() {
+                        if hand.is_none() && self.is_free_again() {
                             hand = self.begin();
+                            stale |= hand.is_some();
                         }
                     }
                     Some(Event::Changed) => self.changed = true,
                     Some(Event::Reload) => {
                         self.changed = false;
+                        stale = true;
                         self.reload(true);
                     }
                     Some(Event::Stop) | None => break,
                 },
+                order = next(&mut orders) => {
+                    stale = true;
+                    self.enqueue(order, &mut hand);
+                    if hand.is_none() {
+                        hand = self.begin();
+                    }
+                }
             }
         }
         (self.tell)(&Happening::Stopping);
+        self.dismiss();
         self.stop(hand).await
     }
 
@@ -167,8 +228,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         };
         hand.told.request();
         if !hand.told.has_begun() {
-            self.table.postponed(&hand.job.policy);
-            self.persist();
+            self.leave(hand.job);
             return Exit::Done;
         }
         let longest = self.clock.sleep(self.options.stop_within);
@@ -193,9 +253,13 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// Begins what has been due the longest.
     fn begin(&mut self) -> Option<InHand> {
         let now = self.clock.now();
+        if let Some(order) = self.dequeue() {
+            let job = Job::of(order, now, &self.options.metrics);
+            return self.begin_job(job);
+        }
         // Of what shares a state directory, no more than one is begun.
         let policy = self.table.start(now).into_iter().next()?;
-        let id = History::id(now);
+        let id = new_id(now);
         let job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
             Some(job) => job,
             None => {
@@ -204,6 +268,10 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
         };
         self.persist();
+        self.begin_job(job)
+    }
+
+    fn begin_job(&mut self, job: Job) -> Option<InHand> {
         self.count_due();
         let report = match self.history.folder(&job.id) {
             Ok(folder) => folder.join("report.json"),
@@ -217,24 +285,24 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             policy: job.policy.clone(),
             mode: job.mode,
         });
+        if let Some(order) = &job.order {
+            order.tell(Answer::Began);
+        }
         let told = Arc::new(Told::default());
         let work = job.work(&self.loaded.config, self.state.clone(), report, Arc::clone(&told));
-        Some(InHand {
-            job,
-            told,
-            work: Box::pin(work),
-        })
+        Some(InHand { job, told, work })
     }
 
     fn done(&mut self, job: &Job, done: Done) {
         let now = self.clock.now();
         if let Done::InUse(failure) = done {
-            // It is tried at every beat, and told of once.
-            self.table.postponed(&job.policy);
-            self.history.forget(&job.id);
-            self.persist();
+            // It is tried again and again, and told of once.
+            self.postpone(job, &failure.text());
+            let waited = self.again.map_or(TimeDelta::zero(), |(_, waited)| waited);
+            let wait = (waited * 2).clamp(TimeDelta::seconds(1), LONGEST_WAIT);
+            self.again = Some((now + wait, wait));
             self.count_due();
-            if self.waiting.insert(job.policy.clone()) {
+            if self.waiting.insert(job.policy.clone()) && job.order.is_none() {
                 (self.tell)(&Happening::Postponed {
                     policy: job.policy.clone(),
                     why: failure.text(),
@@ -243,21 +311,34 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             return;
         }
         self.waiting.remove(&job.policy);
-        if self.table.finished(&job.policy, now) {
-            (self.tell)(&Happening::LeftOut {
-                policy: job.policy.clone(),
-            });
+        self.again = None;
+        if job.order.is_none() {
+            if self.table.finished(&job.policy, now) {
+                (self.tell)(&Happening::LeftOut {
+                    policy: job.policy.clone(),
+                });
+            }
+            self.persist();
         }
-        self.persist();
         self.count_due();
         let record = Record::new(job, done, now);
         if let Err(error) = self.history.keep(&record) {
-            (self.tell)(&Happening::Unwritten {
-                what: "what came of a run",
-                why: error.to_string(),
-            });
+            self.unwritten("what came of a run", &error);
+        }
+        self.board.ended(&record);
+        if let Some(order) = &job.order {
+            order.tell(Answer::Ended(Box::new(record.clone())));
         }
         (self.tell)(&Happening::Ended(Box::new(record)));
+    }
+
+    /// Whether it is time to try whether the state directory is free, where somebody else had it.
+    fn is_free_again(&self) -> bool {
+        self.again.is_none_or(|(again, _)| {
+            let left = again - self.clock.now();
+            // A clock that was set back is not waited for.
+            left <= TimeDelta::zero() || left > LONGEST_WAIT
+        })
     }
 
     /// Takes the configuration as it is now, or none of it.
@@ -266,12 +347,8 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             Ok(None) => {}
             Ok(Some(loaded)) => {
                 let moved = loaded.config.state_dir != self.loaded.config.state_dir;
-                let before = std::mem::replace(&mut self.loaded, loaded);
-                if let Err(failure) = self.load() {
-                    self.loaded = before;
-                    self.refuse(&failure);
-                    return;
-                }
+                self.loaded = loaded;
+                self.load();
                 (self.tell)(&Happening::Reloaded {
                     moved: moved && self.options.state.is_none(),
                 });
@@ -282,11 +359,12 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     }
 
     fn refuse(&mut self, failure: &Failure) {
+        self.board.write().refused = Some(failure.text());
         (self.tell)(&Happening::Refused { why: failure.text() });
     }
 
     /// Puts the schedules of the configuration into the table.
-    fn load(&mut self) -> Result<(), Failure> {
+    fn load(&mut self) {
         let lasts = match persisted::read(&self.folder()) {
             Ok(lasts) => lasts,
             Err(why) => {
@@ -303,12 +381,15 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         });
         self.table.load(entries, &lasts, self.clock.now());
         if self.table.lasts() != lasts {
-            persisted::write(&self.folder(), &self.table.lasts())?;
+            self.persist();
         }
         self.options.metrics.configured(&self.loaded.config);
         (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();
-        Ok(())
+        let mut shown = self.board.write();
+        shown.config = Arc::clone(&self.loaded.config);
+        shown.loaded = self.clock.now();
+        shown.refused = None;
     }
 
     /// Has metrics show when policies are due.
@@ -325,12 +406,16 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
 
     /// Without it, a run that was made may be made again after a restart, and no more.
     fn persist(&mut self) {
-        if let Err(error) = persisted::write(&self.folder(), &self.table.lasts()) {
-            (self.tell)(&Happening::Unwritten {
-                what: "when policies were run last",
-                why: error.to_string(),
-            });
+        match persisted::write(&self.folder(), &self.table.lasts()) {
+            Ok(()) => self.board.write().unwritten = None,
+            Err(error) => self.unwritten("when policies were run last", &error),
         }
+    }
+
+    fn unwritten(&mut self, what: &'static str, error: &io::Error) {
+        let why = error.to_string();
+        self.board.write().unwritten = Some(format!("failed to write {what}: {why}"));
+        (self.tell)(&Happening::Unwritten { what, why });
     }
 
     fn tell_ready(&mut self) {
@@ -362,11 +447,29 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     }
 }
 
+/// How long a state directory that somebody else has is left alone at most.
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(1);
+
 /// Waits for what is in hand; for ever where nothing is.
 async fn over(hand: &mut Option<InHand>) -> Done {
     match hand {
         Some(hand) => hand.work.as_mut().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits for an order; for ever where none can come.
+async fn next(orders: &mut Option<Receiver<Order>>) -> Order {
+    let order = match orders {
+        Some(orders) => orders.recv().await,
+        None => None,
+    };
+    match order {
+        Some(order) => order,
+        None => {
+            *orders = None;
+            std::future::pending().await
+        }
     }
 }
 

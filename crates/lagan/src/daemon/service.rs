@@ -1,5 +1,6 @@
 //! What a service manager is told: systemd's protocol, over the socket that it names. Without one, nothing.
 
+use lagan_report::number::count;
 use sd_notify::NotifyState;
 
 use super::Happening;
@@ -22,7 +23,10 @@ impl Service {
     pub(crate) fn tell(&self, happening: &Happening) {
         let failed = match happening {
             Happening::Ready { policies, .. } => {
-                let status = format!("{policies} policies with a schedule");
+                let status = format!(
+                    "{} with a schedule",
+                    count(*policies as u64, "policy", "policies")
+                );
                 sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(&status)])
             }
             Happening::Refused { .. } => sd_notify::notify(&[NotifyState::Status(

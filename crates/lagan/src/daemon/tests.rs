@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use lagan_model::{Clock, Time};
 use lagan_policy::Mode;
 use lagan_sandbox::{Effect, Fault, Moment, RequestKind, Sandbox, SandboxOptions};
+use lagan_state::DiskJournal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -22,10 +23,15 @@ use crate::notifying::Notifying;
 const LONGEST: Duration = Duration::from_secs(100);
 
 #[derive(Clone)]
-struct Hands(Arc<watch::Sender<Time>>);
+pub(crate) struct Hands(Arc<watch::Sender<Time>>);
 
 impl Hands {
-    fn pass(&self, minutes: i64) {
+    /// A clock that shows this time.
+    pub(crate) fn at(time: &str) -> Self {
+        Self(Arc::new(watch::Sender::new(time.parse().unwrap())))
+    }
+
+    pub(crate) fn pass(&self, minutes: i64) {
         self.0.send_modify(|now| *now += TimeDelta::minutes(minutes));
     }
 }
@@ -65,9 +71,7 @@ impl Scene {
             let tag = format!("1.0.0-rc.{number}");
             sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
         }
-        let clock = Hands(Arc::new(watch::Sender::new(
-            "2026-11-21T11:30:00Z".parse().unwrap(),
-        )));
+        let clock = Hands::at("2026-11-21T11:30:00Z");
         let place = TempDir::new().unwrap();
         let shown = clock.clone();
         Self {
@@ -355,13 +359,17 @@ async fn a_run_waits_for_whoever_works_with_the_state_directory() {
     scene.configure(&[("prereleases", "enforce")]);
     scene
         .told(async |daemon| {
-            let journal = crate::state::open(&scene.state()).unwrap();
+            // As another process does.
+            let journal = DiskJournal::open(&scene.state(), &lagan_state::Options::default()).unwrap();
             daemon.pass(30).await;
             let waits = daemon.next(|happening| match happening {
                 Happening::Postponed { policy, .. } => Some(policy.clone()),
                 _ => None,
             });
             assert_eq!(waits.await, "prereleases");
+            // Not at each beat: whoever has it may need an hour.
+            daemon.pass(0).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
             // It is tried again, and told of once.
             daemon.pass(1).await;
             daemon

@@ -3,20 +3,24 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::SubsecRound as _;
 use lagan_config::Config;
-use lagan_model::Time;
-use lagan_policy::Mode;
+use lagan_model::{Clock as _, Time};
+use lagan_policy::{Mode, RepositoryPattern};
+use lagan_state::{Memory, Options};
 
-use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs};
-use crate::commands::apply;
+use super::history::{BY_SCHEDULE, Kind};
+use super::order::{Asked, Order};
+use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs, UndoArgs};
 use crate::commands::plan::{self, Announcing};
+use crate::commands::{apply, undo};
 use crate::exit::{Exit, Failure};
 use crate::metrics::{Metrics, Observing};
-use crate::running::{Stopping, Told};
-use crate::sources::Source;
+use crate::running::{Stopping, SystemClock, Told};
+use crate::sources::{Source, globs};
 use crate::state;
 
 /// What is to be run.
@@ -29,6 +33,8 @@ pub(super) struct Job {
     pub(super) began: Time,
     /// Who counts what it does.
     pub(super) observing: Arc<Observing>,
+    /// What was asked for; `None`: it is due.
+    pub(super) order: Option<Order>,
 }
 
 /// What came of it.
@@ -42,8 +48,60 @@ pub(super) enum Done {
 }
 
 impl Job {
+    /// What was asked for, which begins now.
+    pub(super) fn of(order: Order, began: Time, metrics: &Arc<Metrics>) -> Self {
+        let mode = match &order.what {
+            Asked::Plan(_) => Mode::DryRun,
+            Asked::Apply(_) | Asked::Saved(_) | Asked::Undo(_) => Mode::Enforce,
+        };
+        Self {
+            id: order.id.clone(),
+            policy: order.name(),
+            registry: order.registry.clone(),
+            mode,
+            began,
+            observing: Observing::new(metrics, &order.registry, order.policy()),
+            order: Some(order),
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match (&self.order, self.mode) {
+            (Some(order), _) if order.is_undo() => Kind::Undo,
+            (_, Mode::DryRun) => Kind::Plan,
+            (_, Mode::Enforce) => Kind::Apply,
+        }
+    }
+
+    /// The policy that it is counted for; none where it is about several, or about none.
+    pub(super) fn counted_for(&self) -> &str {
+        self.order.as_ref().map_or(&self.policy, Order::policy)
+    }
+
+    /// Who asked for it.
+    pub(super) fn by(&self) -> &str {
+        self.order.as_ref().map_or(BY_SCHEDULE, |order| &order.by)
+    }
+
     /// Carries it out. Everything that it needs of the configuration is taken before this returns.
     pub(super) fn work(
+        &self,
+        config: &Arc<Config>,
+        state: PathBuf,
+        report: PathBuf,
+        told: Arc<Told>,
+    ) -> Pin<Box<dyn Future<Output = Done>>> {
+        match &self.order {
+            None => Box::pin(self.due(config, state, report, told)),
+            Some(order) => {
+                let observing = Arc::clone(&self.observing);
+                let (order, config) = (order.clone(), Arc::clone(config));
+                Box::pin(ordered(order, observing, config, state, report, told))
+            }
+        }
+    }
+
+    fn due(
         &self,
         config: &Config,
         state: PathBuf,
@@ -68,47 +126,174 @@ impl Job {
                 }
                 (Ok(source), Mode::Enforce) => enforce(source, &state, report, told).await,
             };
-            match done {
-                Ok(exit) => Done::Exit(exit, held),
-                Err(failure) if state::is_in_use(&failure) => Done::InUse(failure),
-                Err(failure) => Done::Failed(failure),
-            }
+            Done::of(done, held)
         }
     }
 }
 
+impl Done {
+    fn of(done: Result<Exit, Failure>, held: Option<String>) -> Self {
+        match done {
+            Ok(exit) => Self::Exit(exit, held),
+            Err(failure) if state::is_in_use(&failure) => Self::InUse(failure),
+            Err(failure) => Self::Failed(failure),
+        }
+    }
+}
+
+/// Carries out what was asked for, as long as somebody listens.
+async fn ordered(
+    order: Order,
+    observing: Arc<Observing>,
+    config: Arc<Config>,
+    state: PathBuf,
+    report: PathBuf,
+    told: Arc<Told>,
+) -> Done {
+    let mut work = Box::pin(carry_out(
+        &order,
+        &observing,
+        &config,
+        &state,
+        report,
+        Arc::clone(&told),
+    ));
+    let given_up = async {
+        match order.detached {
+            true => std::future::pending().await,
+            false => order.tell.closed().await,
+        }
+    };
+    tokio::select! {
+        done = &mut work => return Done::of(done, None),
+        () = given_up => {}
+    }
+    told.request();
+    if told.has_begun() {
+        return Done::of(work.await, None);
+    }
+    Done::Failed(Failure::new(
+        Exit::Unexpected,
+        anyhow::Error::msg("whoever asked for it went away before anything was changed"),
+    ))
+}
+
+async fn carry_out(
+    order: &Order,
+    observing: &Arc<Observing>,
+    config: &Config,
+    state: &Path,
+    report: PathBuf,
+    told: Arc<Told>,
+) -> Result<Exit, Failure> {
+    match &order.what {
+        Asked::Plan(wanted) => {
+            let mut source = source(config, &order.registry, &order.policies)?;
+            source.observed(observing);
+            let arguments = PlanArgs {
+                save: wanted.save.then(|| report.with_file_name(SAVED)),
+                all: wanted.all,
+                bytes: wanted.bytes,
+                ..plan_arguments(report, order.form)
+            };
+            plan_to(source, globs(&wanted.repositories)?, state, false, &arguments).await
+        }
+        Asked::Apply(repositories) => {
+            let mut source = source(config, &order.registry, &order.policies)?;
+            source.observed(observing);
+            source.only_enforced()?;
+            source.without_frozen(SystemClock.now());
+            let plan = apply::Plan::Fresh(globs(repositories)?);
+            let arguments = apply_arguments(report, order.form);
+            apply_to(source, plan, state, &arguments, told).await
+        }
+        Asked::Saved(path) => {
+            let arguments = apply_arguments(report, order.form);
+            let (mut source, saved) = apply::SavedPlan::open(path, Some(config), &arguments)?;
+            source.observed(observing);
+            let plan = apply::Plan::Saved(Box::new(saved));
+            apply_to(source, plan, state, &arguments, told).await
+        }
+        Asked::Undo(arguments) => {
+            let arguments = UndoArgs {
+                yes: true,
+                format: Format::Json,
+                also: also(&report, order.form),
+                out: Some(report),
+                ..(**arguments).clone()
+            };
+            let stopping = Stopping::Told(told);
+            undo::run_target(Some(config), state, Colour::Never, &arguments, stopping).await
+        }
+    }
+}
+
+/// The name of a plan that was kept whole, beside its report.
+pub(crate) const SAVED: &str = "plan.json";
+
+/// How a report is called in its folder.
+pub(crate) fn report_name(form: Format) -> &'static str {
+    match form {
+        Format::Text => "report.txt",
+        Format::Json => "report.json",
+        Format::Ndjson => "report.ndjson",
+        Format::Markdown => "report.md",
+        Format::Csv => "report.csv",
+        Format::Html => "report.html",
+    }
+}
+
+/// What is written beside the report: what browsers show, and what whoever asked wants to show.
+fn also(report: &Path, form: Option<Format>) -> Vec<(Format, PathBuf)> {
+    let form = form.filter(|form| !matches!(form, Format::Json | Format::Html));
+    let forms = [Some(Format::Html), form].into_iter().flatten();
+    forms
+        .map(|form| (form, report.with_file_name(report_name(form))))
+        .collect()
+}
+
 /// Plans. A plan that would be carried out, were it not forbidden for now, announces what is new in it.
 async fn dry_run(source: Source, state: &Path, report: PathBuf, announces: bool) -> Result<Exit, Failure> {
-    let memory = state::memory(Some(state), None)?;
+    let arguments = PlanArgs {
+        exact: announces,
+        ..plan_arguments(report, None)
+    };
+    plan_to(source, Vec::new(), state, announces, &arguments).await
+}
+
+async fn plan_to(
+    source: Source,
+    only: Vec<RepositoryPattern>,
+    state: &Path,
+    announces: bool,
+    arguments: &PlanArgs,
+) -> Result<Exit, Failure> {
+    // Beside the journal, which can be read meanwhile.
+    let journal = state::create(state)?;
+    let memory = Memory::beside(&journal, &Options::default())?;
     let announcing = Announcing {
         state: Some(state.to_owned()),
-        // Who does not have the state directory to himself writes nothing there.
-        keep: announces && memory.is_some(),
+        keep: announces,
     };
-    let arguments = PlanArgs {
+    plan::run_source(source, Some(&memory), &announcing, only, Colour::Never, arguments).await
+}
+
+fn plan_arguments(report: PathBuf, form: Option<Format>) -> PlanArgs {
+    PlanArgs {
         repositories: Vec::new(),
         source: SourceArgs::default(),
         format: Format::Json,
+        also: also(&report, form),
         out: Some(report),
         save: None,
         compare: None,
         compare_with: None,
         group_by: Grouping::Repository,
         all: false,
-        exact: announces,
+        exact: false,
         bytes: false,
         detailed_exitcode: false,
-    };
-    let only = Vec::new();
-    plan::run_source(
-        source,
-        memory.as_ref(),
-        &announcing,
-        only,
-        Colour::Never,
-        &arguments,
-    )
-    .await
+    }
 }
 
 async fn enforce(
@@ -118,7 +303,23 @@ async fn enforce(
     told: Arc<Told>,
 ) -> Result<Exit, Failure> {
     source.only_enforced()?;
-    let arguments = ApplyArgs {
+    let plan = apply::Plan::Fresh(Vec::new());
+    apply_to(source, plan, state, &apply_arguments(report, None), told).await
+}
+
+async fn apply_to(
+    source: Source,
+    plan: apply::Plan,
+    state: &Path,
+    arguments: &ApplyArgs,
+    told: Arc<Told>,
+) -> Result<Exit, Failure> {
+    let stopping = Stopping::Told(told);
+    apply::run_source(source, plan, state, Colour::Never, arguments, stopping).await
+}
+
+fn apply_arguments(report: PathBuf, form: Option<Format>) -> ApplyArgs {
+    ApplyArgs {
         repositories: Vec::new(),
         source: SourceArgs::default(),
         yes: true,
@@ -126,18 +327,9 @@ async fn enforce(
         collect_garbage: None,
         collect_untagged: false,
         format: Format::Json,
+        also: also(&report, form),
         out: Some(report),
-    };
-    let plan = apply::Plan::Fresh(Vec::new());
-    apply::run_source(
-        source,
-        plan,
-        state,
-        Colour::Never,
-        &arguments,
-        Stopping::Told(told),
-    )
-    .await
+    }
 }
 
 fn source(config: &Config, registry: &str, policies: &[String]) -> Result<Source, Failure> {

@@ -121,6 +121,11 @@ impl Health {
         self.seen.iter().filter_map(score).collect()
     }
 
+    /// Whether somebody should look.
+    pub(super) fn is_low(&self, score: &Score) -> bool {
+        score.is_low(&self.targets)
+    }
+
     /// Those of which something new was seen, and which it made too low, or good again.
     pub(super) fn look(&mut self, now: Time) -> Vec<Change> {
         let mut changes = Vec::new();

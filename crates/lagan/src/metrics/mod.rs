@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lagan_config::Config;
+use lagan_health::Score;
 use lagan_model::Time;
 use lagan_model::journal::Purpose;
 use lagan_notify::{Delivery, Kind, Told};
@@ -36,6 +37,15 @@ pub(crate) struct Metrics {
     now: Box<dyn Fn() -> Time + Send + Sync>,
 }
 
+/// How well a registry does, or one policy on it.
+pub(crate) struct Scored {
+    pub(crate) registry: String,
+    pub(crate) policy: Option<String>,
+    pub(crate) score: Score,
+    /// Whether somebody should look.
+    pub(crate) is_low: bool,
+}
+
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
@@ -53,10 +63,6 @@ impl Metrics {
     }
 
     /// Everything as OpenMetrics text, as of now.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "it is for the server that answers /metrics")
-    )]
     pub(crate) fn render(&self) -> String {
         self.refresh();
         self.families.text()
@@ -148,7 +154,7 @@ impl Metrics {
 
     fn ended(&self, record: &Record) {
         let families = &self.families;
-        let of = of(record.registry.as_str(), record.policy.as_str());
+        let of = of(record.registry.as_str(), record.counted_for.as_str());
         let outcome = record.outcome().replace(' ', "_");
         let outcome = OUTCOMES.iter().find(|known| **known == outcome);
         let of_run = OfRun {
@@ -184,7 +190,6 @@ impl Metrics {
     }
 
     /// Gauges of health are those of now.
-    #[cfg_attr(not(test), allow(dead_code, reason = "as `render`"))]
     fn refresh(&self) {
         let families = &self.families;
         families.health.clear();
@@ -201,6 +206,20 @@ impl Metrics {
                 families.health_part.get_or_create(&label).set(part.value);
             }
         }
+    }
+
+    /// How well what was seen lately does, as of now.
+    pub(crate) fn scores(&self) -> Vec<Scored> {
+        let health = self.health();
+        let scores = health.scores((self.now)()).into_iter();
+        scores
+            .map(|(of, score)| Scored {
+                registry: of.registry.to_string(),
+                policy: (!of.policy.is_empty()).then(|| of.policy.to_string()),
+                is_low: health.is_low(&score),
+                score,
+            })
+            .collect()
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -16,7 +16,7 @@ use lagan_state::{DiskJournal, Options};
 
 use super::catalogue::{ALL, Kind, PREFIX};
 use super::{Metrics, Observing, Tally};
-use crate::daemon::{Happening, Record};
+use crate::daemon::{Happening, Record, RunKind};
 use crate::exit::Exit;
 
 const PAGE: &str = include_str!("../../../../docs/metrics.md");
@@ -71,7 +71,10 @@ fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> f64 {
 fn record(exit: Exit, held: Option<&str>) -> Happening {
     Happening::Ended(Box::new(Record {
         id: "1".to_owned(),
+        kind: RunKind::Apply,
+        by: "schedule".to_owned(),
         policy: "p".to_owned(),
+        counted_for: "p".to_owned(),
         registry: "r".to_owned(),
         mode: Mode::Enforce,
         began: now() - TimeDelta::seconds(90),

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lagan_config::Config;
 use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan, run_history};
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
@@ -14,7 +15,7 @@ use lagan_policy::{
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
 use lagan_report::{PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote, RepositoryOutcome};
-use lagan_state::{DiskJournal, Memory, Options};
+use lagan_state::{Memory, Options};
 
 use crate::announced::Board;
 use crate::cli::ApplyArgs;
@@ -27,8 +28,9 @@ use crate::progress::Progress;
 use crate::running::SystemClock;
 use crate::saved::{self, Reader};
 use crate::sources::Source;
+use crate::state;
 
-pub(super) type Here<'a> = World<'a, Connected, DiskJournal, SystemClock>;
+pub(super) type Here<'a> = World<'a, Connected, state::Shared, SystemClock>;
 
 /// A plan that is approved, and what it says.
 pub(super) struct Approved {
@@ -208,9 +210,9 @@ pub(crate) struct SavedPlan {
 
 impl SavedPlan {
     /// Opens it, and refuses one that is for another registry, other policies or another day. Nothing is contacted.
-    pub(super) fn open(
+    pub(crate) fn open(
         path: &Path,
-        config: Option<&Path>,
+        config: Option<&Config>,
         arguments: &ApplyArgs,
     ) -> Result<(Source, Self), Failure> {
         let given = &arguments.source;

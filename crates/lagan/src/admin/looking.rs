@@ -1,0 +1,202 @@
+//! How the daemon is: whether it lives, whether it can work, what its policies wait for.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use lagan_config::Right;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Desk;
+use super::caller::Caller;
+use super::problem::Problem;
+use super::runs::{Run, mode, time};
+use crate::daemon::{RunNote, Shown};
+use crate::state;
+
+/// Whether the daemon lives.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Health {
+    /// `ok`, or `lifeless` where its clock has stood still for two minutes.
+    status: &'static str,
+    /// The version of this program.
+    version: &'static str,
+}
+
+/// Whether the daemon lives.
+#[utoipa::path(get, path = "/healthz", tag = "health", responses(
+    (status = 200, body = Health, description = "It lives."),
+    (status = 503, body = Health, description = "Its clock stands still: it should be started anew."),
+))]
+pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Response {
+    let lives = desk.board.lives();
+    let health = Health {
+        status: if lives { "ok" } else { "lifeless" },
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let status = match lives {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(health)).into_response()
+}
+
+/// Whether the daemon can do its work, and what stands in its way.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    /// Whether a configuration holds, the store can be used, and the daemon does not stop.
+    ready: bool,
+    /// The configuration; only for who may look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<Configuration>,
+    /// What is wrong with the state directory; only for who may look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<String>,
+    /// The last run on each registry since the daemon began; only for who may look. They do not make it unready.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    registries: BTreeMap<String, RegistryLook>,
+}
+
+/// The configuration that holds.
+#[derive(Debug, Serialize, ToSchema)]
+struct Configuration {
+    /// When it was read.
+    read: String,
+    /// Why the one that is there now is refused.
+    refused: Option<String>,
+}
+
+/// What the last run on a registry came to.
+#[derive(Debug, Serialize, ToSchema)]
+struct RegistryLook {
+    /// When it ended.
+    at: String,
+    /// The error that ended it.
+    error: Option<String>,
+}
+
+/// Whether the daemon can do its work.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+    (status = 200, body = Readiness, description = "It can."),
+    (status = 503, body = Readiness, description = "It cannot."),
+))]
+pub(super) async fn readiness(State(desk): State<Arc<Desk>>, caller: Extension<Caller>) -> Response {
+    let shown = desk.board.read();
+    let store = unusable(&desk.state, &shown);
+    let ready = store.is_none() && !shown.stopping && desk.board.lives();
+    let mut readiness = Readiness {
+        ready,
+        configuration: None,
+        store: None,
+        registries: BTreeMap::new(),
+    };
+    if caller.may_look() {
+        readiness.configuration = Some(Configuration {
+            read: time(shown.loaded),
+            refused: shown.refused,
+        });
+        readiness.store = store;
+        let looks = shown.looks.into_iter();
+        readiness.registries = looks
+            .map(|(registry, look)| {
+                let look = RegistryLook {
+                    at: time(look.at),
+                    error: look.error,
+                };
+                (registry, look)
+            })
+            .collect();
+    }
+    let status = match ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(readiness)).into_response()
+}
+
+/// Everything that is counted and measured, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health", security((), ("token" = ["read"])), responses(
+    (status = 200, body = String, content_type = "application/openmetrics-text", description = "OpenMetrics text, as docs/metrics.md lists it."),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn metrics(
+    State(desk): State<Arc<Desk>>,
+    caller: Extension<Caller>,
+) -> Result<Response, Problem> {
+    caller.may(Right::Read)?;
+    let mut answer = desk.metrics.render().into_response();
+    let media_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    Ok(answer)
+}
+
+/// What is wrong with the state directory.
+fn unusable(state: &Path, shown: &Shown) -> Option<String> {
+    if !state::is_there(state) {
+        return Some(format!("{} is no state directory any more", state.display()));
+    }
+    shown.unwritten.clone()
+}
+
+/// The policies of the configuration that holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Policies {
+    /// By name.
+    policies: Vec<Policy>,
+}
+
+/// A policy, and what becomes of it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Policy {
+    name: String,
+    registry: String,
+    /// `dry-run` or `enforce`.
+    mode: &'static str,
+    /// Its schedule and time zone; null: it is never run by itself.
+    schedule: Option<String>,
+    /// When it is due; null: never, or not known before the run in hand has ended.
+    next: Option<String>,
+    /// The run that is under way.
+    running: Option<String>,
+    /// What the last of its runs came to that is kept.
+    last: Option<Run>,
+}
+
+/// The policies, when they are run, and what their last runs came to.
+#[utoipa::path(get, path = "/api/v1/policies", tag = "policies", security((), ("token" = ["read"])), responses(
+    (status = 200, body = Policies),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn policies(
+    State(desk): State<Arc<Desk>>,
+    caller: Extension<Caller>,
+) -> Result<Json<Policies>, Problem> {
+    caller.may(Right::Read)?;
+    let shown = desk.board.read();
+    let mut last: BTreeMap<String, Run> = BTreeMap::new();
+    for run in super::runs::ended(&desk.state)? {
+        // The newest come first.
+        last.entry(run.policy.clone()).or_insert(run);
+    }
+    let running = |policy: &str| {
+        let of_policy = |run: &&RunNote| run.policy == policy;
+        shown.running.as_ref().filter(of_policy).map(|run| run.id.clone())
+    };
+    let policies = shown.policies.iter().map(|policy| Policy {
+        running: running(&policy.name),
+        last: last.remove(&policy.name),
+        name: policy.name.clone(),
+        registry: policy.registry.clone(),
+        mode: mode(policy.mode),
+        schedule: policy.schedule.clone(),
+        next: policy.next.map(time),
+    });
+    Ok(Json(Policies {
+        policies: policies.collect(),
+    }))
+}

@@ -1,0 +1,158 @@
+//! The first page: policies, what is due, what was freed, how the registries were reached.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::extract::State;
+use chrono::Utc;
+use lagan_config::Right;
+use lagan_policy::Mode;
+
+use super::freed::Chart;
+use super::{Frame, Shown, show};
+use crate::admin::Desk;
+use crate::admin::caller::Caller;
+use crate::admin::runs::{Run, ended, mode, time};
+use crate::bans::Pause;
+use crate::metrics::Scored;
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct Overview {
+    frame: Frame,
+    notices: Vec<String>,
+    policies: Vec<Policy>,
+    enforced: usize,
+    next: Option<(String, String)>,
+    running: Option<(String, String)>,
+    waiting: usize,
+    chart: Option<Chart>,
+    /// Whether there may be more than the chart has.
+    counting: bool,
+    registries: Vec<(String, String, Option<String>)>,
+    health: Vec<Health>,
+    names: Vec<String>,
+}
+
+struct Policy {
+    name: String,
+    registry: String,
+    mode: &'static str,
+    schedule: String,
+    next: String,
+    last: Option<Run>,
+}
+
+/// How well a registry does, or a policy on it, and the parts that this is made of.
+struct Health {
+    of: String,
+    score: String,
+    class: &'static str,
+    parts: Vec<(&'static str, String)>,
+}
+
+impl From<Scored> for Health {
+    fn from(scored: Scored) -> Self {
+        let parts = scored.score.parts.iter();
+        Self {
+            of: match scored.policy {
+                Some(policy) => format!("{policy} on {}", scored.registry),
+                None => scored.registry,
+            },
+            // Rounded down: one that is just too low does not read as good.
+            score: scored.score.value().floor().to_string(),
+            class: if scored.is_low { "bad" } else { "good" },
+            parts: parts
+                .map(|part| {
+                    let weight = f64::from(part.kind.weight());
+                    let points = format!("{:.1} of {weight}", weight * part.value);
+                    (part.kind.as_str(), points)
+                })
+                .collect(),
+        }
+    }
+}
+
+pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Caller>) -> Shown {
+    caller.may(Right::Read)?;
+    desk.freed.count(&desk.state);
+    let shown = desk.board.read();
+    let mut last: BTreeMap<String, Run> = BTreeMap::new();
+    for run in ended(&desk.state)? {
+        // The newest come first.
+        last.entry(run.policy.clone()).or_insert(run);
+    }
+    let mut notices = Vec::new();
+    if shown.stopping {
+        notices.push("The daemon stops.".to_owned());
+    }
+    if let Some(pause) = Pause::read(&desk.state, Utc::now()) {
+        notices.push(format!("{}.", capitalized(&pause.said())));
+    }
+    if let Some(refused) = &shown.refused {
+        notices.push(format!(
+            "The configuration was changed and is refused; the one before holds.\n{}",
+            refused.trim_end()
+        ));
+    }
+    notices.extend(shown.unwritten.as_deref().map(capitalized));
+    let next = shown
+        .policies
+        .iter()
+        .filter_map(|policy| Some((policy.next?, &policy.name)))
+        .min();
+    let page = Overview {
+        frame: Frame::new("/", "Overview"),
+        notices,
+        enforced: shown
+            .policies
+            .iter()
+            .filter(|policy| policy.mode == Mode::Enforce)
+            .count(),
+        next: next.map(|(at, name)| (name.clone(), time(at))),
+        running: shown
+            .running
+            .as_ref()
+            .map(|run| (run.id.clone(), run.policy.clone())),
+        waiting: shown.waiting.len(),
+        policies: shown
+            .policies
+            .iter()
+            .map(|policy| Policy {
+                name: policy.name.clone(),
+                registry: policy.registry.clone(),
+                mode: mode(policy.mode),
+                schedule: policy
+                    .schedule
+                    .clone()
+                    .unwrap_or_else(|| "when asked for".to_owned()),
+                next: policy.next.map(time).unwrap_or_default(),
+                last: last.remove(&policy.name),
+            })
+            .collect(),
+        chart: desk.freed.chart(),
+        counting: !desk.freed.is_counted(),
+        registries: shown
+            .looks
+            .into_iter()
+            .map(|(name, look)| (name, time(look.at), look.error))
+            .collect(),
+        health: desk.metrics.scores().into_iter().map(Health::from).collect(),
+        names: shown
+            .config
+            .registries
+            .iter()
+            .map(|registry| registry.name.to_string())
+            .collect(),
+    };
+    show(&page)
+}
+
+fn capitalized(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(characters).collect()
+    })
+}

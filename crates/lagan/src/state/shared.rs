@@ -1,0 +1,143 @@
+//! Journals that are open in this process, each once.
+//!
+//! A state directory belongs to a process, and not to a part of it: who only looks at the journal of a run that goes on
+//! looks at what that run writes.
+
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+
+use axum::body::Bytes;
+use lagan_model::Digest;
+use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
+use lagan_state::DiskJournal;
+
+/// Those that are open, or are being closed.
+static OPEN: Mutex<BTreeMap<PathBuf, Weak<Held>>> = Mutex::new(BTreeMap::new());
+
+/// One of them was closed.
+static CLOSED: Condvar = Condvar::new();
+
+/// A journal that is closed when the last of those who have it open is done with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared(Arc<Held>);
+
+/// Fields are dropped in their order: the journal is closed, and then it is told.
+#[derive(Debug)]
+struct Held {
+    journal: DiskJournal,
+    _closed: Closed,
+}
+
+/// Tells that the journal of this directory is closed. Nobody opens it again before that.
+#[derive(Debug)]
+struct Closed(PathBuf);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&self.0);
+        CLOSED.notify_all();
+    }
+}
+
+impl Shared {
+    /// The journal of a state directory, as others here have it, or opened now.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open`.
+    pub(super) fn of<E>(
+        directory: &Path,
+        open: impl FnOnce() -> Result<DiskJournal, E>,
+    ) -> Result<(Self, IsNew), E> {
+        // Held while it is opened: whoever comes second has it then.
+        let mut journals = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(journal) = journals.get(directory) {
+            match journal.upgrade() {
+                Some(held) => return Ok((Self(held), IsNew(false))),
+                None => journals = CLOSED.wait(journals).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+        let held = Arc::new(Held {
+            journal: open()?,
+            _closed: Closed(directory.to_owned()),
+        });
+        journals.insert(directory.to_owned(), Arc::downgrade(&held));
+        Ok((Self(held), IsNew(true)))
+    }
+}
+
+/// Whether a journal was opened for this.
+pub(super) struct IsNew(pub(super) bool);
+
+impl Deref for Shared {
+    type Target = DiskJournal;
+
+    fn deref(&self) -> &DiskJournal {
+        &self.0.journal
+    }
+}
+
+impl JournalStore for Shared {
+    async fn append(&self, group: Group) -> Result<Sequence, JournalError> {
+        DiskJournal::append(self, group).await
+    }
+
+    async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
+        DiskJournal::entry(self, sequence).await
+    }
+
+    async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
+        DiskJournal::content(self, digest).await
+    }
+
+    async fn open_entries(&self) -> Result<Vec<Sequence>, JournalError> {
+        DiskJournal::open_entries(self).await
+    }
+
+    async fn settled_by(&self, sequence: Sequence) -> Result<Option<Sequence>, JournalError> {
+        DiskJournal::settled_by(self, sequence).await
+    }
+
+    async fn runs(&self) -> Result<Vec<RunId>, JournalError> {
+        DiskJournal::runs(self).await
+    }
+
+    async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
+        DiskJournal::entries_of(self, run).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use lagan_state::{Options, StateError};
+
+    use super::*;
+
+    #[test]
+    fn whoever_comes_while_it_is_closed_waits_and_is_not_told_that_it_is_in_use() {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        drop(DiskJournal::create(&state, &Options::default()).unwrap());
+        let open = || Shared::of(&state, || DiskJournal::open(&state, &Options::default()));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let opened: Result<_, StateError> = open();
+                        assert_eq!(opened.unwrap().0.list().unwrap().len(), 0);
+                    }
+                });
+            }
+        });
+        let (first, is_new) = open().unwrap();
+        assert!(is_new.0);
+        assert!(!open().unwrap().1.0);
+        drop(first);
+        assert!(open().unwrap().1.0);
+    }
+}
