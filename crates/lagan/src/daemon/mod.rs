@@ -144,6 +144,8 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             queue: VecDeque::new(),
         };
         daemon.load();
+        // Whoever looks before it runs sees what it is about to run.
+        daemon.show(None);
         Ok(daemon)
     }
 
