@@ -39,7 +39,9 @@ async fn sandbox(profile: Profile) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sandbox_as_a_distribution_registry_is_accepted() {
-    sandbox(Profile::Distribution28).await;
+    for profile in [Profile::Distribution28, Profile::Distribution3] {
+        sandbox(profile).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
