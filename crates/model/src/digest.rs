@@ -272,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn digests_that_differ_in_one_byte_hash_differently_whichever_it_is() {
+        use std::hash::{BuildHasher as _, RandomState};
+
+        let (state, zeros) = (RandomState::new(), [0; 32]);
+        let hash = |value: [u8; 32]| state.hash_one(Digest::from_sha256(value));
+        for byte in 0..32 {
+            let mut value = zeros;
+            value[byte] = 1;
+            assert_ne!(hash(value), hash(zeros), "byte {byte} does not count");
+        }
+        // Nobody outside can know the hashes of this process.
+        assert_ne!(
+            RandomState::new().hash_one(Digest::from_sha256(zeros)),
+            hash(zeros)
+        );
+    }
+
+    #[test]
     fn the_referrers_tag_of_a_long_digest_is_cut_as_the_specification_says() {
         let sha512: Digest = format!("sha512:{}", "0f".repeat(64)).parse().unwrap();
         assert_eq!(sha512.referrers_tag(), format!("sha512-{}", "0f".repeat(32)));

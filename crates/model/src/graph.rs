@@ -66,6 +66,8 @@ pub struct Described {
 #[derive(Debug)]
 pub struct ArtifactGraph {
     digests: Vec<Digest>,
+    /// Where each stands among the snapshot's artifacts, if it does.
+    artifacts: Vec<Option<u32>>,
     described: Vec<Described>,
     read: Vec<Read>,
     node_of_tag: Vec<Option<NodeId>>,
@@ -99,7 +101,7 @@ impl ArtifactGraph {
                 AttachmentForm::of(&listed.tag).map(|(form, subject)| (tag, form, subject))
             })
             .collect();
-        let mut nodes = Nodes::with_capacity(snapshot.tags().len());
+        let mut nodes = Nodes::new(snapshot);
         let node_of_tag: Vec<_> = snapshot
             .tags()
             .iter()
@@ -113,19 +115,19 @@ impl ArtifactGraph {
         let mut found = 0;
         let mut stray: Option<std::vec::IntoIter<&Artifact>> = None;
         loop {
-            let artifact = if let Some(digest) = nodes.digests.get(next) {
+            let (id, artifact) = if let Some(found) = nodes.at(next) {
                 next += 1;
-                snapshot.artifact(digest)
+                found
             } else if found == snapshot.artifacts().len() {
                 break;
             } else {
-                let stray = stray.get_or_insert_with(|| unread(snapshot, &nodes).into_iter());
+                let stray = stray.get_or_insert_with(|| nodes.unmet().into_iter());
                 let Some(artifact) = stray.next() else { break };
                 nodes.id(&artifact.digest);
                 continue;
             };
             let Some(artifact) = artifact else { continue };
-            let id = nodes.read(artifact);
+            nodes.read(id, artifact);
             found += 1;
             for child in &artifact.children {
                 let child_id = nodes.id(&child.digest);
@@ -190,6 +192,7 @@ impl ArtifactGraph {
             attachments: Adjacency::new(count, reversed(&subject_edges)),
             subjects: Adjacency::new(count, subject_edges),
             digests: nodes.digests.into_iter().cloned().collect(),
+            artifacts: nodes.artifacts,
             described: nodes.described,
             read: nodes.read,
             node_of_tag,
@@ -217,6 +220,13 @@ impl ArtifactGraph {
     #[must_use]
     pub fn digest(&self, node: NodeId) -> &Digest {
         &self.digests[node.index()]
+    }
+
+    /// What the snapshot that the graph is of knows of a node: the same as by its digest, without looking that up.
+    #[must_use]
+    pub fn artifact<'a>(&self, snapshot: CompleteSnapshot<'a>, node: NodeId) -> Option<&'a Artifact> {
+        let artifact = snapshot.artifact_at(self.artifacts[node.index()]? as usize)?;
+        (artifact.digest == self.digests[node.index()]).then_some(artifact)
     }
 
     /// Whether its manifest was read.
@@ -273,28 +283,27 @@ impl ArtifactGraph {
     }
 }
 
-/// What the graph has not come to, in a fixed order.
-fn unread<'a>(snapshot: CompleteSnapshot<'a>, nodes: &Nodes<'a>) -> Vec<&'a Artifact> {
-    let mut artifacts: Vec<_> = snapshot
-        .artifacts()
-        .filter(|artifact| !nodes.ids.contains_key(&artifact.digest))
-        .collect();
-    artifacts.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
-    artifacts
-}
-
 struct Nodes<'a> {
-    ids: HashMap<&'a Digest, NodeId>,
+    snapshot: CompleteSnapshot<'a>,
+    /// Of each artifact of the snapshot, by its position there: a digest is looked up once, and after that counted.
+    of_artifacts: Vec<Option<NodeId>>,
+    /// Of digests that something names, and of which nothing else is known.
+    of_others: HashMap<&'a Digest, NodeId>,
     digests: Vec<&'a Digest>,
+    artifacts: Vec<Option<u32>>,
     described: Vec<Described>,
     read: Vec<Read>,
 }
 
 impl<'a> Nodes<'a> {
-    fn with_capacity(count: usize) -> Self {
+    fn new(snapshot: CompleteSnapshot<'a>) -> Self {
+        let count = snapshot.artifacts().len();
         Self {
-            ids: HashMap::with_capacity(count),
+            snapshot,
+            of_artifacts: vec![None; count],
+            of_others: HashMap::new(),
             digests: Vec::with_capacity(count),
+            artifacts: Vec::with_capacity(count),
             described: Vec::with_capacity(count),
             read: Vec::with_capacity(count),
         }
@@ -303,13 +312,37 @@ impl<'a> Nodes<'a> {
     fn id(&mut self, digest: &'a Digest) -> NodeId {
         // A snapshot is bounded by what a registry lists in its pages, far below 2^32 digests.
         let next = NodeId(u32::try_from(self.digests.len()).unwrap_or(u32::MAX));
-        let id = *self.ids.entry(digest).or_insert(next);
+        let position = self.snapshot.position_of(digest);
+        let id = match position {
+            Some(position) => *self.of_artifacts[position].get_or_insert(next),
+            None => *self.of_others.entry(digest).or_insert(next),
+        };
         if id == next {
             self.digests.push(digest);
+            self.artifacts
+                .push(position.and_then(|position| u32::try_from(position).ok()));
             self.described.push(Described::default());
             self.read.push(Read::No);
         }
         id
+    }
+
+    /// The node of a number, and what is known of it.
+    fn at(&self, number: usize) -> Option<(NodeId, Option<&'a Artifact>)> {
+        let position = *self.artifacts.get(number)?;
+        let artifact = position.and_then(|position| self.snapshot.artifact_at(position as usize));
+        Some((NodeId(u32::try_from(number).ok()?), artifact))
+    }
+
+    /// The artifacts that are no node yet, in a fixed order.
+    fn unmet(&self) -> Vec<&'a Artifact> {
+        let all = self.snapshot.artifacts().zip(&self.of_artifacts);
+        let mut unmet: Vec<_> = all
+            .filter(|(_, node)| node.is_none())
+            .map(|(artifact, _)| artifact)
+            .collect();
+        unmet.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
+        unmet
     }
 
     /// What was said first stands.
@@ -321,8 +354,7 @@ impl<'a> Nodes<'a> {
         described.size = described.size.or(size);
     }
 
-    fn read(&mut self, artifact: &'a Artifact) -> NodeId {
-        let id = self.id(&artifact.digest);
+    fn read(&mut self, id: NodeId, artifact: &'a Artifact) {
         // It knows better than what names it.
         let described = &mut self.described[id.index()];
         described.media_type = Some(artifact.media_type.clone());
@@ -331,7 +363,6 @@ impl<'a> Nodes<'a> {
             Some(_) => Read::Attached,
             None => Read::Alone,
         };
-        id
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::{Artifact, Blob};
@@ -54,7 +55,7 @@ pub struct RepositorySnapshot {
         serialize_with = "stored::artifacts",
         deserialize_with = "stored::artifacts_by_digest"
     )]
-    artifacts: HashMap<Digest, Artifact>,
+    artifacts: IndexMap<Digest, Artifact>,
     #[serde(
         default,
         skip_serializing_if = "HashSet::is_empty",
@@ -92,7 +93,7 @@ impl RepositorySnapshot {
         Self {
             repository,
             tags,
-            artifacts: HashMap::new(),
+            artifacts: IndexMap::new(),
             absent: HashSet::new(),
             config_created: HashMap::new(),
             referrers: HashMap::new(),
@@ -235,7 +236,17 @@ impl<'a> CompleteSnapshot<'a> {
         self.0.artifacts.get(digest)
     }
 
-    /// Every artifact that is known, in no order.
+    /// Where a digest stands among [`artifacts`](Self::artifacts).
+    pub(crate) fn position_of(self, digest: &Digest) -> Option<usize> {
+        self.0.artifacts.get_index_of(digest)
+    }
+
+    /// The artifact at a position.
+    pub(crate) fn artifact_at(self, position: usize) -> Option<&'a Artifact> {
+        self.0.artifacts.get_index(position).map(|(_, artifact)| artifact)
+    }
+
+    /// Every artifact that is known, in the order in which they came to be known.
     pub fn artifacts(self) -> impl ExactSizeIterator<Item = &'a Artifact> {
         self.0.artifacts.values()
     }

@@ -56,7 +56,10 @@ impl<'a> Clocks<'a> {
             return Some(Fact::Unknown(Unknown::NotRecorded));
         }
         match clock {
-            Clock::Created => self.created(digest, MAX_DEPTH, needs),
+            Clock::Created => {
+                let artifact = graph.artifact(self.snapshot, node);
+                self.created(digest, artifact, MAX_DEPTH, needs)
+            }
             Clock::Pushed => Some(self.pushed(of_tag, self.times(digest, needs)?)),
             Clock::Pulled if !self.pulls => Some(Fact::Unknown(Unknown::NotRecorded)),
             Clock::Pulled => {
@@ -98,8 +101,13 @@ impl<'a> Clocks<'a> {
         Some(times.unwrap_or_default())
     }
 
-    fn created(&self, digest: &Digest, depth: usize, needs: &mut Needs) -> Answer {
-        let artifact = self.snapshot.artifact(digest);
+    fn created(
+        &self,
+        digest: &Digest,
+        artifact: Option<&Artifact>,
+        depth: usize,
+        needs: &mut Needs,
+    ) -> Answer {
         if artifact.is_some_and(|artifact| !artifact.is_index()) {
             return self.find_created(digest, artifact, depth, needs);
         }
@@ -141,7 +149,8 @@ impl<'a> Clocks<'a> {
             let mut newest = annotation;
             let mut missing = false;
             for child in &artifact.children {
-                match self.created(&child.digest, depth - 1, needs) {
+                let artifact = self.snapshot.artifact(&child.digest);
+                match self.created(&child.digest, artifact, depth - 1, needs) {
                     // All children are asked for in one round.
                     None => missing = true,
                     Some(Fact::Known(time)) if newest.known().is_none_or(|known| time > known) => {

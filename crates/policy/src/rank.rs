@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lagan_model::{Digest, NodeId, Tag, Time};
-use rustc_hash::{FxBuildHasher, FxHashMap};
 
 use crate::document::{Bucket, Order, Per, Period, Select, Timezone};
 use crate::version::{TagReading, Version, natural};
@@ -245,42 +244,44 @@ fn clamp(count: usize) -> u32 {
 
 /// For each contender the index of the contender that stands for its place.
 fn leaders(contenders: &[Contender<'_>], ancestors: &dyn Fn(NodeId) -> Vec<NodeId>) -> Vec<usize> {
-    // The best contender of each artifact.
-    let mut of_node: FxHashMap<NodeId, usize> =
-        FxHashMap::with_capacity_and_hasher(contenders.len(), FxBuildHasher);
-    for (index, contender) in contenders.iter().enumerate() {
-        if let Some(node) = contender.node {
-            of_node
-                .entry(node)
-                .and_modify(|known| {
-                    if contender.compare(&contenders[*known]).is_gt() {
-                        *known = index;
-                    }
-                })
-                .or_insert(index);
-        }
-    }
-    let mut place_of_node: FxHashMap<NodeId, usize> = FxHashMap::default();
-    contenders
+    let mut leaders: Vec<usize> = (0..contenders.len()).collect();
+    // Those on one artifact stand side by side. Nodes are numbered much as tags are listed, so that little is moved.
+    let mut on: Vec<(NodeId, usize)> = contenders
         .iter()
         .enumerate()
-        .map(|(index, contender)| {
-            let Some(node) = contender.node else { return index };
-            *place_of_node.entry(node).or_insert_with(|| {
-                // A child stands with the best of the indexes of this group that list it; of those, with one
-                // that is itself no child here.
-                let above: Vec<NodeId> = ancestors(node)
-                    .into_iter()
-                    .filter(|above| of_node.contains_key(above))
-                    .collect();
-                let tops = above
-                    .iter()
-                    .filter(|top| ancestors(**top).iter().all(|a| !of_node.contains_key(a)));
-                tops.filter_map(|top| of_node.get(top).copied())
-                    .max_by(|a, b| contenders[*a].compare(&contenders[*b]))
-                    .or_else(|| of_node.get(&node).copied())
-                    .unwrap_or(index)
-            })
+        .filter_map(|(index, contender)| Some((contender.node?, index)))
+        .collect();
+    on.sort();
+    // The best contender of each artifact, in the order of nodes.
+    let greater = |a: usize, b: usize| {
+        if contenders[b].compare(&contenders[a]).is_gt() {
+            b
+        } else {
+            a
+        }
+    };
+    let best: Vec<(NodeId, usize)> = on
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter_map(|tags| {
+            let indices = tags.iter().map(|(_, index)| *index);
+            Some((tags.first()?.0, indices.reduce(greater)?))
         })
-        .collect()
+        .collect();
+    let best_of = |node: &NodeId| {
+        let at = best.binary_search_by_key(node, |(node, _)| *node).ok()?;
+        Some(best[at].1)
+    };
+    for (tags, (node, own)) in on.chunk_by(|a, b| a.0 == b.0).zip(&best) {
+        // A child stands with the best of the indexes of this group that list it; of those, with one that is itself
+        // no child here.
+        let above = ancestors(*node);
+        let tops = above
+            .iter()
+            .filter(|top| ancestors(**top).iter().all(|above| best_of(above).is_none()));
+        let leader = tops.filter_map(best_of).reduce(greater).unwrap_or(*own);
+        for (_, index) in tags {
+            leaders[*index] = leader;
+        }
+    }
+    leaders
 }

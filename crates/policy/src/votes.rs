@@ -1,7 +1,7 @@
 //! What the rules say of each tag, before relations: every line of every `keep` votes on every tag that its rule
 //! selects, and every protection on every tag.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use lagan_model::{
@@ -560,6 +560,9 @@ impl<'a> LineVotes<'a, '_> {
         };
         let recorded = !matches!(by, Order::Clock(clock) if !is_recorded(clock, self.ballot.snapshot));
         let few = || {
+            if self.more_stand_alone(slots, last as usize) {
+                return false;
+            }
             let by_name: Vec<_> = slots
                 .iter()
                 .map(|slot| self.contender(*slot, Key::Name))
@@ -681,6 +684,20 @@ impl<'a> LineVotes<'a, '_> {
                 }),
             };
         }
+    }
+
+    /// Whether more than so many of these are artifacts that nothing lists: each has a place of its own, whoever ranks
+    /// how.
+    fn more_stand_alone(&self, slots: &[usize], than: usize) -> bool {
+        let Some(artifacts) = self.artifacts else {
+            return false;
+        };
+        let mut alone = BTreeSet::new();
+        slots
+            .iter()
+            .filter_map(|slot| self.node(self.selected[*slot]))
+            .filter(|node| !artifacts.attachment[node.index()] && artifacts.graph.parents(*node).is_empty())
+            .any(|node| alone.insert(node) && alone.len() > than)
     }
 
     fn contender<'k>(&self, slot: usize, key: Key<'k>) -> Contender<'k>

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use indexmap::IndexMap;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
@@ -87,7 +88,7 @@ pub(super) fn sorted_tags<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<List
     Ok(tags)
 }
 
-pub(super) fn artifacts<S: Serializer>(map: &HashMap<Digest, Artifact>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn artifacts<S: Serializer>(map: &IndexMap<Digest, Artifact>, to: S) -> Result<S::Ok, S::Error> {
     let mut list: Vec<&Artifact> = map.values().collect();
     list.sort_unstable_by(|a, b| a.digest.cmp(&b.digest));
     to.collect_seq(list)
@@ -95,7 +96,7 @@ pub(super) fn artifacts<S: Serializer>(map: &HashMap<Digest, Artifact>, to: S) -
 
 pub(super) fn artifacts_by_digest<'de, D: Deserializer<'de>>(
     from: D,
-) -> Result<HashMap<Digest, Artifact>, D::Error> {
+) -> Result<IndexMap<Digest, Artifact>, D::Error> {
     let list = Vec::<Artifact>::deserialize(from)?;
     Ok(list
         .into_iter()
@@ -205,7 +206,7 @@ mod tests {
         snapshot.insert_absent(Digest::of(b"1"));
         assert!(matches!(snapshot.check(), Err(SnapshotError::Absent { .. })));
         let mut snapshot = full();
-        snapshot.artifacts.remove(&Digest::of(b"3"));
+        snapshot.artifacts.swap_remove(&Digest::of(b"3"));
         assert!(matches!(snapshot.check(), Err(SnapshotError::Unknown { tag, .. }) if tag.as_str() == "c"));
     }
 }
