@@ -19,6 +19,7 @@ pub mod port;
 pub mod request;
 pub mod snapshot;
 pub mod tag;
+mod text;
 
 pub use artifact::{Artifact, Blob, Child};
 pub use clock::{Fact, Time, Unknown};

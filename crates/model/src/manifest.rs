@@ -152,7 +152,7 @@ impl Manifest {
         if bytes.len() > MAX_MANIFEST_BYTES {
             return Err(ManifestError::TooLarge(bytes.len()));
         }
-        let document: Document = json::read(&bytes)?;
+        let mut document: Document = json::read(&bytes)?;
         // Some proxies answer with a type that says nothing; then the document decides.
         let header = content_type.filter(|media_type| {
             !matches!(
@@ -226,7 +226,8 @@ impl Manifest {
 }
 
 impl Document {
-    fn content(&self, media_type: &MediaType) -> Result<Content, ManifestError> {
+    /// Takes what it says out of it.
+    fn content(&mut self, media_type: &MediaType) -> Result<Content, ManifestError> {
         let refuse = |kind, fields: &[(&'static str, bool)]| match fields.iter().find(|(_, present)| *present)
         {
             Some((field, _)) => Err(ManifestError::Ambiguous { kind, field }),
@@ -241,13 +242,13 @@ impl Document {
                     ("blobs", self.blobs.is_some()),
                 ],
             )?;
-            let config = self.config.clone().ok_or(ManifestError::MissingField {
+            let config = self.config.take().ok_or(ManifestError::MissingField {
                 kind,
                 field: "config",
             })?;
             Ok(Content::Image {
                 config,
-                layers: self.layers.clone().unwrap_or_default(),
+                layers: self.layers.take().unwrap_or_default(),
             })
         } else if media_type.is_index() {
             let kind = "image index";
@@ -257,7 +258,7 @@ impl Document {
                 ("blobs", self.blobs.is_some()),
             ];
             refuse(kind, &others)?;
-            let manifests = self.manifests.clone().ok_or(ManifestError::MissingField {
+            let manifests = self.manifests.take().ok_or(ManifestError::MissingField {
                 kind,
                 field: "manifests",
             })?;
@@ -270,7 +271,7 @@ impl Document {
             ];
             refuse("artifact manifest", &others)?;
             Ok(Content::Artifact {
-                blobs: self.blobs.clone().unwrap_or_default(),
+                blobs: self.blobs.take().unwrap_or_default(),
             })
         } else {
             Err(ManifestError::UnknownKind(media_type.clone()))

@@ -7,14 +7,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::text::as_text;
+
 /// Why a media type was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("a media type reads `type/subtype`, each part of at most 127 letters, digits and `!#$&-^_.+`")]
 pub struct MediaTypeError;
 
 /// A media type by the grammar of RFC 6838, section 4.2, in lower case and without parameters.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MediaType(Cow<'static, str>);
 
 macro_rules! known {
@@ -41,6 +42,10 @@ known! {
     OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
     /// Docker image configuration.
     DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
+    /// A compressed layer of an OCI image.
+    OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// A compressed layer of a Docker image.
+    DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip";
     /// The empty descriptor of the image specification.
     OCI_EMPTY = "application/vnd.oci.empty.v1+json";
     /// Configuration of a Helm chart.
@@ -133,6 +138,10 @@ impl FromStr for MediaType {
     type Err = MediaTypeError;
 
     fn from_str(text: &str) -> Result<Self, MediaTypeError> {
+        // Nearly every one is written just so.
+        if let Some(known) = KNOWN.iter().find(|known| **known == text) {
+            return Ok(Self(Cow::Borrowed(known)));
+        }
         let essence = text.split(';').next().unwrap_or_default().trim();
         if let Some(known) = KNOWN.iter().find(|known| known.eq_ignore_ascii_case(essence)) {
             return Ok(Self(Cow::Borrowed(known)));
@@ -172,6 +181,8 @@ impl From<MediaType> for String {
         media_type.0.into_owned()
     }
 }
+
+as_text!(MediaType);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::text::as_text;
 
 /// The longest repository name that is accepted, in bytes.
 ///
@@ -38,8 +39,7 @@ pub enum NameError {
 }
 
 /// The name of a repository, `<name>` of the OCI distribution specification.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RepositoryName(Arc<str>);
 
 impl RepositoryName {
@@ -118,11 +118,12 @@ impl From<RepositoryName> for String {
     }
 }
 
+as_text!(RepositoryName);
+
 /// The name that a configuration gives to a registry, or the host and port of one given by URL.
 ///
 /// Letters, digits, `.`, `_`, `-`, and `:`, `[`, `]` for hosts; 1 to 255 bytes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RegistryName(Arc<str>);
 
 impl RegistryName {
@@ -175,6 +176,8 @@ impl From<RegistryName> for String {
         name.0.to_string()
     }
 }
+
+as_text!(RegistryName);
 
 #[cfg(test)]
 mod tests {

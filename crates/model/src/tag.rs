@@ -4,10 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::digest::{Digest, DigestError};
+use crate::text::as_text;
 
 /// The longest tag, in bytes, by the distribution specification.
 pub const MAX_TAG: usize = 128;
@@ -27,8 +27,7 @@ pub enum TagError {
 }
 
 /// A tag: `[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Arc<str>);
 
 impl Tag {
@@ -78,6 +77,8 @@ impl From<Tag> for String {
         tag.0.to_string()
     }
 }
+
+as_text!(Tag);
 
 /// What a manifest is asked for by: `<reference>` of the distribution specification.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
