@@ -90,7 +90,7 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
     for (found, needed_by) in order {
         let intent = &found.intent;
         let reference = Reference::Digest(intent.digest.clone());
-        if world.registry.head(repository, &reference).await?.is_some() {
+        if world.registry.resolve(repository, &reference).await?.is_some() {
             continue;
         }
         if found.open {

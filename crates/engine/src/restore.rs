@@ -157,7 +157,7 @@ pub(crate) async fn on_tag<R: RegistryWrite>(
 ) -> Result<Option<Digest>, RegistryError> {
     let reference = Reference::Tag(tag.clone());
     Ok(registry
-        .head(repository, &reference)
+        .resolve(repository, &reference)
         .await?
         .map(|head| head.digest))
 }

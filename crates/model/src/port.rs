@@ -332,13 +332,6 @@ pub enum Mount {
 /// [`Overloaded`](crate::Failure::Overloaded) a change was not made; after every other failure it may have been, or may
 /// still be, and only reading tells.
 pub trait RegistryWrite: RegistryRead {
-    /// What a tag or digest is on now; `None` where the registry says that there is no such manifest.
-    fn head(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> impl Future<Output = Result<Option<Head>, RegistryError>> + Send;
-
     /// Whether a blob can really be read: a HEAD, and a GET of its first byte, since a registry can claim blobs
     /// that its garbage collection took.
     fn has_blob(

@@ -208,14 +208,6 @@ impl RegistryProbe for Connected {
 }
 
 impl RegistryWrite for Connected {
-    async fn head(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Option<Head>, RegistryError> {
-        either!(self, registry => registry.head(repository, reference).await)
-    }
-
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         either!(self, registry => registry.has_blob(repository, digest).await)
     }

@@ -304,7 +304,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         let unread = |error: RegistryError| Left::because(Skip::Incomplete, error.to_string());
         for tag in tags {
             let reference = Reference::Tag(tag.clone());
-            let head = self.world.registry.head(self.repository, &reference).await;
+            let head = self.world.registry.resolve(self.repository, &reference).await;
             let now = head.map_err(unread)?.map(|head| head.digest);
             if now.as_ref() != Some(digest) {
                 let now = now.map_or_else(|| "gone".to_owned(), |digest| format!("on {digest}"));
@@ -320,7 +320,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
 
     async fn is_there(&self, digest: &Digest) -> Result<bool, RegistryError> {
         let reference = Reference::Digest(digest.clone());
-        let head = self.world.registry.head(self.repository, &reference).await?;
+        let head = self.world.registry.resolve(self.repository, &reference).await?;
         Ok(head.is_some())
     }
 

@@ -101,7 +101,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
         let answer = self.world.registry.untag(&recorded).await;
         let mut alarm = None;
         let reference = Reference::Digest(manifest.digest().clone());
-        let stays = self.world.registry.head(self.repository, &reference).await;
+        let stays = self.world.registry.resolve(self.repository, &reference).await;
         if on(Safeguard::UntagCheck) && matches!(stays, Ok(None)) {
             let failure = put_back_swept(self.world, self.run, sequence, recorded.intent()).await?;
             alarm = Some(alarm_of(recorded.intent(), failure.as_ref()));
@@ -174,7 +174,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
 
     async fn on(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
         let reference = Reference::Tag(tag.clone());
-        let head = self.world.registry.head(self.repository, &reference).await?;
+        let head = self.world.registry.resolve(self.repository, &reference).await?;
         Ok(head.map(|head| head.digest))
     }
 }

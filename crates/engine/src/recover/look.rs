@@ -29,7 +29,12 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
         repository: &RepositoryName,
         reference: &Reference,
     ) -> Result<bool, RegistryError> {
-        Ok(self.world.registry.head(repository, reference).await?.is_some())
+        Ok(self
+            .world
+            .registry
+            .resolve(repository, reference)
+            .await?
+            .is_some())
     }
 
     /// Whether the manifest is gone, of which one tag was to go; then it is put back.

@@ -203,6 +203,26 @@ impl RegistryRead for Simulated {
             .ok_or_else(|| error(Failure::NotFound, "GET manifest"))
     }
 
+    async fn resolve(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+    ) -> Result<Option<Head>, RegistryError> {
+        self.asked(RequestKind::Head).await;
+        self.fails("HEAD manifest")?;
+        {
+            let mut state = self.state();
+            let step = state.step;
+            if let (Reference::Tag(tag), Some(found)) = (reference, state.repositories.get_mut(repository)) {
+                found.looked_at.insert(tag.clone(), step);
+            }
+        }
+        Ok(self.find(repository, reference).map(|manifest| Head {
+            digest: manifest.digest().clone(),
+            media_type: Some(manifest.media_type().clone()),
+        }))
+    }
+
     async fn referrers(
         &self,
         repository: &RepositoryName,
@@ -242,26 +262,6 @@ impl RegistryProbe for Simulated {
 }
 
 impl RegistryWrite for Simulated {
-    async fn head(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Option<Head>, RegistryError> {
-        self.asked(RequestKind::Head).await;
-        self.fails("HEAD manifest")?;
-        {
-            let mut state = self.state();
-            let step = state.step;
-            if let (Reference::Tag(tag), Some(found)) = (reference, state.repositories.get_mut(repository)) {
-                found.looked_at.insert(tag.clone(), step);
-            }
-        }
-        Ok(self.find(repository, reference).map(|manifest| Head {
-            digest: manifest.digest().clone(),
-            media_type: Some(manifest.media_type().clone()),
-        }))
-    }
-
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         self.asked(RequestKind::Blob).await;
         self.fails("HEAD blob")?;

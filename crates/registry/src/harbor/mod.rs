@@ -207,15 +207,6 @@ impl RegistryProbe for HarborRegistry {
 }
 
 impl RegistryWrite for HarborRegistry {
-    async fn head(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Option<Head>, RegistryError> {
-        self.not_a_cache(repository).await?;
-        self.oci.head(repository, reference).await
-    }
-
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         self.not_a_cache(repository).await?;
         self.oci.has_blob(repository, digest).await

@@ -198,14 +198,6 @@ impl RegistryProbe for OciRegistry {
 }
 
 impl RegistryWrite for OciRegistry {
-    async fn head(
-        &self,
-        repository: &RepositoryName,
-        reference: &Reference,
-    ) -> Result<Option<Head>, RegistryError> {
-        self.look_at(repository, reference).await
-    }
-
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         self.taste_blob(repository, digest).await
     }

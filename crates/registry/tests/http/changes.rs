@@ -285,7 +285,7 @@ async fn a_change_asks_for_no_more_rights_than_it_needs() {
     let registry = server.connect_as("ci", "s3cret").await;
     registry.delete(&deletion().await).await.unwrap();
     let reference = Reference::Digest(manifest().digest().clone());
-    assert_eq!(registry.head(&app(), &reference).await.unwrap(), None);
+    assert_eq!(registry.resolve(&app(), &reference).await.unwrap(), None);
     registry.put_manifest(&restoration().await, None).await.unwrap();
 }
 

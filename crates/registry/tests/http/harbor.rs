@@ -146,7 +146,6 @@ async fn nothing_of_a_project_that_caches_another_registry_is_asked_for_over_v2(
         registry.resolve(&app(), &reference).await.unwrap_err(),
         registry.referrers(&app(), &digest).await.unwrap_err(),
         registry.config_blob(&app(), &digest, 100).await.unwrap_err(),
-        registry.head(&app(), &reference).await.unwrap_err(),
         registry.has_blob(&app(), &digest).await.unwrap_err(),
         registry.delete(&deletion().await).await.unwrap_err(),
         registry.untag(&untagging().await).await.unwrap_err(),

@@ -16,7 +16,7 @@ async fn look(
 ) -> (Result<Option<Head>, RegistryError>, Vec<String>) {
     let server = Server::registry(answer).await;
     let registry = server.connect().await;
-    let seen = registry.head(&app(), reference).await;
+    let seen = registry.resolve(&app(), reference).await;
     let methods: Vec<_> = server.log().iter().map(|seen| seen.method.clone()).collect();
     let heads = methods.iter().filter(|method| *method == "HEAD").count() as u64;
     assert_eq!(registry.requests().of(RequestKind::Head), heads);
