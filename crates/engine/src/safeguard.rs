@@ -12,6 +12,8 @@ pub(crate) enum Safeguard {
     Notice,
     /// A repository that cannot be read whole is left alone.
     CompleteReading,
+    /// Nothing is deleted, and no tag taken off, on the strength of a reading that is too old.
+    ReadAgain,
     /// A unit in which something moved since the plan is left alone.
     UnitUnchanged,
     /// Every tag of a manifest is looked at right before the manifest is deleted.

@@ -11,9 +11,9 @@ use lagan_model::{
     RegistryError, RegistryWrite, RepositoryName, Tag, Time, Times,
 };
 
-use super::is_old;
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check};
+use super::{DELETIONS_PER_READING, is_old};
 use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
@@ -161,6 +161,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         let mut doubt: Option<String> = None;
         let mut begun = false;
         let mut read_at = reading.at;
+        let mut since_reading = 0;
         for (position, intent) in recorded.iter().enumerate() {
             let sequence = intent.sequence();
             if let Some(detail) = &doubt {
@@ -180,18 +181,22 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             if left.is_none() && begins && self.world.stop.is_requested() {
                 left = Some(Left::because(Skip::Stopped, "the run was asked to stop"));
             }
-            if left.is_none() && is_old(read_at, self.world.clock.now()) {
+            let many = since_reading >= DELETIONS_PER_READING;
+            if left.is_none() && (many || is_old(read_at, self.world.clock.now())) {
+                // It is as old as when it was begun.
+                read_at = self.world.clock.now();
                 left = self
                     .check_again(&members[position..], &recorded[..position])
                     .await
                     .err();
-                read_at = self.world.clock.now();
+                since_reading = 0;
             }
             if let Some(left) = &left {
                 let end = self.settle(sequence, skip(left.clone())).await?;
                 ends.push((Some(sequence), end));
                 continue;
             }
+            since_reading += 1;
             let end = self.delete_one(intent).await?;
             begun |= end == Outcome::Deleted;
             if let Outcome::InDoubt { detail } = &end

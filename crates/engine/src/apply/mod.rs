@@ -24,9 +24,10 @@ use crate::approve::ApprovedPlan;
 use crate::holding::COPIES;
 use crate::recover::LeftOut;
 use crate::run::{RepositoryRun, RunTotals};
+use crate::safeguard::{Safeguard, on};
 use crate::world::{Veto, World};
 
-/// How many manifests are deleted before a repository is read again.
+/// How many manifests are deleted, and tags taken off, before a repository is read again.
 pub(crate) const DELETIONS_PER_READING: usize = 256;
 
 /// How old a reading may be when something is deleted on its strength.
@@ -34,7 +35,7 @@ const MAX_READING_AGE: TimeDelta = TimeDelta::seconds(60);
 
 /// Whether a reading is too old to delete by. A clock that was set back says nothing of its age.
 pub(crate) fn is_old(read_at: Time, now: Time) -> bool {
-    (now - read_at).abs() > MAX_READING_AGE
+    (now - read_at).abs() > MAX_READING_AGE && on(Safeguard::ReadAgain)
 }
 
 /// What is to be carried out.

@@ -36,6 +36,8 @@ pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     /// What became of each action's manifests so far.
     ends: EndsSoFar,
     deleted: BTreeSet<Digest>,
+    /// Manifests of which a tag may still be taken off: a second request could do what the first one is then taken for.
+    untags_in_doubt: BTreeSet<Digest>,
     /// What was held so far.
     holdings: Holdings,
     /// How many manifests the next reading is for.
@@ -56,6 +58,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             plan,
             ends: EndsSoFar::new(),
             deleted: BTreeSet::new(),
+            untags_in_doubt: BTreeSet::new(),
             holdings: Holdings::default(),
             at_once: if world.registry.deletes().one_by_one {
                 FIRST_ONE_BY_ONE
@@ -180,20 +183,21 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             Err(error) => return Ok(Err(error)),
         };
         let waiting: BTreeSet<usize> = pending.iter().copied().collect();
+        let untags = pending.iter().copied();
+        let untags = untags.filter_map(|position| Some((position, untagged(&self.plan.actions[position])?)));
+        let untags: Vec<(usize, &Digest)> = untags.take(self.at_once).collect();
+        let mut wanted: BTreeSet<Digest> = untags.iter().map(|(_, digest)| (*digest).clone()).collect();
+        // Many tags may be taken off one manifest, each by requests of its own.
+        let mut going = untags.len();
         let mut chosen = Vec::new();
-        let mut wanted: BTreeSet<Digest> = BTreeSet::new();
-        for position in pending {
-            if let Action::Untag { digest, .. } = &self.plan.actions[*position] {
-                wanted.insert(digest.clone());
-            }
-        }
         for unit in units(&self.plan.actions, &graph) {
             if !unit.members.iter().any(|member| waiting.contains(&member.action)) {
                 continue;
             }
-            if !chosen.is_empty() && wanted.len() + unit.members.len() > self.at_once {
+            if going > 0 && going + unit.members.len() > self.at_once {
                 break;
             }
+            going += unit.members.len();
             wanted.extend(unit.members.iter().map(|member| member.digest.clone()));
             chosen.push(unit);
         }
@@ -201,13 +205,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             Ok(reading) => reading,
             Err(error) => return Ok(Err(error)),
         };
-        self.untag_all(pending, &reading).await?;
+        let untags: Vec<usize> = untags.into_iter().map(|(position, _)| position).collect();
+        self.untag_all(&untags, &reading).await?;
         let ready = self.select(chosen, &reading, approved);
         self.delete_all(ready, &reading).await?;
         Ok(Ok(()))
     }
 
-    async fn untag_all(&mut self, pending: &[usize], reading: &Reading) -> Result<(), JournalError> {
+    async fn untag_all(&mut self, positions: &[usize], reading: &Reading) -> Result<(), JournalError> {
         let untagger = Untagger {
             world: self.world,
             run: self.run(),
@@ -222,18 +227,17 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 })
                 .collect(),
         };
-        let mut in_doubt: BTreeSet<&Digest> = BTreeSet::new();
-        for position in pending {
+        for position in positions {
             let Action::Untag { tag, digest, reasons } = &self.plan.actions[*position] else {
                 continue;
             };
-            let (sequence, outcome) = if self.world.stop.is_requested() {
-                let left = Left::because(Skip::Stopped, "the run was asked to stop");
+            if self.world.stop.is_requested() || is_old(reading.at, self.world.clock.now()) {
+                // Not begun: the next pass, or the end of the run, has it.
+                return Ok(());
+            }
+            let (sequence, outcome) = if let Some(left) = self.vetoed(digest, [tag], reading) {
                 (None, skipped(left))
-            } else if let Some(left) = self.vetoed(digest, [tag], reading) {
-                (None, skipped(left))
-            } else if in_doubt.contains(digest) {
-                // A second request could do what the first one is then taken for.
+            } else if self.untags_in_doubt.contains(digest) {
                 let detail = format!("taking another tag off {digest} may still happen");
                 (None, skipped(Left::because(Skip::InDoubt, detail)))
             } else {
@@ -244,7 +248,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     self.problem = Some(alarm);
                 }
                 if matches!(end.outcome, Outcome::InDoubt { .. }) {
-                    in_doubt.insert(digest);
+                    self.untags_in_doubt.insert(digest.clone());
                 }
                 (end.sequence, end.outcome)
             };
@@ -498,6 +502,14 @@ fn waits(approved: &Approved, position: usize) -> Option<Left> {
 
 fn time(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// The manifest of which an action takes a tag off.
+fn untagged(action: &Action) -> Option<&Digest> {
+    match action {
+        Action::Untag { digest, .. } => Some(digest),
+        Action::Delete { .. } => None,
+    }
 }
 
 /// What an action is about.

@@ -159,6 +159,7 @@ needed! {
     without_the_seal_on_a_plan_something_is_missed: PlanHash,
     without_waiting_for_a_notice_something_is_missed: Notice,
     without_complete_readings_something_is_missed: CompleteReading,
+    without_reading_again_something_is_missed: ReadAgain,
     without_comparing_units_something_is_missed: UnitUnchanged,
     without_looking_at_tags_something_is_missed: TagsBeforeDelete,
     without_looking_for_references_something_is_missed: StillReferenced,

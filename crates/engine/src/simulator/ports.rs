@@ -36,8 +36,10 @@ impl Simulated {
             let mut by = state.turns.below(rush) as i64;
             if !state.calm && !state.case.concurrency && state.turns.per_mille(10) {
                 by += 40_000;
+                state.long_step = Some(state.step);
             }
-            state.pass(TimeDelta::milliseconds(by));
+            let by = state.slow.unwrap_or(TimeDelta::milliseconds(by));
+            state.pass(by);
             if !state.calm && state.others_left > 0 && state.others.per_mille(120) {
                 state.others_left -= 1;
                 state.act();
@@ -183,11 +185,12 @@ impl RegistryRead for Simulated {
         self.fails_reading(repository, "GET tags")?;
         let mut state = self.state();
         state.note(|| format!("list {repository}"));
-        let step = state.step;
+        let (step, now) = (state.step, state.now);
         let Some(repository) = state.repositories.get_mut(repository) else {
             return Err(error(Failure::NotFound, "GET tags"));
         };
         repository.listed_at = step;
+        repository.listed_when = now;
         repository.unread = false;
         Ok(repository.tags.keys().rev().cloned().collect())
     }

@@ -1,5 +1,7 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
+mod readings;
+
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};
 

@@ -677,7 +677,7 @@ fn only_the_journal(error: crate::ApplyError<std::convert::Infallible>) -> Journ
 }
 
 /// Every manifest that a plan says goes, or loses a tag.
-fn going(plan: &RepositoryPlan) -> impl Iterator<Item = Digest> {
+pub(super) fn going(plan: &RepositoryPlan) -> impl Iterator<Item = Digest> {
     plan.actions.iter().flat_map(|action| match action {
         Action::Delete {
             digest,

@@ -11,6 +11,9 @@ use super::case::Case;
 use super::chance::Chance;
 use crate::Stop;
 
+/// How old the last listing may be when a deletion is sent: a minute, and the steps to it.
+const MAX_AGE: TimeDelta = TimeDelta::seconds(62);
+
 /// How the simulated registry behaves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Quirks {
@@ -42,6 +45,8 @@ pub(crate) struct Repository {
     pub ever: BTreeMap<Digest, Manifest>,
     /// What Lagan looked at last.
     pub listed_at: u64,
+    /// The same by the clock.
+    pub listed_when: Time,
     pub looked_at: BTreeMap<Tag, u64>,
     /// Whether something that was asked since the last listing was not answered.
     pub unread: bool,
@@ -102,6 +107,10 @@ pub(crate) struct State {
     pub stop: Arc<Stop>,
     /// Whether that is done as soon as something is deleted.
     pub stop_at_deletion: bool,
+    /// How long each step takes, where that is not left to chance.
+    pub slow: Option<TimeDelta>,
+    /// The last step that took long by chance.
+    pub long_step: Option<u64>,
     /// Whether others act, requests fail and the program dies.
     pub calm: bool,
     pub others: Chance,
@@ -153,6 +162,8 @@ impl State {
             journal_failed: false,
             stop: Arc::default(),
             stop_at_deletion: false,
+            slow: None,
+            long_step: None,
             calm: true,
             others: Chance::new(case.seed, 2),
             faults: Chance::new(case.seed, 3),
@@ -243,6 +254,17 @@ impl State {
         }
         bad.extend(self.is_not_held(effect));
         if let Some(repository) = self.repositories.get(name) {
+            let age = self.now - repository.listed_when;
+            // From the last look at the clock to the request there are some steps, of which none may have taken long.
+            let steps = 6 + 2 * intended.len() as u64;
+            let long = self.long_step.is_some_and(|long| long + steps >= self.step);
+            if age > MAX_AGE && !long && !self.case.concurrency {
+                bad.push(format!(
+                    "{name}@{} is deleted, and was listed {} seconds before",
+                    effect.digest,
+                    age.num_seconds()
+                ));
+            }
             if repository.unread {
                 bad.push(format!("I7: {name} is deleted from, and was not read whole"));
             }
