@@ -107,7 +107,7 @@ impl<'e> Approval<'e> {
         }
     }
 
-    /// Approval that holds the run against the last ones ([`run_history`](crate::run_history)).
+    /// Approval that holds the run against the last ones ([`Chronicle::history`](crate::Chronicle::history)).
     #[must_use]
     pub fn after(mut self, history: RunHistory) -> Self {
         self.guards = self.guards.after(history);

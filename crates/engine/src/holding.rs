@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lagan_model::journal::{
-    Held, JournalError, JournalStore, Purpose, Record, RecordedDelete, RecordedRestore, RestoreIntent,
-    RestoreOutcome, RestoreResult, RunId, Sequence,
+    Held, JournalError, JournalStore, RecordedDelete, RecordedRestore, RestoreIntent, RestoreOutcome,
+    RestoreResult, RunId, Sequence,
 };
 use lagan_model::{
     Blob, Clock, Digest, MediaType, Reference, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
 };
 
-use crate::recover::{LeftOut, runs_here};
+use crate::recover::LeftOut;
 use crate::restore::{collected, missing_blob};
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
@@ -223,55 +223,3 @@ pub(crate) struct Copy {
 
 /// The copies on record on this registry that are not on record as purged, by repository and tag.
 pub(crate) type Copies = BTreeMap<RepositoryName, BTreeMap<Tag, Copy>>;
-
-/// Reads them from the journal: of the runs that say that they made some, and of those that were interrupted.
-pub(crate) async fn copies<R: RegistryWrite, S: JournalStore, C: Clock>(
-    world: World<'_, R, S, C>,
-) -> Result<Copies, JournalError> {
-    let mut copies = Copies::new();
-    let mut purged: Vec<(RepositoryName, Vec<Tag>)> = Vec::new();
-    for (run, here) in runs_here(world).await? {
-        let is_purge = matches!(here.purpose, Purpose::Purge);
-        let may_copy = match (&here.purpose, &here.end) {
-            (Purpose::Undo { .. } | Purpose::Collect, _) => false,
-            (Purpose::Purge, _) | (Purpose::Apply { .. }, None) => true,
-            (Purpose::Apply { .. }, Some(end)) => end.results.contains_key(COPIES),
-        };
-        if !may_copy {
-            continue;
-        }
-        let mut deletions = BTreeMap::new();
-        for sequence in world.journal.store().entries_of(run).await? {
-            match world.journal.read(sequence).await?.1 {
-                Record::Restore(intent) => {
-                    let Some(until) = intent.held_until else { continue };
-                    let of_repository = copies.entry(intent.repository).or_default();
-                    for tag in intent.tags {
-                        let copy = Copy {
-                            digest: intent.digest.clone(),
-                            media_type: intent.media_type.clone(),
-                            until,
-                        };
-                        of_repository.insert(tag, copy);
-                    }
-                }
-                Record::Delete(intent) if is_purge => {
-                    deletions.insert(sequence, (intent.repository, intent.tags));
-                }
-                Record::Outcome(outcome) if outcome.result == lagan_model::journal::DeleteResult::Deleted => {
-                    purged.extend(deletions.remove(&outcome.intent));
-                }
-                _ => {}
-            }
-        }
-    }
-    for (repository, tags) in purged {
-        if let Some(of_repository) = copies.get_mut(&repository) {
-            for tag in tags {
-                of_repository.remove(&tag);
-            }
-        }
-    }
-    copies.retain(|_, of_repository| !of_repository.is_empty());
-    Ok(copies)
-}

@@ -7,6 +7,7 @@
 
 mod apply;
 mod approve;
+mod chronicle;
 mod collect;
 mod config_blob;
 mod health;
@@ -24,22 +25,25 @@ mod safeguard;
 mod saved;
 mod scope;
 mod swept;
+mod turns;
 mod undo;
 mod world;
 
 pub use apply::{ApplyError, ApplyRequest, all_waits, apply};
 pub use approve::{Approval, ApprovedPlan, Going, Refused};
+pub use chronicle::Chronicle;
 pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
 pub use memory::Memory;
 pub use plan::{Outcome, PlanError, PlanRequest, plan};
 pub use purge::{Due, PurgeRequest, due, purge};
-pub use recover::{IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, run_history, unsettled};
+pub use recover::{IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, unsettled};
 pub use replay::{ReplayError, replay};
 pub use run::{ActionOutcome, ActionRun, ManifestRun, Mended, RepositoryRun, RunTotals};
 pub use saved::{MAX_PLAN_AGE, Present, SavedPlan, Stale};
 pub use scope::{Scope, ScopeError};
 pub use undo::{
-    DEFAULT_HOLD, Holds, ManifestUndo, RepositoryUndo, UndoOutcome, UndoRequest, UndoTarget, undo,
+    DEFAULT_HOLD, Holds, LONGEST_HOLD, ManifestUndo, RepositoryUndo, UndoOutcome, UndoRequest, UndoTarget,
+    undo,
 };
 pub use world::{Stop, Veto, World};
 

@@ -4,16 +4,17 @@
 //! deleted since; such children are put back.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, RestoreIntent, RestoreOutcome,
+    DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, Record, RestoreIntent, RestoreOutcome,
     RestoreResult, RunId, Sequence,
 };
 use lagan_model::{Clock, Digest, NodeId, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
 
 use crate::apply::reading::{Reader, Reading};
 use crate::holding::{bring, to_bring};
+use crate::recover::Others;
 use crate::restore::{collected, put_exact};
 use crate::run::Mended;
 use crate::world::World;
@@ -21,11 +22,10 @@ use crate::world::World;
 /// What a run deleted in one repository, or may have: each manifest by its digest.
 pub(crate) type DeletedHere = BTreeMap<Digest, DeletedManifest>;
 
-/// A deletion of this run.
-#[derive(Debug)]
+/// A deletion on record.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct DeletedManifest {
     pub sequence: Sequence,
-    pub intent: DeleteIntent,
     /// Whether nobody knows yet if it happened.
     pub open: bool,
 }
@@ -50,12 +50,14 @@ impl From<RegistryError> for MendError {
     }
 }
 
-/// Reads a repository once more, and puts back what tags that are there now need.
+/// Reads a repository once more, and puts back what tags that are there now need. What is put back may list what
+/// `others` deleted since.
 pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
     repository: &RepositoryName,
     deleted: &DeletedHere,
+    mut others: Option<&mut Others<'_>>,
 ) -> Result<Vec<Mended>, MendError> {
     if deleted.is_empty() {
         return Ok(Vec::new());
@@ -63,32 +65,30 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
     let nothing = BTreeSet::new();
     let reader = Reader::open(world.registry, repository, &nothing, world.clock.now()).await?;
     let reading = reader.complete(&nothing).await?;
-    let mut needed = needed(&reading, deleted);
-    // What an index that is put back lists is needed as well.
-    let mut work: Vec<(Digest, Tag)> = needed.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+    let mut work: Vec<(Digest, Tag)> = needed(&reading, deleted).into_iter().collect();
+    let mut needed: BTreeMap<Digest, (DeletedManifest, DeleteIntent, Tag)> = BTreeMap::new();
     while let Some((digest, tag)) = work.pop() {
-        let Some(DeletedManifest { intent, .. }) = deleted.get(&digest) else {
+        if needed.contains_key(&digest) {
+            continue;
+        }
+        let found = match (deleted.get(&digest), &mut others) {
+            (Some(found), _) => Some(*found),
+            (None, Some(others)) => others.deletion(world.journal, repository, &digest).await?,
+            (None, None) => None,
+        };
+        let Some(found) = found else { continue };
+        let (_, Record::Delete(intent)) = world.journal.read(found.sequence).await? else {
             continue;
         };
-        for child in intent
-            .children
-            .iter()
-            .filter(|child| deleted.contains_key(*child))
-        {
-            if needed.insert(child.clone(), tag.clone()).is_none() {
-                work.push((child.clone(), tag.clone()));
-            }
-        }
+        // What an index that is put back lists is needed as well.
+        work.extend(intent.children.iter().map(|child| (child.clone(), tag.clone())));
+        needed.insert(digest, (found, intent, tag));
     }
     // Deleted from above to below, put back from below to above.
-    let mut order: Vec<(&DeletedManifest, Tag)> = needed
-        .into_iter()
-        .filter_map(|(digest, tag)| deleted.get(&digest).map(|found| (found, tag)))
-        .collect();
-    order.sort_by_key(|(found, _)| Reverse(found.sequence));
+    let mut order: Vec<(DeletedManifest, DeleteIntent, Tag)> = needed.into_values().collect();
+    order.sort_by_key(|(found, ..)| Reverse(found.sequence));
     let mut mended = Vec::new();
-    for (found, needed_by) in order {
-        let intent = &found.intent;
+    for (found, intent, needed_by) in order {
         let reference = Reference::Digest(intent.digest.clone());
         if world.registry.resolve(repository, &reference).await?.is_some() {
             continue;
@@ -110,7 +110,7 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
                 let detail = format!("its child {} could not be put back", child.digest);
                 (Some(detail), child.forever)
             }
-            None => put_back(world, run, found.sequence, intent).await?,
+            None => put_back(world, run, found.sequence, &intent).await?,
         };
         mended.push(Mended {
             digest: intent.digest.clone(),
@@ -123,8 +123,8 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
 }
 
 /// The deleted manifests that an index lists which is there now, each with a tag that leads to it.
-fn needed(reading: &Reading, deleted: &DeletedHere) -> HashMap<Digest, Tag> {
-    let mut needed = HashMap::new();
+fn needed(reading: &Reading, deleted: &DeletedHere) -> BTreeMap<Digest, Tag> {
+    let mut needed = BTreeMap::new();
     let mut tags: Vec<(&Tag, &Digest)> = reading.tags.iter().collect();
     tags.sort_unstable();
     for (tag, digest) in tags {

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use lagan_model::journal::{Begin, JournalError, JournalStore};
+use lagan_model::journal::{Begin, JournalStore};
 use lagan_model::{Clock, Digest, Failure, MediaType, RegistryWrite, RepositoryName, Tag, Time};
 use lagan_policy::{Action, Announcements, Evidence, Limits, RepositoryPlan, Undo};
 
 use crate::apply::{ApplyError, ApplyRequest, apply};
 use crate::approve::Approval;
-use crate::holding::copies;
+use crate::chronicle::Chronicle;
 use crate::recover::LeftOut;
 use crate::run::{RepositoryRun, RunTotals};
 use crate::safeguard::{Safeguard, on};
@@ -46,19 +46,17 @@ struct Found {
 }
 
 /// Finds the copies whose grace is over and that are there; of them `most` at most, the longest over first. They are
-/// counted for themselves, and none of the other limits is about them.
-///
-/// # Errors
-///
-/// When the journal cannot be read. What the registry does not answer is among the problems.
+/// counted for themselves, and none of the other limits is about them. What the registry does not answer is among the
+/// problems.
 pub async fn due<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
+    chronicle: &Chronicle,
     most: Option<u64>,
-) -> Result<Due, JournalError> {
+) -> Due {
     let now = world.clock.now();
     let mut due = Due::default();
     let mut over: Vec<(Time, RepositoryName, Digest, Found)> = Vec::new();
-    for (repository, of_repository) in copies(world).await? {
+    for (repository, of_repository) in chronicle.copies() {
         if !of_repository
             .values()
             .any(|copy| copy.until <= now || !on(Safeguard::PurgeWhenDue))
@@ -125,7 +123,7 @@ pub async fn due<R: RegistryWrite, S: JournalStore, C: Clock>(
             ..RepositoryPlan::untagged(repository, Vec::new())
         })
         .collect();
-    Ok(due)
+    due
 }
 
 /// How copies are purged.
@@ -141,7 +139,8 @@ pub struct PurgeRequest<'a> {
     pub units_at_once: usize,
 }
 
-/// Purges what was found to be due, as far as it still is: a copy may have been made anew since. What became of each repository is handed to `sink`.
+/// Purges what was found to be due, as far as it still is: a copy may have been made anew by a run that the chronicle
+/// does not know yet. What became of each repository is handed to `sink`.
 ///
 /// # Errors
 ///
@@ -149,6 +148,7 @@ pub struct PurgeRequest<'a> {
 pub async fn purge<R: RegistryWrite, S: JournalStore, C: Clock, E>(
     world: World<'_, R, S, C>,
     request: &PurgeRequest<'_>,
+    chronicle: &mut Chronicle,
     due: &Due,
     sink: impl FnMut(&RepositoryRun) -> Result<(), E>,
 ) -> Result<RunTotals, ApplyError<E>> {
@@ -158,7 +158,12 @@ pub async fn purge<R: RegistryWrite, S: JournalStore, C: Clock, E>(
         keep_at_least: 0,
         max_change_from_last_run: None,
     };
-    let now = self::due(world, None).await.map_err(ApplyError::Journal)?;
+    if due.plans.is_empty() {
+        return Ok(RunTotals::default());
+    }
+    let read = chronicle.read_new(world.journal, world.clock.now()).await;
+    read.map_err(ApplyError::Journal)?;
+    let now = self::due(world, chronicle, None).await;
     let mut plans = due.plans.clone();
     for plan in &mut plans {
         let still = now.plans.iter().find(|other| other.name == plan.name);

@@ -193,6 +193,11 @@ impl JournalStore for DiskJournal {
         self.read("read the runs of the journal", self.index.runs())
     }
 
+    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        let found = self.read(&format!("read the records of {run}"), self.index.bounds_of(run))?;
+        Ok(found.map(|(first, last)| (Sequence(first), Sequence(last))))
+    }
+
     async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
         let found = self.read(&format!("read the records of {run}"), self.index.entries_of(run))?;
         Ok(found.into_iter().map(Sequence).collect())

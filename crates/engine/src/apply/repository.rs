@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::SecondsFormat;
 use futures_util::{StreamExt, stream};
-use lagan_model::journal::{JournalError, JournalStore, Record, Role, RunId, Sequence, Skip};
+use lagan_model::journal::{JournalError, JournalStore, Role, RunId, Sequence, Skip};
 use lagan_model::{
     Clock, DeletesHow, Digest, Labels, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
 };
@@ -124,8 +124,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         };
         let mut mended = Vec::new();
         if on(Safeguard::Mend) {
-            let deleted = self.deleted_here().await?;
-            match mend(self.world, self.run(), self.name(), &deleted).await {
+            match mend(self.world, self.run(), self.name(), &self.deleted_here(), None).await {
                 Ok(done) => {
                     self.looked_after = done.iter().all(|mended| mended.failure.is_none());
                     mended = done;
@@ -375,25 +374,21 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
     }
 
     /// What this run deleted here, as it is on record.
-    async fn deleted_here(&self) -> Result<DeletedHere, JournalError> {
-        let mut deleted = DeletedHere::new();
-        for (sequence, outcome) in self.ends.values() {
-            // What is in doubt may be gone by now.
-            let open = matches!(outcome, Outcome::InDoubt { .. });
-            let gone = open || *outcome == Outcome::Deleted;
-            let Some(sequence) = sequence.filter(|_| gone) else {
-                continue;
-            };
-            if let (_, Record::Delete(intent)) = self.world.journal.read(sequence).await? {
-                let found = DeletedManifest {
-                    sequence,
-                    intent,
-                    open,
-                };
-                deleted.insert(found.intent.digest.clone(), found);
-            }
-        }
-        Ok(deleted)
+    fn deleted_here(&self) -> DeletedHere {
+        let found = self
+            .ends
+            .iter()
+            .filter_map(|((position, digest), (sequence, outcome))| {
+                // What is in doubt may be gone by now.
+                let open = matches!(outcome, Outcome::InDoubt { .. });
+                let gone = open || *outcome == Outcome::Deleted;
+                let sequence = sequence.filter(|_| gone)?;
+                if let Action::Untag { .. } = &self.plan.actions[*position] {
+                    return None;
+                }
+                Some((digest.clone(), DeletedManifest { sequence, open }))
+            });
+        found.collect()
     }
 
     /// The report: what was not come to is left alone because of `rest`.

@@ -7,21 +7,19 @@
 
 mod doubt;
 mod look;
-mod runs;
+mod others;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::journal::{End, JournalError, JournalStore, Record, RunId, Sequence};
-use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName, Time};
+use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName};
 use serde::Serialize;
 
 pub use self::doubt::{IN_DOUBT_WINDOW, InDoubt, LeftOut};
 use self::look::Look;
-pub use self::runs::run_history;
-pub(crate) use self::runs::runs_here;
-use self::runs::{deletions_of, doubts_of, results_of};
-use crate::mend::{MendError, mend};
+pub(crate) use self::others::Others;
+use crate::chronicle::{Chronicle, purposes};
+use crate::mend::{DeletedHere, MendError, mend};
 use crate::run::Mended;
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
@@ -62,29 +60,26 @@ impl Recovery {
     }
 }
 
-/// Resolves what earlier runs on this registry left open, as far as that is possible now.
+/// Resolves what earlier runs on this registry left open, as far as that is possible now. The chronicle has to have been
+/// read for it: it is read on where this adds to it.
 ///
 /// # Errors
 ///
 /// When the journal cannot be read or written. What the registry does not answer stays open, and is in the report.
 pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
+    chronicle: &mut Chronicle,
 ) -> Result<Recovery, JournalError> {
     let mut recovery = Recovery::default();
     let mut touched: BTreeSet<RunId> = BTreeSet::new();
     let mut doubtful: BTreeSet<RunId> = BTreeSet::new();
-    let ours = runs_here(world).await?;
-    let mut doubts: BTreeMap<RunId, BTreeMap<Sequence, Time>> = BTreeMap::new();
     for (sequence, run, record) in world.journal.unsettled().await? {
-        if !ours.contains_key(&run) {
-            continue;
-        }
-        let doubts = match doubts.entry(run) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(doubts_of(world, run).await?),
-        };
+        let Some(here) = chronicle.run(run) else { continue };
         // A clock may have been ahead, here or where the journal comes from.
-        let seen = doubts.get(&sequence).map(|seen| (*seen).min(world.clock.now()));
+        let seen = here
+            .doubts
+            .get(&sequence)
+            .map(|seen| (*seen).min(world.clock.now()));
         let mut look = Look {
             world,
             run,
@@ -103,20 +98,30 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
         }
         touched.insert(run);
     }
-    let runs: Vec<RunId> = ours.keys().copied().collect();
-    for (run, here) in ours {
-        let ended = here.end.is_some();
-        if ended && !touched.contains(&run) {
+    let waiting = chronicle
+        .runs()
+        .filter(|(run, here)| here.end.is_none() || touched.contains(run));
+    let waiting: Vec<RunId> = waiting.map(|(run, _)| run).collect();
+    for run in &waiting {
+        chronicle.read_on(world.journal, *run).await?;
+    }
+    let well = match on(Safeguard::Mend) {
+        true => mend_all(world, chronicle, &waiting, &mut recovery).await?,
+        false => waiting.iter().copied().collect(),
+    };
+    for run in waiting {
+        chronicle.read_on(world.journal, run).await?;
+        let Some(here) = chronicle.run(run).filter(|here| here.end.is_none()) else {
             continue;
-        }
-        let looked_after = !on(Safeguard::Mend) || mend_run(world, run, &runs, &mut recovery).await?;
-        if !ended && looked_after && !doubtful.contains(&run) {
+        };
+        if well.contains(&run) && !doubtful.contains(&run) {
             let end = End {
                 at: world.clock.now(),
-                results: results_of(world, run).await?,
+                results: here.results.clone(),
                 stopped: true,
             };
             world.journal.end(run, end).await?;
+            chronicle.read_on(world.journal, run).await?;
         }
     }
     Ok(recovery)
@@ -130,7 +135,7 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
 pub async fn unsettled<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
 ) -> Result<Recovery, JournalError> {
-    let ours = runs_here(world).await?;
+    let ours = purposes(world.journal, &world.registry.identity().url).await?;
     let mut recovery = Recovery::default();
     for (sequence, run, record) in world.journal.unsettled().await? {
         let (repository, digest, tags) = match record {
@@ -152,39 +157,39 @@ pub async fn unsettled<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(recovery)
 }
 
-/// Looks after the repositories in which a run deleted something; whether that worked for all of them.
-async fn mend_run<R: RegistryWrite, S: JournalStore, C: Clock>(
+/// Looks after the repositories in which some runs deleted something; the runs for which that worked in all of them.
+async fn mend_all<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
-    run: RunId,
+    chronicle: &Chronicle,
     runs: &[RunId],
     recovery: &mut Recovery,
-) -> Result<bool, JournalError> {
-    let mut well = true;
-    let mut of_run = deletions_of(world, run).await?;
-    // What is put back may list what another run deleted since.
-    let others = if of_run.is_empty() { &[] } else { runs };
-    for other in others.iter().filter(|other| **other != run) {
-        for (repository, deleted) in deletions_of(world, *other).await? {
-            if let Some(here) = of_run.get_mut(&repository) {
-                for (digest, found) in deleted.into_iter().filter(|(_, found)| !found.open) {
-                    here.entry(digest).or_insert(found);
+) -> Result<BTreeSet<RunId>, JournalError> {
+    let deleted = runs
+        .iter()
+        .filter_map(|run| Some((*run, chronicle.run(*run)?.deleted())));
+    let deleted: Vec<(RunId, BTreeMap<RepositoryName, DeletedHere>)> = deleted.collect();
+    let repositories = deleted.iter().flat_map(|(_, deleted)| deleted.keys().cloned());
+    let mut others = Others::new(chronicle, repositories.collect());
+    let mut well = BTreeSet::new();
+    for (run, deleted) in deleted {
+        let mut all = true;
+        for (repository, deleted) in deleted {
+            match mend(world, run, &repository, &deleted, Some(&mut others)).await {
+                Ok(mended) => {
+                    all &= mended
+                        .iter()
+                        .all(|mended| mended.failure.is_none() || mended.forever);
+                    recovery.mended.extend(mended);
+                }
+                Err(MendError::Journal(error)) => return Err(error),
+                Err(MendError::Registry(error)) => {
+                    recovery.problems.push(error.to_string());
+                    all = false;
                 }
             }
         }
-    }
-    for (repository, deleted) in of_run {
-        match mend(world, run, &repository, &deleted).await {
-            Ok(mended) => {
-                well &= mended
-                    .iter()
-                    .all(|mended| mended.failure.is_none() || mended.forever);
-                recovery.mended.extend(mended);
-            }
-            Err(MendError::Journal(error)) => return Err(error),
-            Err(MendError::Registry(error)) => {
-                recovery.problems.push(error.to_string());
-                well = false;
-            }
+        if all {
+            well.insert(run);
         }
     }
     Ok(well)

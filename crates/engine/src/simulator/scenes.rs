@@ -1,5 +1,6 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
+mod chronicles;
 mod readings;
 
 use std::convert::Infallible;
@@ -19,9 +20,9 @@ use super::story::policies;
 use super::world::{Effect, Late, Repository, State};
 use crate::safeguard::{Safeguard, without};
 use crate::{
-    ActionOutcome, ApplyRequest, Approval, ApprovedPlan, DEFAULT_HOLD, Due, Holds, InDoubt, LeftOut,
-    PlanRequest, PurgeRequest, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
-    UndoTarget, Veto, World, all_waits, apply, due, plan, purge, recover, run_history, undo,
+    ActionOutcome, ApplyRequest, Approval, ApprovedPlan, Chronicle, DEFAULT_HOLD, Due, Holds, InDoubt,
+    LeftOut, PlanRequest, PurgeRequest, Recovery, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome,
+    UndoRequest, UndoTarget, Veto, World, all_waits, apply, due, plan, purge, recover, undo,
 };
 
 struct Scene {
@@ -195,11 +196,28 @@ impl Scene {
     }
 
     fn due(&self) -> Due {
-        self.drive(due(self.world(), Some(500))).unwrap()
+        let chronicle = self.chronicle();
+        self.drive(due(self.world(), &chronicle, Some(500)))
+    }
+
+    fn chronicle(&self) -> Chronicle {
+        let now = self.world.state().now;
+        let read = Chronicle::read(&self.journal, &self.world.identity().url, now);
+        self.drive(read).unwrap()
+    }
+
+    fn holds(&self) -> Holds {
+        self.chronicle().holds(self.world.state().now)
+    }
+
+    fn recover(&self) -> Recovery {
+        let mut chronicle = self.chronicle();
+        self.drive(recover(self.world(), &mut chronicle)).unwrap()
     }
 
     /// Purges what is due, and says what became of it.
     fn purge(&mut self) -> Vec<RepositoryRun> {
+        let mut chronicle = self.chronicle();
         let due = self.due();
         {
             let mut state = self.world.state();
@@ -218,7 +236,7 @@ impl Scene {
             units_at_once: 1,
         };
         let mut runs = Vec::new();
-        self.drive(purge(self.world(), &request, &due, |run| {
+        self.drive(purge(self.world(), &request, &mut chronicle, &due, |run| {
             runs.push(run.clone());
             Ok::<(), Infallible>(())
         }))
@@ -368,7 +386,7 @@ fn a_run_that_is_asked_to_stop_begins_nothing_and_counts_as_no_completed_one() {
     let run = scene.apply();
     assert_eq!(skipped(&run), [Skip::Stopped]);
     assert_eq!(scene.tags(), ["d1"]);
-    assert!(scene.drive(run_history(scene.world())).unwrap().0.is_empty());
+    assert!(scene.chronicle().history().0.is_empty());
 }
 
 #[test]
@@ -400,7 +418,7 @@ fn completed_runs_are_known_to_the_limits_the_newest_first() {
         scene.apply();
     }
     scene.undo(|_| {});
-    assert_eq!(scene.drive(run_history(scene.world())).unwrap().0, [3, 1]);
+    assert_eq!(scene.chronicle().history().0, [3, 1]);
 }
 
 #[test]
@@ -409,13 +427,13 @@ fn what_was_put_back_is_held_until_the_hold_ends() {
     let digest = scene.image(&["d1"]);
     scene.apply();
     scene.undo(|request| request.hold = TimeDelta::days(2));
-    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    let holds = scene.holds();
     assert!(holds.until(&name(), &digest).is_some());
     let plans = scene.plan();
     let approved = approved(&plans, &limits(0));
     assert_eq!(skipped(&scene.apply_to(&plans, &approved, &holds)), [Skip::Held]);
     scene.world.state().now += TimeDelta::days(3);
-    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    let holds = scene.holds();
     assert_eq!(holds, Holds::default());
     let run = scene.apply_to(&plans, &approved, &holds);
     assert_eq!(outcomes(&run), [&ActionOutcome::Deleted]);
@@ -652,7 +670,7 @@ fn recovery_of_a_quiet_world_finds_nothing() {
     let mut scene = Scene::new();
     scene.image(&["d1"]);
     scene.apply();
-    let recovery = scene.drive(recover(scene.world())).unwrap();
+    let recovery = scene.recover();
     assert_eq!(recovery, crate::Recovery::default());
     assert_eq!(recovery.left_out(), LeftOut::default());
 }
@@ -728,7 +746,7 @@ fn a_holding_repository_is_planned_for_nobody_and_kept_from_a_plan_that_was_made
         .collect();
     assert_eq!(plans[0].actions.len(), 1);
     let approved = approved(&plans, &limits(0));
-    let holds = scene.drive(Holds::read(scene.world())).unwrap();
+    let holds = scene.holds();
     assert_eq!(skipped(&scene.apply_to(&plans, &approved, &holds)), [Skip::Held]);
 }
 

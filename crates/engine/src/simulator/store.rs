@@ -26,6 +26,8 @@ struct Memory {
     durable: Kept,
     /// What the running program sees.
     seen: Kept,
+    /// How often each entry was read.
+    reads: BTreeMap<Sequence, u64>,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +81,11 @@ impl ModelStore {
                 state.durable.insert(*sequence, (repository, digest, step));
             }
         }
+    }
+
+    /// How often each entry was read since this was asked.
+    pub(crate) fn reads(&self) -> BTreeMap<Sequence, u64> {
+        std::mem::take(&mut self.memory().reads)
     }
 
     pub(crate) fn with_durable<T>(&self, look: impl FnOnce(&Kept) -> T) -> T {
@@ -154,7 +161,8 @@ impl JournalStore for ModelStore {
     }
 
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
-        let memory = self.memory();
+        let mut memory = self.memory();
+        *memory.reads.entry(sequence).or_default() += 1;
         Ok(memory
             .seen
             .entries

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId};
-use lagan_model::{AttachmentForm, Digest, Manifest, RegistryRead, RepositoryName, Tag, Time};
+use lagan_model::{AttachmentForm, Clock as _, Digest, Manifest, RegistryRead, RepositoryName, Tag, Time};
 use lagan_policy::{
     Action, Announcements, Depth, Evidence, Grace, Keep, Limits, Mode, Planned, Policy, PolicySet,
     RepositoryPlan, Rule, Select, Undo,
@@ -18,7 +18,7 @@ use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::world::{State, children, is_collected, is_holding, is_sound};
 use crate::{
-    ApplyRequest, Approval, Due, Holds, LeftOut, ManifestUndo, PlanRequest, PurgeRequest, RepositoryUndo,
+    ApplyRequest, Approval, Chronicle, Due, LeftOut, ManifestUndo, PlanRequest, PurgeRequest, RepositoryUndo,
     Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due, plan, purge, recover, undo,
 };
 
@@ -255,10 +255,11 @@ impl Story {
         };
         let concurrency = if self.world.state().case.concurrency { 3 } else { 1 };
         self.run(async {
-            let recovery = recover(world).await?;
+            let mut chronicle = chronicle(world).await?;
+            let recovery = recover(world, &mut chronicle).await?;
             self.note(&format!("{recovery:?}"));
-            let holds = Holds::read(world).await?;
-            let due = due(world, Some(500)).await?;
+            let holds = chronicle.holds(self.world.now());
+            let due = due(world, &chronicle, Some(500)).await;
             let in_doubt = recovery.left_out();
             let request = ApplyRequest {
                 begin,
@@ -274,7 +275,8 @@ impl Story {
                 Ok(())
             });
             done.await.map_err(only_the_journal)?;
-            self.purge(world, begin_purge, &in_doubt, &due).await
+            self.purge(world, begin_purge, &in_doubt, &mut chronicle, &due)
+                .await
         });
     }
 
@@ -315,6 +317,7 @@ impl Story {
         world: World<'_, Simulated, ModelStore, Simulated>,
         begin: Begin,
         in_doubt: &LeftOut,
+        chronicle: &mut Chronicle,
         due: &Due,
     ) -> Result<(), JournalError> {
         if due.plans.is_empty() || world.stop.is_requested() {
@@ -334,7 +337,7 @@ impl Story {
             repositories_at_once: 1,
             units_at_once: 1,
         };
-        let done = purge(world, &request, due, |run| {
+        let done = purge(world, &request, chronicle, due, |run| {
             self.note(&format!("done: {run:?}"));
             Ok::<(), std::convert::Infallible>(())
         });
@@ -353,8 +356,10 @@ impl Story {
         };
         let now = self.world.state().now;
         self.run(async {
-            let due = due(world, None).await?;
-            self.purge(world, begin, &LeftOut::default(), &due).await
+            let mut chronicle = chronicle(world).await?;
+            let due = due(world, &chronicle, None).await;
+            self.purge(world, begin, &LeftOut::default(), &mut chronicle, &due)
+                .await
         });
         let mut state = self.world.state();
         let mut bad = Vec::new();
@@ -408,7 +413,11 @@ impl Story {
             clock: &self.world,
             stop: &stop,
         };
-        if let Some(recovery) = self.run(recover(world)) {
+        let recovery = self.run(async {
+            let mut chronicle = chronicle(world).await?;
+            recover(world, &mut chronicle).await
+        });
+        if let Some(recovery) = recovery {
             self.note(&format!("{recovery:?}"));
         }
     }
@@ -450,7 +459,8 @@ impl Story {
             stop: &stop,
         };
         let undone = self.run(async {
-            let recovery = recover(world).await?;
+            let mut chronicle = chronicle(world).await?;
+            let recovery = recover(world, &mut chronicle).await?;
             let request = UndoRequest {
                 begin,
                 target,
@@ -667,6 +677,10 @@ impl Story {
             state.violation(text);
         }
     }
+}
+
+async fn chronicle(world: World<'_, Simulated, ModelStore, Simulated>) -> Result<Chronicle, JournalError> {
+    Chronicle::read(world.journal, &world.registry.identity().url, world.clock.now()).await
 }
 
 fn only_the_journal(error: crate::ApplyError<std::convert::Infallible>) -> JournalError {

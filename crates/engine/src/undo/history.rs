@@ -7,7 +7,8 @@ use lagan_model::journal::{
 };
 use lagan_model::{Clock, Digest, Reference, RegistryWrite, RepositoryName, Tag, Time};
 
-use crate::recover::runs_here;
+use crate::chronicle::purposes;
+use crate::turns::Turns;
 use crate::world::World;
 
 /// What is to be put back.
@@ -174,8 +175,9 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
     target: &UndoTarget,
 ) -> Result<BTreeMap<RepositoryName, Chosen>, JournalError> {
     let mut chosen: BTreeMap<RepositoryName, Chosen> = BTreeMap::new();
-    let named = repositories(world, target).await?;
-    for (repository, deletions) in deletions(world, target, &named).await? {
+    let here = purposes(world.journal, &world.registry.identity().url).await?;
+    let named = repositories(world, target, &here).await?;
+    for (repository, deletions) in deletions(world, target, &here, &named).await? {
         let of_repository = deletions.choose(target);
         if !of_repository.digests.is_empty() || !of_repository.tags.is_empty() {
             chosen.insert(repository, of_repository);
@@ -185,20 +187,23 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
 }
 
 /// The repositories in which something may be chosen: the history of others is not kept in memory.
-async fn repositories<R: RegistryWrite, S: JournalStore, C: Clock>(
+async fn repositories<R, S: JournalStore, C>(
     world: World<'_, R, S, C>,
     target: &UndoTarget,
+    here: &BTreeMap<RunId, Purpose>,
 ) -> Result<BTreeSet<RepositoryName>, JournalError> {
     let runs: Vec<RunId> = match target {
         UndoTarget::Artifact(repository, _) | UndoTarget::Repository(repository) => {
             return Ok(BTreeSet::from([repository.clone()]));
         }
         UndoTarget::Run(run) => vec![*run],
-        UndoTarget::Since(_) => runs_here(world).await?.into_keys().collect(),
+        UndoTarget::Since(_) => here.keys().copied().collect(),
     };
+    let mut turns = Turns::default();
     let mut named = BTreeSet::new();
     for run in runs {
         for sequence in world.journal.store().entries_of(run).await? {
+            turns.next().await;
             match world.journal.read(sequence).await?.1 {
                 Record::Delete(intent) => named.insert(intent.repository),
                 Record::Untag(intent) => named.insert(intent.repository),
@@ -209,20 +214,24 @@ async fn repositories<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(named)
 }
 
-async fn deletions<R: RegistryWrite, S: JournalStore, C: Clock>(
+async fn deletions<R, S: JournalStore, C>(
     world: World<'_, R, S, C>,
     target: &UndoTarget,
+    here: &BTreeMap<RunId, Purpose>,
     named: &BTreeSet<RepositoryName>,
 ) -> Result<BTreeMap<RepositoryName, Deletions>, JournalError> {
     let mut found: BTreeMap<RepositoryName, Deletions> = BTreeMap::new();
-    for (run, here) in runs_here(world).await? {
+    let mut turns = Turns::default();
+    for (run, purpose) in here {
+        let run = *run;
         // What was purged was a copy: it comes back where that is asked for, and not with everything else.
-        if matches!(here.purpose, Purpose::Purge) && !target.names_purge(run) {
+        if matches!(purpose, Purpose::Purge) && !target.names_purge(run) {
             continue;
         }
         let mut deletions = BTreeMap::new();
         let mut untaggings = BTreeMap::new();
         for sequence in world.journal.store().entries_of(run).await? {
+            turns.next().await;
             match world.journal.read(sequence).await?.1 {
                 Record::Delete(intent) if named.contains(&intent.repository) => {
                     deletions.insert(sequence, intent);

@@ -26,6 +26,9 @@ use crate::world::World;
 /// How long what was put back is held, unless said otherwise.
 pub const DEFAULT_HOLD: TimeDelta = TimeDelta::days(14);
 
+/// How long it is held at most, whatever is said: of a run that ended longer ago nothing is held any more.
+pub const LONGEST_HOLD: TimeDelta = TimeDelta::days(90);
+
 /// What is to be undone, and how.
 #[derive(Debug)]
 pub struct UndoRequest<'a> {
@@ -35,7 +38,7 @@ pub struct UndoRequest<'a> {
     pub target: UndoTarget,
     /// Whether tags that are on something else by now are taken from there.
     pub overwrite_moved_tags: bool,
-    /// How long what is put back is held.
+    /// How long what is put back is held; at most [`LONGEST_HOLD`].
     pub hold: TimeDelta,
     /// Whether only to look.
     pub dry_run: bool,

@@ -15,7 +15,7 @@ use super::history::{Chosen, Deleted, History, TakenOff};
 use super::kept::Kept;
 use super::merge::merged;
 use super::order::in_order;
-use super::{ManifestUndo, UndoOutcome, UndoRequest};
+use super::{LONGEST_HOLD, ManifestUndo, UndoOutcome, UndoRequest};
 use crate::holding::{bring, to_bring};
 use crate::restore::{bytes_of, collected, create_tag, missing_blob, on_tag, put_exact, put_labels, put_tag};
 use crate::safeguard::{Safeguard, on};
@@ -363,7 +363,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             digest: digest.clone(),
             media_type: media_type.clone(),
             tags: tags.to_vec(),
-            hold_until: on(Safeguard::Hold).then(|| now + self.request.hold),
+            hold_until: on(Safeguard::Hold).then(|| now + self.request.hold.min(LONGEST_HOLD)),
             held_until: None,
             at: now,
         }

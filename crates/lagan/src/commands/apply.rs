@@ -9,8 +9,8 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_config::{CollectAfter, CollectGarbage};
 use lagan_engine::{
-    ApplyError, ApplyRequest, Due, Going, Holds, PurgeRequest, Stop, Veto, World, all_waits, apply, due,
-    purge, recover,
+    ApplyError, ApplyRequest, Chronicle, Due, Going, Holds, PurgeRequest, Stop, Veto, World, all_waits,
+    apply, due, purge, recover,
 };
 use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
 use lagan_model::{
@@ -167,9 +167,12 @@ pub(crate) async fn run_source(
         clock: &SystemClock,
         stop: &stop,
     };
-    let recovery = recover(world).await?;
-    let holds = Holds::read(world).await?;
-    let due = due(world, Limits::default().max_deletions).await?;
+    let url = &registry.identity().url;
+    let mut chronicle = Chronicle::read(&journal, url, SystemClock.now()).await?;
+    let recovery = recover(world, &mut chronicle).await?;
+    let holds = chronicle.holds(SystemClock.now());
+    let due = due(world, &chronicle, Limits::default().max_deletions).await;
+    let history = chronicle.history();
     let shown = (!arguments.yes).then(|| is_coloured(colour, None));
     let now = match plan {
         Plan::Fresh(_) => source.now,
@@ -181,8 +184,10 @@ pub(crate) async fn run_source(
     let undo = |wish| told.as_ref().map(|told| told.undo(began, wish));
     let shown = (shown, undo(wish));
     let approved = match plan {
-        Plan::Fresh(only) => approve::fresh(&source, only, &board, world, arguments, shown).await?,
-        Plan::Saved(saved) => approve::saved(&source, *saved, &board, world, arguments, shown).await?,
+        Plan::Fresh(only) => approve::fresh(&source, only, &board, world, history, arguments, shown).await?,
+        Plan::Saved(saved) => {
+            approve::saved(&source, *saved, &board, world, history, arguments, shown).await?
+        }
     };
     if let Some(observing) = &observing {
         observing.planned(&approved.totals);
@@ -308,7 +313,7 @@ pub(crate) async fn run_source(
                     repositories_at_once,
                     units_at_once: UNITS,
                 };
-                let purged = purge(world, &request, &due, |run| {
+                let purged = purge(world, &request, &mut chronicle, &due, |run| {
                     whole &= outcome::is_whole(run);
                     if let Some(observing) = &observing {
                         observing.repository(run, true);
@@ -377,7 +382,9 @@ pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(
         clock: &SystemClock,
         stop: &stop,
     };
-    recover(world).await?;
+    let url = &registry.identity().url;
+    let mut chronicle = Chronicle::read(&journal, url, SystemClock.now()).await?;
+    recover(world, &mut chronicle).await?;
     Ok(())
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_engine::{
-    DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo, unsettled,
+    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo,
+    unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName, Time};
@@ -169,7 +170,9 @@ async fn recovered(
     wait: bool,
 ) -> Result<Recovery, Failure> {
     loop {
-        let recovery = recover(world).await?;
+        let url = &world.registry.identity().url;
+        let mut chronicle = Chronicle::read(world.journal, url, world.clock.now()).await?;
+        let recovery = recover(world, &mut chronicle).await?;
         let last = recovery.in_doubt.iter().filter_map(|doubt| doubt.until).max();
         let Some(until) = last.filter(|_| wait) else {
             return Ok(recovery);

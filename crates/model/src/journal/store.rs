@@ -121,6 +121,17 @@ pub trait JournalStore: Send + Sync {
     /// Every run with an entry, oldest first.
     fn runs(&self) -> impl Future<Output = Result<Vec<RunId>, JournalError>> + Send;
 
+    /// The first and the last entry of a run; `None` where it has none.
+    fn bounds_of(
+        &self,
+        run: RunId,
+    ) -> impl Future<Output = Result<Option<(Sequence, Sequence)>, JournalError>> + Send {
+        async move {
+            let entries = self.entries_of(run).await?;
+            Ok(entries.first().copied().zip(entries.last().copied()))
+        }
+    }
+
     /// The entries of a run, in order.
     fn entries_of(&self, run: RunId) -> impl Future<Output = Result<Vec<Sequence>, JournalError>> + Send;
 }

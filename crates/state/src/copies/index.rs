@@ -197,6 +197,17 @@ impl Index {
         Ok(runs)
     }
 
+    /// The numbers of a run's first and last entry.
+    pub(crate) fn bounds_of(&self, run: RunId) -> Result<Option<(u64, u64)>, KvError> {
+        let prefix = of_run(run);
+        let first = self.kv.next_suffix(&prefix, &prefix)?;
+        let last = self.kv.last_suffix(&prefix)?;
+        match (first, last) {
+            (Some(first), Some(last)) => Ok(Some((number(&first)?, number(&last)?))),
+            _ => Ok(None),
+        }
+    }
+
     pub(crate) fn entries_of(&self, run: RunId) -> Result<Vec<u64>, KvError> {
         let suffixes = self.kv.suffixes(&of_run(run))?;
         suffixes.iter().map(|suffix| number(suffix)).collect()

@@ -159,12 +159,17 @@ pub(super) fn everything(store: &impl JournalStore, contents: &[Digest]) -> Ever
     }
     let runs = wait(store.runs()).unwrap().into_iter();
     let content = |digest: &Digest| Some((digest.clone(), wait(store.content(digest)).unwrap()?));
+    let entries_of = |run| {
+        let of_run = wait(store.entries_of(run)).unwrap();
+        let bounds = of_run.first().copied().zip(of_run.last().copied());
+        assert_eq!(wait(store.bounds_of(run)).unwrap(), bounds);
+        of_run
+    };
+    assert_eq!(wait(store.bounds_of(RunId::from_bits(u128::MAX))).unwrap(), None);
     Everything {
         entries,
         open: wait(store.open_entries()).unwrap(),
-        runs: runs
-            .map(|run| (run, wait(store.entries_of(run)).unwrap()))
-            .collect(),
+        runs: runs.map(|run| (run, entries_of(run))).collect(),
         contents: contents.iter().filter_map(content).collect(),
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lagan_config::Config;
-use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan, run_history};
+use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan};
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{
-    Action, Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan, Totals,
-    Undo,
+    Action, Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan,
+    RunHistory, Totals, Undo,
 };
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
@@ -75,13 +75,13 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    async fn new(
+    fn new(
         source: &'a Source,
         board: &'a Board,
-        world: Here<'_>,
+        history: RunHistory,
         arguments: &ApplyArgs,
         shown: Option<bool>,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let asked = source
             .policies
             .policies
@@ -92,12 +92,12 @@ impl<'a> Gathering<'a> {
             .reduce(Limits::strictest);
         let approval = Approval::new(&limits.unwrap_or_default(), board.evidence())
             .overridden(&arguments.override_limit)
-            .after(run_history(world).await?);
+            .after(history);
         let shown = shown.map(|colour| {
             let options = PlanOptions { all: false, colour };
             (PlanFormat::Text.writer(options), Spool::new())
         });
-        Ok(Self {
+        Self {
             source,
             board,
             planned: Vec::new(),
@@ -106,7 +106,7 @@ impl<'a> Gathering<'a> {
             incomplete: Vec::new(),
             loses: false,
             shown,
-        })
+        }
     }
 
     fn add(&mut self, plan: &RepositoryPlan) -> io::Result<()> {
@@ -167,6 +167,7 @@ pub(super) async fn fresh(
     only: Vec<RepositoryPattern>,
     board: &Board,
     world: Here<'_>,
+    history: RunHistory,
     arguments: &ApplyArgs,
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
@@ -190,7 +191,7 @@ pub(super) async fn fresh(
         evidence: board.evidence(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
-    let mut gathering = Gathering::new(source, board, world, arguments, shown).await?;
+    let mut gathering = Gathering::new(source, board, history, arguments, shown);
     let progress = Progress::new();
     let planned = plan(registry, &progress, &request, |plan, _| gathering.add(plan)).await;
     progress.finish();
@@ -264,13 +265,14 @@ pub(super) async fn saved(
     plan: SavedPlan,
     board: &Board,
     world: Here<'_>,
+    history: RunHistory,
     arguments: &ApplyArgs,
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
     let SavedPlan { mut reader, path } = plan;
     let head = reader.head().clone();
     let unread = |error| saved::refused(&path, error);
-    let mut gathering = Gathering::new(source, board, world, arguments, shown).await?;
+    let mut gathering = Gathering::new(source, board, history, arguments, shown);
     while let Some(repository) = reader.next_repository().map_err(unread)? {
         // What was told when it was planned may not be true any more.
         let mut plan = match &undo {
