@@ -13,7 +13,7 @@ use lagan_model::{
 
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check};
-use super::{DELETIONS_PER_READING, is_old};
+use super::{DELETIONS_PER_READING, is_old, too_slow};
 use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
@@ -189,6 +189,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                     .check_again(&members[position..], &recorded[..position])
                     .await
                     .err();
+                if left.is_none() && is_old(read_at, self.world.clock.now()) {
+                    left = Some(too_slow());
+                }
                 since_reading = 0;
             }
             if let Some(left) = &left {

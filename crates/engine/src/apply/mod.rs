@@ -13,7 +13,7 @@ mod untag;
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
-use lagan_model::journal::{Begin, End, JournalError, JournalStore};
+use lagan_model::journal::{Begin, End, JournalError, JournalStore, Skip};
 use lagan_model::{Clock, RegistryWrite, Time};
 use lagan_policy::RepositoryPlan;
 use thiserror::Error;
@@ -36,6 +36,11 @@ const MAX_READING_AGE: TimeDelta = TimeDelta::seconds(60);
 /// Whether a reading is too old to delete by. A clock that was set back says nothing of its age.
 pub(crate) fn is_old(read_at: Time, now: Time) -> bool {
     (now - read_at).abs() > MAX_READING_AGE && on(Safeguard::ReadAgain)
+}
+
+/// Why nothing is deleted by a reading that took so long that it is too old when it ends.
+pub(crate) fn too_slow() -> unit::Left {
+    unit::Left::because(Skip::Incomplete, "the repository cannot be read fast enough")
 }
 
 /// What is to be carried out.

@@ -14,7 +14,7 @@ use super::delete::{Deleter, Ends, skipped};
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units};
 use super::untag::Untagger;
-use super::{ApplyRequest, DELETIONS_PER_READING, is_old};
+use super::{ApplyRequest, DELETIONS_PER_READING, is_old, too_slow};
 use crate::approve::{Approved, ApprovedPlan, seal};
 use crate::holding::{Holder, Holdings};
 use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
@@ -119,7 +119,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 self.at_once = (2 * done).clamp(FIRST_ONE_BY_ONE, DELETIONS_PER_READING);
             }
             if self.ends.len() == before {
-                break Left::because(Skip::Incomplete, "the repository cannot be read fast enough");
+                break too_slow();
             }
         };
         let mut mended = Vec::new();
