@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 pub(crate) mod channels;
 pub(crate) mod config;
+pub(crate) mod email;
 pub(crate) mod grace;
 pub(crate) mod health;
 pub(crate) mod keep;

@@ -42,6 +42,7 @@ pub use case::{Case, CaseFile, Expected, ExpectedReason, Mismatch, Outcome, Repl
 pub use convert::{Conversion, ConvertOptions, Format, convert};
 pub use document::admin::{AdminSettings, AdminToken, Right};
 pub use document::config::Config;
+pub use document::email::{EmailSettings, EmailTls};
 pub use document::notifications::{EVENTS, ReceiverSettings, ReceiverTarget, UrlSource};
 pub use document::policy::PolicyEntry;
 pub use document::policy_file::PolicyFile;

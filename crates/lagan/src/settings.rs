@@ -5,10 +5,12 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use lagan_config::{
-    Config, Credentials as Configured, ReceiverSettings, ReceiverTarget, RegistrySettings, SecretSource,
-    UrlSource,
+    Config, Credentials as Configured, EmailSettings, EmailTls, ReceiverSettings, ReceiverTarget,
+    RegistrySettings, SecretSource, UrlSource,
 };
-use lagan_notify::{Address, Kind, Limits, Receiver, SigningKey, Target};
+use lagan_notify::{
+    Address, Encryption, Kind, Limits, Mail, MailServer, Mailbox, Receiver, SigningKey, Target,
+};
 use lagan_policy::Age;
 use lagan_registry::{
     CaBundle, ClientCertificate, CredentialSource, Credentials, DockerConfig, RegistryUrl, Settings,
@@ -218,6 +220,7 @@ fn receiver(settings: &ReceiverSettings) -> Result<Receiver, Failure> {
         ReceiverTarget::Slack { url } => Target::Slack {
             address: address(secret(url)?.expose_secret())?,
         },
+        ReceiverTarget::Email(email) => Target::Email(mail(email, &wrong)?),
     };
     let usual = Limits::default();
     let events = |kind: &Kind| settings.events.contains(&kind.as_str());
@@ -233,6 +236,30 @@ fn receiver(settings: &ReceiverSettings) -> Result<Receiver, Failure> {
                 .map_or(usual.repeat_after, |age| age.delta()),
         },
     })
+}
+
+fn mail(email: &EmailSettings, wrong: &dyn Fn(&dyn std::fmt::Display) -> Failure) -> Result<Mail, Failure> {
+    let mailbox = |text: &String| text.parse::<Mailbox>().map_err(|error| wrong(&error));
+    let server = MailServer {
+        host: email.server.clone(),
+        port: email.port,
+        encryption: match email.tls {
+            EmailTls::Implicit => Encryption::Implicit,
+            EmailTls::StartTls => Encryption::StartTls,
+            EmailTls::Off => Encryption::Off,
+        },
+        authorities: match &email.ca_file {
+            Some(path) => Some(read(path, "the certificates")?),
+            None => None,
+        },
+        login: match &email.login {
+            Some((username, source)) => Some((username.clone(), secret(source)?)),
+            None => None,
+        },
+    };
+    lagan_registry::install_crypto_provider();
+    let to = email.to.iter().map(mailbox).collect::<Result<_, _>>()?;
+    Mail::new(server, mailbox(&email.from)?, to).map_err(|error| wrong(&error))
 }
 
 /// A file holds a secret as it holds a password.

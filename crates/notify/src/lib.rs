@@ -10,6 +10,7 @@ mod address;
 mod attempt;
 mod event;
 mod gate;
+mod mail;
 mod message;
 mod outbox;
 mod receiver;
@@ -18,6 +19,7 @@ mod slack;
 mod web;
 
 pub use address::{Address, AddressError};
+pub use mail::{Encryption, LETTER, Mail, MailError, MailServer, Mailbox};
 pub use message::{Kind, Message};
 pub use outbox::{ATTEMPT, Delivery, Outbox, PAUSES, QUEUE, Told};
 pub use receiver::{Limits, Receiver, SetupError, Target};

@@ -11,8 +11,10 @@ use reqwest::Client;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::task::JoinHandle;
 
+use crate::address::Address;
 use crate::attempt::Attempt;
 use crate::gate::{Gate, Held};
+use crate::mail::{GOODBYE, LETTER};
 use crate::message::{Kind, Message};
 use crate::receiver::{Receiver, SetupError, Target};
 use crate::web::{self, Post};
@@ -21,7 +23,7 @@ use crate::{event, slack};
 /// How many messages wait for one receiver; of more, the new ones are dropped.
 pub const QUEUE: usize = 64;
 
-/// How long an attempt may take.
+/// How long an attempt to post may take.
 pub const ATTEMPT: Duration = Duration::from_secs(10);
 
 /// The pauses between attempts. After the last attempt the message is given up.
@@ -133,14 +135,16 @@ impl Outbox {
         let mut lanes = Vec::with_capacity(receivers.len());
         let mut clients = BTreeMap::new();
         for receiver in receivers {
-            let address = receiver.target.address();
-            let client = match clients.entry(address.is_local()) {
-                Entry::Occupied(client) => Client::clone(client.get()),
-                Entry::Vacant(place) => place.insert(web::client(address.is_local())?).clone(),
+            let client = match receiver.target.address().map(Address::is_local) {
+                None => None,
+                Some(local) => Some(match clients.entry(local) {
+                    Entry::Occupied(client) => Client::clone(client.get()),
+                    Entry::Vacant(place) => place.insert(web::client(local)?).clone(),
+                }),
             };
-            if address.is_in_the_clear() {
+            if receiver.target.is_in_the_clear() {
                 tracing::warn!(
-                    "{} is told over plain HTTP: whoever is on the way can read it, and the address",
+                    "{} is told without encryption: whoever is on the way can read it",
                     receiver.name
                 );
             }
@@ -233,7 +237,8 @@ struct Worker<C> {
     gate: Arc<Mutex<Gate>>,
     clock: Arc<C>,
     told: Arc<dyn Told>,
-    client: Client,
+    /// Of those that are posted to.
+    client: Option<Client>,
 }
 
 impl<C: Clock> Worker<C> {
@@ -256,11 +261,7 @@ impl<C: Clock> Worker<C> {
     async fn deliver(&self, message: &Message) -> Result<(), String> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let attempt = tokio::select! {
-                biased;
-                attempt = self.attempt(message) => attempt,
-                () = self.clock.sleep(ATTEMPT) => Attempt::Later("no answer in time".to_owned(), None),
-            };
+            let attempt = self.attempt(message).await;
             let (why, asked) = match attempt {
                 Attempt::Taken => return Ok(()),
                 Attempt::Never(why) => return Err(why),
@@ -278,7 +279,6 @@ impl<C: Clock> Worker<C> {
     }
 
     async fn attempt(&self, message: &Message) -> Attempt {
-        let now = self.clock.now();
         match &self.receiver.target {
             Target::Webhook { address, key } => {
                 let post = Post {
@@ -287,7 +287,7 @@ impl<C: Clock> Worker<C> {
                     body: &event::of(message),
                     signed: key.as_ref().map(|key| (key, message.id.as_str())),
                 };
-                web::post(&self.client, &post, now).await
+                self.post(&post).await
             }
             Target::Slack { address } => {
                 let post = Post {
@@ -296,8 +296,38 @@ impl<C: Clock> Worker<C> {
                     body: &slack::of(message),
                     signed: None,
                 };
-                web::post(&self.client, &post, now).await
+                self.post(&post).await
             }
+            Target::Email(mail) => match self.within(LETTER, mail.send(message)).await {
+                None => too_late(),
+                Some(Err(attempt)) => attempt,
+                Some(Ok(mut connection)) => {
+                    // It has the letter, whatever becomes of the connection.
+                    _ = self.within(GOODBYE, connection.quit()).await;
+                    Attempt::Taken
+                }
+            },
         }
     }
+
+    async fn post(&self, post: &Post<'_>) -> Attempt {
+        let Some(client) = &self.client else {
+            return Attempt::Never("there is no client for it".to_owned());
+        };
+        let posted = web::post(client, post, self.clock.now());
+        self.within(ATTEMPT, posted).await.unwrap_or_else(too_late)
+    }
+
+    /// What comes of something in this time.
+    async fn within<T>(&self, longest: Duration, done: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            done = done => Some(done),
+            () = self.clock.sleep(longest) => None,
+        }
+    }
+}
+
+fn too_late() -> Attempt {
+    Attempt::Later("no answer in time".to_owned(), None)
 }

@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use thiserror::Error;
 
 use crate::address::Address;
+use crate::mail::Mail;
 use crate::message::Kind;
 use crate::sign::SigningKey;
 
@@ -57,12 +58,24 @@ pub enum Target {
         /// Where it is posted to: who knows it may write there.
         address: Address,
     },
+    /// People who read mail.
+    Email(Mail),
 }
 
 impl Target {
-    pub(crate) fn address(&self) -> &Address {
+    /// Where it is posted to, if it is.
+    pub(crate) fn address(&self) -> Option<&Address> {
         match self {
-            Self::Webhook { address, .. } | Self::Slack { address } => address,
+            Self::Webhook { address, .. } | Self::Slack { address } => Some(address),
+            Self::Email(_) => None,
+        }
+    }
+
+    /// Whether what is sent there can be read on the way.
+    pub(crate) fn is_in_the_clear(&self) -> bool {
+        match self {
+            Self::Webhook { address, .. } | Self::Slack { address } => address.is_in_the_clear(),
+            Self::Email(mail) => mail.is_in_the_clear(),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use lagan_policy::age::Age;
 use url::Url;
 
+use super::email::{self, EmailSettings};
 use super::keep::age;
 use super::registry::{SecretSource, path, variable};
 use crate::decode::{Fields, Schema, all, check_label, choice, mapping, number, one_or_more, text};
@@ -42,6 +43,8 @@ pub enum ReceiverTarget {
         /// Where its address is, which is a secret.
         url: SecretSource,
     },
+    /// People who read mail.
+    Email(EmailSettings),
 }
 
 /// An address, or where it is.
@@ -77,8 +80,8 @@ const USUAL: [&str; 6] = [
 
 pub(crate) const SCHEMA: Schema = Schema {
     what: "a receiver",
-    keys: &["webhook", "slack", "events", "per_hour", "repeat_after"],
-    later: &["email"],
+    keys: &["webhook", "slack", "email", "events", "per_hour", "repeat_after"],
+    later: &[],
 };
 
 /// `secret` is known only to be refused with more than "unknown key".
@@ -115,19 +118,21 @@ pub(crate) fn decode_all(node: &Node, problems: &mut Problems<'_>) -> Read<Vec<R
 fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<ReceiverSettings> {
     let name = check_label(&key.text, key.span, "the name of a receiver", problems);
     let fields = Fields::open(node, key.span, &SCHEMA, problems)?;
-    let target = match (fields.entry("webhook"), fields.entry("slack")) {
-        (Some((key, node)), None) => webhook(node, key.span, problems),
-        (None, Some((key, node))) => slack(node, key.span, problems),
-        (None, None) => fields
-            .incomplete()
-            .and_then(|()| Err(problems.report(key.span, "a receiver has `webhook` or `slack`", None))),
+    let targets = ["webhook", "slack", "email"].map(|kind| fields.entry(kind));
+    let mut targets = targets.into_iter().flatten();
+    let target = match (targets.next(), targets.next()) {
+        (None, _) => fields.incomplete().and_then(|()| {
+            let message = "a receiver has `webhook`, `slack` or `email`";
+            Err(problems.report(key.span, message, None))
+        }),
+        (Some((key, node)), None) => match key.text.as_str() {
+            "webhook" => webhook(node, key.span, problems),
+            "slack" => slack(node, key.span, problems),
+            _ => email::decode(node, key.span, problems).map(ReceiverTarget::Email),
+        },
         (Some(_), Some((key, _))) => {
-            let hint = "make two receivers of it".to_owned();
-            Err(problems.report(
-                key.span,
-                "a receiver has one of `webhook` and `slack`, not both",
-                Some(hint),
-            ))
+            let message = "a receiver has one of `webhook`, `slack` and `email`";
+            Err(problems.report(key.span, message, Some("make two receivers of it".to_owned())))
         }
     };
     let events = fields.optional("events", |node| events(node, problems));
@@ -192,7 +197,7 @@ fn slack(node: &Node, place: Span, problems: &mut Problems<'_>) -> Read<Receiver
 }
 
 /// Where a secret is, by its key for a file or that for a variable.
-fn secret(
+pub(crate) fn secret(
     fields: &Fields<'_>,
     [file, variable_key]: [&str; 2],
     problems: &mut Problems<'_>,

@@ -8,8 +8,8 @@ use super::parts::{
 };
 use super::{Part, Property, mapping, other};
 use crate::document::{
-    admin, channels as words, config, grace, health as targets, keep, limits, notifications, policy,
-    policy_file, protect, registry, rule, select, timing,
+    admin, channels as words, config, email as mail, grace, health as targets, keep, limits, notifications,
+    policy, policy_file, protect, registry, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -303,6 +303,7 @@ fn of_receivers() -> Vec<Part> {
                     "A chat with incoming webhooks like those of Slack.",
                     reference("slack"),
                 ),
+                Property("email", "People who read mail.", reference("email")),
                 Property(
                     "events",
                     "Of what it is told; of what somebody should look at, unless said.",
@@ -349,7 +350,44 @@ fn of_receivers() -> Vec<Part> {
                 Property("url_env", "The variable that holds the address.", text()),
             ],
         ),
+        email(),
     ]
+}
+
+fn email() -> Part {
+    let mailbox = || json!({ "type": "string", "pattern": "^[^@\\s]+@[^@\\s]+$" });
+    mapping(
+        "email",
+        &mail::SCHEMA,
+        &["server", "from", "to"],
+        [
+            Property("server", "The mail server.", text()),
+            Property(
+                "port",
+                "Its port; 465, 587 or 25 by `tls`, unless said.",
+                json!({ "type": "integer", "minimum": 1, "maximum": 65535 }),
+            ),
+            Property(
+                "tls",
+                "TLS from the first byte, after STARTTLS, or not at all; from the first byte unless said.",
+                word(mail::TLS.map(|(word, _)| word)),
+            ),
+            Property(
+                "ca_file",
+                "A PEM file of certificates to trust besides the system's.",
+                text(),
+            ),
+            Property("username", "Who asks.", text()),
+            Property("password_file", "The file that holds the password.", text()),
+            Property("password_env", "The variable that holds the password.", text()),
+            Property("from", "Who writes.", mailbox()),
+            Property(
+                "to",
+                "To whom.",
+                json!({ "anyOf": [mailbox(), { "type": "array", "items": mailbox(), "minItems": 1 }] }),
+            ),
+        ],
+    )
 }
 
 fn of_registries() -> Vec<Part> {

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
 use super::lines;
-use crate::{Config, EVENTS, ReceiverSettings, ReceiverTarget, SecretSource, UrlSource};
+use crate::{
+    Config, EVENTS, EmailSettings, EmailTls, ReceiverSettings, ReceiverTarget, SecretSource, UrlSource,
+};
 
 fn read(notifications: &str) -> Result<Vec<ReceiverSettings>, Vec<String>> {
     let read = Config::read("lagan.yaml", format!("notifications: {notifications}\n"));
@@ -46,16 +48,55 @@ fn a_receiver_is_a_webhook_or_a_chat_and_says_of_what_it_is_told() {
 }
 
 #[test]
+fn mail_goes_encrypted_to_the_usual_port_unless_said() {
+    let receivers = read(
+        "{a: {email: {server: mail.example.com, username: lagan, password_file: /run/secrets/mail, from: \
+         lagan@example.com, to: [ops@example.com, on.call+lagan@example.com]}}, b: {email: {server: 127.0.0.1, tls: \
+         none, from: lagan@localhost, to: root@localhost, username: u, password_env: P}}, c: {email: {server: mail, tls: \
+         starttls, port: 2525, ca_file: /ca.pem, from: a@b, to: c@d}}}",
+    )
+    .unwrap();
+    let email = |at: usize| match &receivers[at].target {
+        ReceiverTarget::Email(email) => email.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        email(0),
+        EmailSettings {
+            server: "mail.example.com".to_owned(),
+            port: 465,
+            tls: EmailTls::Implicit,
+            ca_file: None,
+            login: Some((
+                "lagan".to_owned(),
+                SecretSource::File(PathBuf::from("/run/secrets/mail"))
+            )),
+            from: "lagan@example.com".to_owned(),
+            to: vec![
+                "ops@example.com".to_owned(),
+                "on.call+lagan@example.com".to_owned()
+            ],
+        }
+    );
+    assert_eq!((email(1).port, email(1).tls), (25, EmailTls::Off));
+    assert_eq!((email(2).port, email(2).tls), (2525, EmailTls::StartTls));
+    assert_eq!(email(2).ca_file, Some(PathBuf::from("/ca.pem")));
+}
+
+#[test]
 fn what_is_no_receiver_is_refused_where_it_stands_and_no_secret_is_shown() {
     for (notifications, errors) in [
-        ("{a: {}}", &["1:17 a receiver has `webhook` or `slack`"][..]),
+        (
+            "{a: {}}",
+            &["1:17 a receiver has `webhook`, `slack` or `email`"][..],
+        ),
         (
             "{a: {webhok: {url: 'http://a'}}}",
             &["1:21 unknown key `webhok` in a receiver [did you mean `webhook`?]"],
         ),
         (
             "{a: {webhook: {url: 'http://a'}, slack: {url_env: A}}}",
-            &["1:49 a receiver has one of `webhook` and `slack`, not both [make two receivers of it]"],
+            &["1:49 a receiver has one of `webhook`, `slack` and `email` [make two receivers of it]"],
         ),
         (
             "{a: {slack: {url: 'https://hooks.slack.com/services/T/B/secret'}}}",
@@ -93,8 +134,41 @@ fn what_is_no_receiver_is_refused_where_it_stands_and_no_secret_is_shown() {
             ],
         ),
         (
-            "{a: {email: {}}}",
-            &["1:21 `email` is not supported by this version"],
+            "{a: {email: {server: 'mail.example.com:25', from: Ops <ops@example.com>, to: [a@example.com, b]}}}",
+            &[
+                "1:37 this is no name of a server [write `server: mail.example.com`, and the port as `port`]",
+                "1:66 this is no address [write the bare address, as `ops@example.com`]",
+                "1:109 this is no address [write the bare address, as `ops@example.com`]",
+            ],
+        ),
+        (
+            "{a: {email: {server: m, from: a@b, to: a@b, password: hunter2}}}",
+            &[
+                "1:60 a configuration holds no secret [give `password_file`, or `password_env` with the name of a variable]",
+            ],
+        ),
+        (
+            "{a: {email: {server: m, from: a@b, to: a@b, username: lagan}}}",
+            &[
+                "1:21 `email` has a user name and no password [give `password_file`, or `password_env` with the name of a variable]",
+            ],
+        ),
+        (
+            "{a: {email: {server: m, from: a@b, to: a@b, password_file: p}}}",
+            &["1:21 `email` has a password and no `username`"],
+        ),
+        (
+            "{a: {email: {server: m, tls: none, from: a@b, to: a@b, username: lagan, password_file: p}}}",
+            &[
+                "1:21 a password is not sent to another machine without encryption [leave `tls` out, or write `tls: starttls`]",
+            ],
+        ),
+        (
+            "{a: {email: {server: m, tls: ssl, port: 0, from: a@b, to: a@b}}}",
+            &[
+                "1:45 `ssl` is not one of implicit, starttls, none",
+                "1:56 expected a port from 1 to 65535, found 0",
+            ],
         ),
     ] {
         let found = read(notifications).unwrap_err();

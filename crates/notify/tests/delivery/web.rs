@@ -1,6 +1,4 @@
-//! What receivers on loopback get, and what becomes of the others; the clock shows what it is told.
-
-#![expect(clippy::unwrap_used, reason = "a test tells what went wrong by failing")]
+//! What receivers on loopback get, and what becomes of the others.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -15,105 +13,15 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
-use lagan_model::{Clock, Time};
-use lagan_notify::{
-    ATTEMPT, Address, Delivery, Kind, Limits, Message, Outbox, PAUSES, QUEUE, Receiver, SigningKey, Target,
-    Told,
-};
+use lagan_notify::{ATTEMPT, Address, Delivery, Kind, PAUSES, QUEUE, Receiver, SigningKey, Target};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+
+use crate::support::{LONGEST, Scene, message, receiver};
 
 const SECRET: &str = "a secret of sixteen bytes or more";
-
-/// Longer than any story takes, so that one that hangs fails.
-const LONGEST: Duration = Duration::from_secs(60);
-
-/// A clock that stands still until it is told to go on, and says who waits for it.
-#[derive(Debug)]
-struct Hands {
-    shown: watch::Sender<Time>,
-    waits: mpsc::UnboundedSender<Duration>,
-}
-
-impl Clock for Hands {
-    fn now(&self) -> Time {
-        *self.shown.borrow()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let until = self.now() + TimeDelta::from_std(duration).unwrap();
-        let mut shown = self.shown.subscribe();
-        self.waits.send(duration).unwrap();
-        shown.wait_for(|now| *now >= until).await.unwrap();
-    }
-}
-
-#[derive(Debug)]
-struct Heard(mpsc::UnboundedSender<(String, Delivery)>);
-
-impl Told for Heard {
-    fn delivery(&self, receiver: &str, _kind: Kind, delivery: Delivery) {
-        self.0.send((receiver.to_owned(), delivery)).unwrap();
-    }
-}
-
-struct Scene {
-    clock: Arc<Hands>,
-    waits: mpsc::UnboundedReceiver<Duration>,
-    told: Arc<Heard>,
-    heard: mpsc::UnboundedReceiver<(String, Delivery)>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let (waiting, waits) = mpsc::unbounded_channel();
-        let (telling, heard) = mpsc::unbounded_channel();
-        let now = "2026-11-21T12:00:00Z".parse().unwrap();
-        let clock = Hands {
-            shown: watch::Sender::new(now),
-            waits: waiting,
-        };
-        Self {
-            clock: Arc::new(clock),
-            waits,
-            told: Arc::new(Heard(telling)),
-            heard,
-        }
-    }
-
-    fn open(&self, receivers: Vec<Receiver>) -> Outbox {
-        Outbox::open(receivers, &self.clock, self.told.clone()).unwrap()
-    }
-
-    fn pass(&self, duration: Duration) {
-        let more = TimeDelta::from_std(duration).unwrap();
-        self.clock.shown.send_modify(|now| *now += more);
-    }
-
-    /// Waits until somebody waits for so long, and lets that pass. Attempts that are answered waited before.
-    async fn wait_for(&mut self, duration: Duration) {
-        loop {
-            let waits = tokio::time::timeout(LONGEST, self.waits.recv())
-                .await
-                .unwrap()
-                .unwrap();
-            if waits == duration {
-                return self.pass(duration);
-            }
-            assert_eq!(waits, ATTEMPT, "while waiting for {duration:?}");
-        }
-    }
-
-    async fn heard(&mut self) -> (String, Delivery) {
-        tokio::time::timeout(LONGEST, self.heard.recv())
-            .await
-            .unwrap()
-            .unwrap()
-    }
-}
 
 /// What a receiver got.
 #[derive(Debug, Clone)]
@@ -228,27 +136,6 @@ async fn answer(State(server): State<Server>, headers: HeaderMap, body: Bytes) -
     }
 }
 
-fn receiver(name: &str, target: Target) -> Receiver {
-    Receiver {
-        name: name.to_owned(),
-        target,
-        kinds: BTreeSet::from(Kind::ALL),
-        limits: Limits::default(),
-    }
-}
-
-fn message(number: usize) -> Message {
-    Message {
-        id: format!("01{number:024}"),
-        kind: Kind::RunFailed,
-        at: "2026-11-21T12:00:00Z".parse().unwrap(),
-        subject: "registries/r/policies/p".to_owned(),
-        summary: format!("p failed <{number}>"),
-        data: json!({ "run": number }),
-        likeness: number.to_string(),
-    }
-}
-
 #[tokio::test]
 async fn a_webhook_gets_a_signed_cloud_event() {
     let mut scene = Scene::new();
@@ -312,10 +199,10 @@ async fn a_receiver_that_fails_in_passing_is_tried_again_after_the_pause_it_asks
     .await;
     let outbox = scene.open(vec![server.webhook("hook")]);
     outbox.tell(&message(1));
-    scene.wait_for(PAUSES[0]).await;
+    scene.wait_for(PAUSES[0], ATTEMPT).await;
     // More than the pause that would be made anyway, and then less.
-    scene.wait_for(Duration::from_secs(40)).await;
-    scene.wait_for(PAUSES[2]).await;
+    scene.wait_for(Duration::from_secs(40), ATTEMPT).await;
+    scene.wait_for(PAUSES[2], ATTEMPT).await;
     assert_eq!(scene.heard().await, ("hook".to_owned(), Delivery::Sent));
     let got = server.got();
     assert_eq!(got.len(), 4);
