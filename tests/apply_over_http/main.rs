@@ -8,6 +8,7 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod audit;
 mod faults;
 mod grace;
 mod harbor;

@@ -73,6 +73,13 @@ impl ApprovedPlan {
         self.going
     }
 
+    /// Whether an action of a repository's plan is approved and waits for nothing.
+    #[must_use]
+    pub fn goes(&self, plan: &RepositoryPlan, position: usize) -> bool {
+        self.of(&plan.name)
+            .is_some_and(|approved| approved.waits(position).is_none())
+    }
+
     pub(crate) fn of(&self, repository: &RepositoryName) -> Option<&Approved> {
         self.repositories.get(repository)
     }

@@ -528,7 +528,7 @@ pub(crate) enum JournalCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Check every checksum, and that both copies of the journal hold the same
+    /// Check every checksum, that both copies of the journal hold the same, and the chain of the audit log
     Verify,
     /// Write the journal anew, checked whole before it takes the old one's place. Every record is kept
     Compact,

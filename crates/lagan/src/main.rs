@@ -4,6 +4,7 @@
 mod admin;
 mod against;
 mod announced;
+mod auditing;
 mod bans;
 mod body;
 mod cli;

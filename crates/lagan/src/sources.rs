@@ -16,6 +16,7 @@ use lagan_registry::{RegistryUrl, Settings};
 use lagan_report::sanitize::harmless;
 use lagan_report::saved::SavedHead;
 use lagan_scheduler::Freeze;
+use lagan_state::Who;
 
 use crate::bans::{Bans, frozen, longest};
 use crate::cli::{ConnectArgs, SourceArgs};
@@ -45,6 +46,8 @@ pub(crate) struct Source {
     pub probe: bool,
     /// The repositories there are, where a file says so and not the registry.
     pub listed: Option<Vec<RepositoryName>>,
+    /// On whose behalf it is done.
+    pub who: Who,
     /// Who counts what is done, if somebody does.
     pub observing: Option<Arc<Observing>>,
     /// Whether garbage is to be collected after an apply, as the configuration says.
@@ -128,6 +131,7 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
+            who: Who::user(),
             observing: None,
             collect: configured.and_then(|registry| registry.collect_garbage),
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),
@@ -199,6 +203,7 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: false,
             listed: None,
+            who: Who::user(),
             observing: None,
             collect: configured.and_then(|registry| registry.collect_garbage),
             freezes: config.map(|config| config.freeze.clone()).unwrap_or_default(),

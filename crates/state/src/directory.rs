@@ -9,6 +9,7 @@
 //! | `journal.N/store/` | the journal as a store in which things are found |
 //! | `journal.N/checkpoint.json` | up to where the two were last known to agree |
 //! | `aside/` | what was damaged, and replaced; never deleted by this program |
+//! | `audit/` | who had what done ([`audit`](crate::audit)); with a lock of its own |
 //! | `ledger/` | what was seen of repositories, and since when |
 //! | `cache/` | what digests name; may be removed at any time |
 //! | `suspect` | there after damage was met: the next opening compares everything |
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AUDIT;
 use crate::error::StateError;
 use crate::files::{self, Files};
 use crate::format::line::{self, VERSION};
@@ -111,6 +113,7 @@ impl Directory {
                 BALLAST,
                 SUSPECT,
                 "aside",
+                AUDIT,
                 LEDGER,
                 CACHE,
                 "lagan-state.json.new",

@@ -28,6 +28,7 @@ use self::by_daemon::ask_daemon;
 use super::plan::format;
 use crate::admin::Client;
 use crate::announced::Board;
+use crate::auditing::Auditing;
 use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
 use crate::collecting::{self, Ended, STARTED, Told};
@@ -122,6 +123,20 @@ pub(crate) async fn run_source(
     colour: Colour,
     arguments: &ApplyArgs,
     stopping: Stopping,
+) -> Result<Exit, Failure> {
+    let audit = Auditing::of(directory, source.who.clone());
+    let done = carry_out(source, plan, directory, colour, arguments, stopping, &audit).await;
+    audit.ended("apply", done)
+}
+
+async fn carry_out(
+    source: Source,
+    plan: Plan,
+    directory: &Path,
+    colour: Colour,
+    arguments: &ApplyArgs,
+    stopping: Stopping,
+    audit: &Auditing,
 ) -> Result<Exit, Failure> {
     let bans = source.bans(directory);
     bans.refuse(SystemClock.now())?;
@@ -265,6 +280,15 @@ pub(crate) async fn run_source(
             policies: Vec::new(),
             ..begin.clone()
         };
+        if applies || collects {
+            audit.begins(&begin, &arguments.override_limit, wish)?;
+        }
+        if !due.plans.is_empty() {
+            audit.begins(&begin_purge, &[], None)?;
+            for plan in &due.plans {
+                audit.decided(begin_purge.run, Ok(plan.clone()), |_, _| true)?;
+            }
+        }
         report.head.run = match (applies, due.plans.is_empty()) {
             (true, _) => Some(run),
             (false, false) => Some(begin_purge.run),
@@ -276,6 +300,8 @@ pub(crate) async fn run_source(
         };
         let deleting = async {
             if let Some(plans) = plans {
+                let goes = |plan: &_, position| approved.plan.goes(plan, position);
+                let plans = plans.map(|plan| audit.decided(run, plan, goes));
                 let request = ApplyRequest {
                     begin,
                     approved: &approved.plan,

@@ -9,6 +9,7 @@ use lagan_model::manifest::Content;
 use lagan_model::{Digest, Reference, RegistryRead as _};
 use lagan_registry::Connected;
 use lagan_sandbox::{HarborOptions, Profile, Sandbox, SandboxOptions};
+use lagan_state::Who;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::plan::Announcing;
@@ -134,8 +135,8 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
             before.manifests - after.manifests
         ))?;
         let parsed = settings::find_config(Some(&config))?.map(|(_, config)| config);
-        let exit =
-            super::undo::run_target(parsed.as_ref(), &state, colour, &undo(), Stopping::BySignal).await?;
+        let (stopping, who) = (Stopping::BySignal, Who::user());
+        let exit = super::undo::run_target(parsed.as_ref(), &state, colour, &undo(), stopping, who).await?;
 
         let restored = Fingerprint::of(&source()?).await?;
         if restored != before {

@@ -10,7 +10,7 @@ use lagan_model::journal::{Begin, Outcome, Record, RestoreOutcome, RunId, Sequen
 use lagan_report::number::{count, mebibytes};
 use lagan_report::sanitize::harmless;
 use lagan_report::{Deed, HistoryFormat, Restored, RunNote, RunWriter, What, write_runs};
-use lagan_state::{DiskJournal, Notice, Options, Restoration, RunRecord, RunSummary, StateError};
+use lagan_state::{AuditCheck, DiskJournal, Notice, Options, Restoration, RunRecord, RunSummary, StateError};
 
 use crate::admin::Client;
 use crate::cli::{Colour, JournalCommand, JournalFormat};
@@ -321,9 +321,40 @@ fn verify(directory: &Path) -> Result<Exit, Failure> {
             "the next command that opens the journal compares all of it, and repairs what is sound in one copy"
         )?;
     }
+    let audit = lagan_state::verify_audit(directory)?;
+    if let Some(audit) = &audit {
+        show_audit(&mut out, audit)?;
+    }
     out.finish()?;
-    let damaged = found.wrong > 0 || found.notices.iter().any(Notice::is_damage);
+    let damaged = found.wrong > 0
+        || found.notices.iter().any(Notice::is_damage)
+        || audit.is_some_and(|audit| audit.wrong > 0);
     Ok(if damaged { Exit::Partial } else { Exit::Done })
+}
+
+fn show_audit(out: &mut Output, audit: &AuditCheck) -> io::Result<()> {
+    let entries = count(audit.entries, "entry", "entries");
+    let files = count(audit.files, "file", "files");
+    let what = format!("audit log: {entries} in {files}");
+    match audit.wrong {
+        0 => writeln!(out, "{what}, in one chain")?,
+        wrong => writeln!(out, "{what}, and {}:", count(wrong, "problem", "problems"))?,
+    }
+    for problem in &audit.problems {
+        writeln!(out, "  {}", harmless(problem))?;
+    }
+    if audit.removed > 0 {
+        let older = count(audit.removed, "older entry was", "older entries were");
+        writeln!(out, "  {older} removed with their files")?;
+    }
+    if audit.unfinished > 0 {
+        let pieces = count(audit.unfinished, "piece", "pieces");
+        writeln!(
+            out,
+            "  {pieces} that somebody was interrupted in writing; nothing was done that rests on it"
+        )?;
+    }
+    Ok(())
 }
 
 fn compact(directory: &Path) -> Result<Exit, Failure> {

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use chrono::SubsecRound as _;
 use lagan_model::Clock as _;
 use lagan_report::sanitize::harmless;
+use lagan_state::Who;
 
+use crate::auditing::Auditing;
 use crate::bans::Pause;
 use crate::cli::PauseArgs;
 use crate::exit::{Exit, Failure};
@@ -41,11 +43,15 @@ pub(crate) fn pause(
     pause
         .write(&directory)
         .map_err(|error| failed(&directory, error))?;
+    Auditing::of(&directory, Who::user()).paused(&pause)?;
     say(&format!("{} (in {})", pause.said(), directory.display()))
 }
 
 pub(crate) fn resume(config: Option<&Path>, state_dir: Option<&Path>) -> Result<Exit, Failure> {
     let directory = directory(config, state_dir)?;
+    if state::is_there(&directory) {
+        Auditing::of(&directory, Who::user()).resumed()?;
+    }
     let was = Pause::remove(&directory).map_err(|error| failed(&directory, error))?;
     say(if was {
         "deletions are not paused any more"

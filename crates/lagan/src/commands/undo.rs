@@ -17,11 +17,12 @@ use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, Reposi
 use lagan_registry::{Connected, RegistryUrl, Settings};
 use lagan_report::number::count;
 use lagan_report::{CollectedNote, OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
-use lagan_state::{DiskJournal, RunSummary};
+use lagan_state::{DiskJournal, RunSummary, Who};
 
 use self::by_daemon::ask_daemon;
 use super::plan::format;
 use crate::admin::Client;
+use crate::auditing::Auditing;
 use crate::cli::{Colour, ConnectArgs, UndoArgs};
 use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
@@ -43,7 +44,15 @@ pub(crate) fn run(
     let directory = state::directory(state_dir, configured)?;
     let stopping = Stopping::BySignal;
     super::block_on(async {
-        let undone = run_target(config.as_ref(), &directory, colour, arguments, stopping).await;
+        let undone = run_target(
+            config.as_ref(),
+            &directory,
+            colour,
+            arguments,
+            stopping,
+            Who::user(),
+        )
+        .await;
         match undone {
             Err(failure) if state::is_in_use(&failure) => match Client::of(&directory).await {
                 Some(daemon) => ask_daemon(&daemon, arguments).await,
@@ -54,12 +63,27 @@ pub(crate) fn run(
     })
 }
 
+/// On behalf of somebody.
 pub(crate) async fn run_target(
     config: Option<&Config>,
     directory: &Path,
     colour: Colour,
     arguments: &UndoArgs,
     stopping: Stopping,
+    who: Who,
+) -> Result<Exit, Failure> {
+    let audit = Auditing::of(directory, who);
+    let done = carry_out(config, directory, colour, arguments, stopping, &audit).await;
+    audit.ended("undo", done)
+}
+
+async fn carry_out(
+    config: Option<&Config>,
+    directory: &Path,
+    colour: Colour,
+    arguments: &UndoArgs,
+    stopping: Stopping,
+    audit: &Auditing,
 ) -> Result<Exit, Failure> {
     let out = Output::open(arguments.out.as_deref())?;
     let mut outs = vec![(
@@ -122,6 +146,9 @@ pub(crate) async fn run_target(
     request.dry_run = arguments.dry_run;
     // Whoever is asked can still leave at once.
     let stop = stopping.begin()?;
+    if !arguments.dry_run {
+        audit.undoes(&request.begin, arguments.overwrite_moved_tags)?;
+    }
     let undone = undo(World { stop: &stop, ..world }, &request).await?;
     if undone.is_empty() {
         nothing(&request.target, &of)?;

@@ -57,6 +57,11 @@ impl Loaded {
         })
     }
 
+    /// The hash of its text, in hexadecimal digits.
+    pub(super) fn sha256(&self) -> String {
+        self.text.encoded()
+    }
+
     /// The policies that are run by themselves.
     pub(super) fn schedules(&self) -> impl Iterator<Item = (String, &Schedule)> {
         let registries = self.config.registries.iter();

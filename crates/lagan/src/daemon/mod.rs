@@ -32,6 +32,7 @@ use chrono::TimeDelta;
 use lagan_model::{Clock, Time};
 use lagan_policy::Mode;
 use lagan_scheduler::{Entry, Table};
+use lagan_state::{StateError, Who};
 use tokio::sync::mpsc::Receiver;
 
 pub(crate) use self::board::{Board, RunNote, Shown};
@@ -46,6 +47,7 @@ pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, 
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
 pub(crate) use self::work::{SAVED, report_name};
+use crate::auditing::Auditing;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::running::Told;
@@ -93,6 +95,7 @@ pub(crate) struct Daemon<C, T> {
     orders: Option<Receiver<Order>>,
     /// Orders that have not begun.
     queue: VecDeque<Order>,
+    audited: Auditing,
 }
 
 /// A run in hand.
@@ -126,6 +129,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         }
         let history = History::open(&folder, options.keep)?;
         let board = Arc::new(Board::new(Arc::clone(&loaded.config), clock.now()));
+        let audited = Auditing::of(&state, Who::Daemon);
         let mut daemon = Self {
             options,
             clock,
@@ -142,10 +146,12 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             board,
             orders: None,
             queue: VecDeque::new(),
+            audited,
         };
         daemon.load();
         // Whoever looks before it runs sees what it is about to run.
         daemon.show(None);
+        daemon.audit();
         Ok(daemon)
     }
 
@@ -355,6 +361,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                     moved: moved && self.options.state.is_none(),
                 });
                 self.tell_ready();
+                self.audit();
             }
             Err(failure) => self.refuse(&failure),
         }
@@ -362,7 +369,25 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
 
     fn refuse(&mut self, failure: &Failure) {
         self.board.write().refused = Some(failure.text());
+        let written = self.audited.refused_configuration(&failure.text());
         (self.tell)(&Happening::Refused { why: failure.text() });
+        self.unwritten_audit(written.err());
+    }
+
+    /// Puts on record which configuration holds.
+    fn audit(&mut self) {
+        let written = self.audited.configured(&self.loaded.sha256());
+        self.unwritten_audit(written.err());
+    }
+
+    /// What is decided is on record before it is carried out, or is not: this is about the rest.
+    fn unwritten_audit(&mut self, error: Option<StateError>) {
+        if let Some(error) = error {
+            (self.tell)(&Happening::Unwritten {
+                what: "to the audit log",
+                why: error.to_string(),
+            });
+        }
     }
 
     /// Puts the schedules of the configuration into the table.

@@ -10,7 +10,7 @@ use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_model::{Clock as _, Time};
 use lagan_policy::{Mode, RepositoryPattern};
-use lagan_state::{Memory, Options};
+use lagan_state::{Memory, Options, Who};
 
 use super::history::{BY_SCHEDULE, Kind};
 use super::order::{Asked, Order};
@@ -111,6 +111,9 @@ impl Job {
         let source = source(config, &self.registry, std::slice::from_ref(&self.policy)).map(|mut source| {
             source.now = self.began.trunc_subsecs(0);
             source.observed(&self.observing);
+            source.who = Who::Schedule {
+                policy: self.policy.clone(),
+            };
             source
         });
         let (mode, began) = (self.mode, self.began);
@@ -201,6 +204,7 @@ async fn carry_out(
         Asked::Apply(repositories) => {
             let mut source = source(config, &order.registry, &order.policies)?;
             source.observed(observing);
+            source.who = asker(order);
             source.only_enforced()?;
             source.without_frozen(SystemClock.now());
             let plan = apply::Plan::Fresh(globs(repositories)?);
@@ -211,6 +215,7 @@ async fn carry_out(
             let arguments = apply_arguments(report, order.form);
             let (mut source, saved) = apply::SavedPlan::open(path, Some(config), &arguments)?;
             source.observed(observing);
+            source.who = asker(order);
             let plan = apply::Plan::Saved(Box::new(saved));
             apply_to(source, plan, state, &arguments, told).await
         }
@@ -223,8 +228,16 @@ async fn carry_out(
                 ..(**arguments).clone()
             };
             let stopping = Stopping::Told(told);
-            undo::run_target(Some(config), state, Colour::Never, &arguments, stopping).await
+            let who = asker(order);
+            undo::run_target(Some(config), state, Colour::Never, &arguments, stopping, who).await
         }
+    }
+}
+
+/// Who asked, for the audit log.
+fn asker(order: &Order) -> Who {
+    Who::Api {
+        name: order.by.clone(),
     }
 }
 

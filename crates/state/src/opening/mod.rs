@@ -148,7 +148,7 @@ fn attempt(directory: &mut Directory, options: &Options) -> Result<Opened, State
 }
 
 /// Names a journal, so that lines of one never pass for lines of another.
-fn new_id() -> String {
+pub(crate) fn new_id() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let seed = format!("{now:?} {}", std::process::id());
     Checksum::of(seed.as_bytes()).to_string()[..32].to_owned()

@@ -1,5 +1,6 @@
 //! The store against a model of it, against damage, power cuts, kills, full disks and other users.
 
+mod audit;
 mod damage;
 mod directory;
 mod kill;

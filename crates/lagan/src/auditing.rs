@@ -1,0 +1,271 @@
+//! What the audit log is told: by commands, and by the daemon.
+//!
+//! What leads to a deletion is durable there before the first request that deletes; a log that cannot be written lets
+//! nothing be deleted. The journal has what became of it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use chrono::SubsecRound as _;
+use lagan_config::CollectGarbage;
+use lagan_model::journal::{Begin, PolicyIdentity, Purpose, RunId};
+use lagan_model::{Clock, RegistryIdentity, RepositoryName, Time};
+use lagan_policy::{Action, LimitOverride, RepositoryPlan};
+use lagan_report::sanitize::harmless;
+use lagan_state::{AuditLog, AuditOptions, StateError, Who};
+use serde::Serialize;
+
+use crate::bans::Pause;
+use crate::exit::{Exit, Failure};
+use crate::running::SystemClock;
+use crate::state;
+
+/// How much of an error is kept, in characters.
+const LONGEST: usize = 2_000;
+
+/// What is on record. Fields may be added; each has `event` for its kind.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    /// A run that may change a registry begins.
+    RunBegins {
+        run: RunId,
+        purpose: &'a Purpose,
+        registry: &'a RegistryIdentity,
+        policies: &'a [PolicyIdentity],
+        program: &'a str,
+        /// Limits that hold for this run in place of those of the policies, as they were written.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        overrides: Vec<String>,
+        /// Whether garbage is collected afterwards, and with it what has no tag.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        collects_garbage: Option<&'static str>,
+    },
+    /// An action was decided and approved, and is carried out next.
+    DeletionDecided {
+        run: RunId,
+        repository: &'a RepositoryName,
+        decision: &'a Action,
+    },
+    /// An undo begins.
+    UndoBegins {
+        run: RunId,
+        purpose: &'a Purpose,
+        registry: &'a RegistryIdentity,
+        program: &'a str,
+        /// Whether tags are taken from what they are on by now.
+        overwrites_moved_tags: bool,
+    },
+    /// A run or an undo ended.
+    RunEnded {
+        run: RunId,
+        outcome: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// Something was refused, and nothing was done.
+    Refused { what: &'a str, why: String },
+    /// A configuration holds from now on, or was refused.
+    Configuration {
+        outcome: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        sha256: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// Deletions are paused.
+    Paused {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        until: Option<Time>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'a str>,
+    },
+    /// They are not any more.
+    Resumed,
+}
+
+/// Tells the audit log of a state directory what somebody has done.
+pub(crate) struct Auditing {
+    log: Mutex<AuditLog>,
+    directory: PathBuf,
+    who: Who,
+    /// The run that began.
+    run: Mutex<Option<RunId>>,
+}
+
+impl Auditing {
+    /// On behalf of somebody.
+    pub(crate) fn of(directory: &Path, who: Who) -> Self {
+        Self {
+            log: Mutex::new(AuditLog::new(directory, AuditOptions::default())),
+            directory: directory.to_owned(),
+            who,
+            run: Mutex::default(),
+        }
+    }
+
+    /// A run begins that may delete. It is on record when this returns.
+    pub(crate) fn begins(
+        &self,
+        begin: &Begin,
+        overrides: &[LimitOverride],
+        collects: Option<CollectGarbage>,
+    ) -> Result<(), StateError> {
+        let event = Event::RunBegins {
+            run: begin.run,
+            purpose: &begin.purpose,
+            registry: &begin.registry,
+            policies: &begin.policies,
+            program: &begin.program,
+            overrides: overrides.iter().map(written).collect(),
+            collects_garbage: collects.map(|wish| match wish.delete_untagged {
+                true => "with what has no tag",
+                false => "yes",
+            }),
+        };
+        locked(&self.run).get_or_insert(begin.run);
+        self.write(&event)
+    }
+
+    /// Puts on record what goes in a repository, and hands it on.
+    pub(crate) fn decided(
+        &self,
+        run: RunId,
+        plan: io::Result<RepositoryPlan>,
+        goes: impl Fn(&RepositoryPlan, usize) -> bool,
+    ) -> io::Result<RepositoryPlan> {
+        let plan = plan?;
+        let mut log = locked(&self.log);
+        let mut write = || -> Result<(), StateError> {
+            let mut batch = log.begin()?;
+            for (position, action) in plan.actions.iter().enumerate() {
+                if goes(&plan, position) {
+                    let event = Event::DeletionDecided {
+                        run,
+                        repository: &plan.name,
+                        decision: action,
+                    };
+                    batch.add(now(), &self.who, &event)?;
+                }
+            }
+            batch.commit()
+        };
+        write().map_err(io::Error::other)?;
+        Ok(plan)
+    }
+
+    /// An undo begins.
+    pub(crate) fn undoes(&self, begin: &Begin, overwrites_moved_tags: bool) -> Result<(), StateError> {
+        locked(&self.run).get_or_insert(begin.run);
+        self.write(&Event::UndoBegins {
+            run: begin.run,
+            purpose: &begin.purpose,
+            registry: &begin.registry,
+            program: &begin.program,
+            overwrites_moved_tags,
+        })
+    }
+
+    /// What became of a command. A run that began has ended, and one that did not may have been refused.
+    pub(crate) fn ended(&self, what: &str, done: Result<Exit, Failure>) -> Result<Exit, Failure> {
+        let why = done.as_ref().err().map(|failure| shown(&failure.text()));
+        let exit = done.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
+        let run = *locked(&self.run);
+        let event = match (run, why) {
+            (Some(run), why) => Event::RunEnded {
+                run,
+                outcome: outcome(exit),
+                why,
+            },
+            // Without a state directory nothing was ever deleted, and none is made for that.
+            (None, Some(why)) if exit == Exit::Refused && state::is_there(&self.directory) => {
+                Event::Refused { what, why }
+            }
+            (None, _) => return done,
+        };
+        match (self.write(&event), done) {
+            (Ok(()), done) => done,
+            (Err(error), Ok(_)) => Err(error.into()),
+            (Err(error), Err(failure)) => {
+                tracing::error!("failed to {error}");
+                Err(failure)
+            }
+        }
+    }
+
+    /// A configuration holds from now on.
+    pub(crate) fn configured(&self, sha256: &str) -> Result<(), StateError> {
+        self.write(&Event::Configuration {
+            outcome: "taken",
+            sha256: Some(sha256),
+            why: None,
+        })
+    }
+
+    /// A configuration was refused, and the one before stays.
+    pub(crate) fn refused_configuration(&self, why: &str) -> Result<(), StateError> {
+        self.write(&Event::Configuration {
+            outcome: "refused",
+            sha256: None,
+            why: Some(shown(why)),
+        })
+    }
+
+    /// Somebody paused deletions.
+    pub(crate) fn paused(&self, pause: &Pause) -> Result<(), StateError> {
+        self.write(&Event::Paused {
+            until: pause.until,
+            why: pause.why.as_deref(),
+        })
+    }
+
+    /// Somebody lets them go on.
+    pub(crate) fn resumed(&self) -> Result<(), StateError> {
+        self.write(&Event::Resumed)
+    }
+
+    fn write(&self, event: &Event<'_>) -> Result<(), StateError> {
+        locked(&self.log).write(now(), &self.who, event)
+    }
+}
+
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A limit as it is written on the command line.
+fn written(limit: &LimitOverride) -> String {
+    let or_off = |value: Option<u64>| value.map_or_else(|| "off".to_owned(), |value| value.to_string());
+    match limit {
+        LimitOverride::MaxDeletions(most) => format!("max_deletions={}", or_off(*most)),
+        LimitOverride::MaxPercentPerRepository(most) => {
+            format!("max_percent_per_repository={}", or_off(most.map(u64::from)))
+        }
+        LimitOverride::KeepAtLeast(least) => format!("keep_at_least={least}"),
+        LimitOverride::MaxChangeFromLastRun(most) => {
+            format!("max_change_from_last_run={}", or_off(most.map(u64::from)))
+        }
+    }
+}
+
+fn now() -> Time {
+    SystemClock.now().trunc_subsecs(3)
+}
+
+fn outcome(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Done | Exit::Changes => "done",
+        Exit::Partial => "partial",
+        Exit::Refused => "refused",
+        Exit::Unexpected | Exit::Usage => "failed",
+    }
+}
+
+/// An error on one line, cut where it is long.
+fn shown(text: &str) -> String {
+    let lines: Vec<_> = text.trim().lines().map(str::trim).collect();
+    let line = lines.join("; ");
+    let cut: String = line.chars().take(LONGEST).collect();
+    harmless(&cut).into_owned()
+}
