@@ -104,10 +104,11 @@ impl Chronicle {
     /// What was put back and is held, and where copies are.
     #[must_use]
     pub fn holds(&self, now: Time) -> Holds {
-        let mut held: HashMap<(RepositoryName, Digest), Time> = HashMap::new();
+        let mut held: HashMap<RepositoryName, HashMap<Digest, Time>> = HashMap::new();
         for ((repository, digest), until) in self.runs.values().flat_map(|here| &here.holds) {
             if *until > now {
-                let end = held.entry((repository.clone(), digest.clone())).or_insert(*until);
+                let of_repository = held.entry(repository.clone()).or_default();
+                let end = of_repository.entry(digest.clone()).or_insert(*until);
                 *end = (*until).max(*end);
             }
         }

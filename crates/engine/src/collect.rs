@@ -66,6 +66,7 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
             Err(error) => return self.incomplete(&error, 0),
         };
         self.observer.tags_listed(repository, snapshot.tags().len());
+        self.memory.hold(&mut snapshot);
         let recalled = self.memory.recall(&mut snapshot).unwrap_or_else(|error| {
             self.observer.ledger_failed(repository, &error);
             Recalled::Nothing

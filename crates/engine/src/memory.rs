@@ -9,6 +9,8 @@ use lagan_model::{
     RepositorySnapshot, Tag, Time, Times, Unknown,
 };
 
+use crate::undo::Holds;
+
 /// What outlives a run, as far as there is any.
 #[derive(Clone, Copy, Default)]
 pub struct Memory<'a> {
@@ -16,6 +18,8 @@ pub struct Memory<'a> {
     pub cache: Option<&'a dyn FactCache>,
     /// What was seen of this registry.
     pub ledger: Option<&'a dyn ObservationLedger>,
+    /// What was put back, and stays.
+    pub holds: Option<&'a Holds>,
     /// Whether what is seen now becomes part of the ledger. A decision that is replayed at another time does not.
     pub records: bool,
 }
@@ -25,6 +29,7 @@ impl fmt::Debug for Memory<'_> {
         f.debug_struct("Memory")
             .field("cache", &self.cache.is_some())
             .field("ledger", &self.ledger.is_some())
+            .field("holds", &self.holds.is_some())
             .field("records", &self.records)
             .finish()
     }
@@ -56,6 +61,14 @@ impl Recalled {
 }
 
 impl Memory<'_> {
+    /// Tells the snapshot what is held in it.
+    pub(crate) fn hold(&self, snapshot: &mut RepositorySnapshot) {
+        let repository = snapshot.repository().clone();
+        for (digest, until) in self.holds.into_iter().flat_map(|holds| holds.of(&repository)) {
+            snapshot.hold(digest.clone(), until);
+        }
+    }
+
     /// Reads the ledger, and tells the snapshot what was here once.
     pub(crate) fn recall(&self, snapshot: &mut RepositorySnapshot) -> Result<Recalled, LedgerError> {
         let Some(ledger) = self.ledger else {

@@ -1,5 +1,6 @@
 //! The state directory: where it is, and opening the journal in it.
 
+mod past;
 mod shared;
 
 use std::error::Error;
@@ -10,8 +11,9 @@ use std::path::{Path, PathBuf};
 
 use lagan_model::journal::JournalError;
 use lagan_report::sanitize::harmless;
-use lagan_state::{DiskJournal, Memory, Notice, Options, StateError};
+use lagan_state::{DiskJournal, Notice, Options, StateError};
 
+pub(crate) use self::past::Past;
 pub(crate) use self::shared::Shared;
 use crate::exit::{Exit, Failure};
 
@@ -65,25 +67,6 @@ fn shared(
         print_notices(journal.notices());
     }
     Ok(journal)
-}
-
-/// What earlier runs found out, where there is a state directory, for a run that works without one. One that is in use
-/// is told of and left alone.
-pub(crate) fn memory(named: Option<&Path>, configured: Option<&Path>) -> Result<Option<Memory>, Failure> {
-    let Some(directory) = usual(named, configured) else {
-        return Ok(None);
-    };
-    match Memory::open(&directory, &Options::default()) {
-        Ok(memory) => Ok(Some(memory)),
-        Err(StateError::Absent { .. }) => Ok(None),
-        Err(error @ StateError::InUse { .. }) => {
-            say(&format!(
-                "failed to {error}; what it knows is neither used nor added to"
-            ));
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
 }
 
 /// Whether something failed because another process works with the state directory.

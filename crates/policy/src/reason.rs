@@ -169,6 +169,12 @@ pub enum Reason {
         /// Who says so.
         by: Immutable,
     },
+    /// Keeps: it was put back, and stays for a while, so that nobody who undid a deletion has to be faster than the
+    /// next run.
+    Held {
+        /// Until when.
+        until: Time,
+    },
     /// Keeps: the rule would delete it, but the repository is in a project that caches another registry. What is
     /// deleted there cannot be brought back, and looking at it would fetch it anew.
     ProxyCache {

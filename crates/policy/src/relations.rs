@@ -38,7 +38,7 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Fates {
     fates: Vec<Fate>,
-    /// Where keeping begins: a tag of its own, a subject that was not seen, or nothing that would delete it.
+    /// Where keeping begins: a tag of its own, a hold, a subject that was not seen, or nothing that would delete it.
     source: Vec<bool>,
     /// Attached to something, by field, by API, or by all its tags.
     attachment: Vec<bool>,
@@ -96,7 +96,11 @@ impl Fates {
 
         let mut source: Vec<bool> = graph
             .nodes()
-            .map(|node| unseen[node.index()] || graph.tags(node).any(|tag| own[tag] == Own::Keep))
+            .map(|node| {
+                unseen[node.index()]
+                    || graph.tags(node).any(|tag| own[tag] == Own::Keep)
+                    || snapshot.held(graph.digest(node)).is_some()
+            })
             .collect();
         let mut kept = source.clone();
         let seeds: Vec<NodeId> = graph.nodes().filter(|node| kept[node.index()]).collect();

@@ -98,6 +98,7 @@ impl Ballot<'_> {
             let mut reasons = std::mem::take(&mut keeps[position]);
             let ask = (candidate[position] && reasons.is_empty()).then_some(&mut *needs);
             reasons.extend(self.protections_by_facts(node, artifacts, ask));
+            reasons.extend(self.held(graph, node));
             let doomed = reasons.is_empty() && candidate[position];
             if reasons.is_empty() && !doomed {
                 reasons.push(Reason::NotSelected);

@@ -129,6 +129,15 @@ impl<'a> Ballot<'a> {
                 }
             }
         }
+        // What is held takes nobody's place, and supersedes nothing: it may go when that ends.
+        if let Some(artifacts) = artifacts {
+            for (tag, said) in said.of.iter_mut().enumerate() {
+                let node = artifacts.graph.node_of_tag(tag);
+                if let Some(held) = node.and_then(|node| self.held(artifacts.graph, node)) {
+                    said.reason(held);
+                }
+            }
+        }
         let Count {
             of: mut said,
             mut unless_unselected,
@@ -214,6 +223,12 @@ impl<'a> Ballot<'a> {
                 }
             }
         }
+    }
+
+    /// Why an artifact stays that was put back.
+    pub(crate) fn held(&self, graph: &ArtifactGraph, node: NodeId) -> Option<Reason> {
+        let until = self.snapshot.held(graph.digest(node))?;
+        Some(Reason::Held { until })
     }
 
     /// Whether nothing that is deleted here could be brought back.

@@ -72,6 +72,7 @@ pub fn rule_of(reason: &Reason) -> Option<&RuleName> {
         Reason::NotSelected
         | Reason::Protected { .. }
         | Reason::Immutable { .. }
+        | Reason::Held { .. }
         | Reason::SharesDigest { .. }
         | Reason::ChildOf { .. }
         | Reason::AttachedTo { .. }
@@ -98,6 +99,7 @@ pub fn kind(reason: &Reason) -> &'static str {
         Reason::GroupUnknown { .. } => "group_unknown",
         Reason::Protected { .. } => "protected",
         Reason::Immutable { .. } => "immutable",
+        Reason::Held { .. } => "held",
         Reason::ProxyCache { .. } => "proxy_cache",
         Reason::SharesDigest { .. } => "shares_digest",
         Reason::ChildOf { .. } => "child_of",
@@ -203,6 +205,7 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
             }
         }
         .to_owned(),
+        Reason::Held { until } => format!("it was put back, and is held until {}", moment(*until)),
         Reason::ProxyCache { rule } => format!(
             "in a project that caches another registry, where nothing is deleted: it could not be undone{}",
             named(rule)

@@ -93,6 +93,7 @@ impl Place {
             cache: Some(&self.cache),
             ledger: Some(&self.ledger),
             records,
+            ..Memory::default()
         };
         let (plans, _) = run_with(fake, policies, &Scope::default(), &self.told, (memory, on(day)))
             .await

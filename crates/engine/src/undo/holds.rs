@@ -9,14 +9,14 @@ use crate::world::Veto;
 /// Every digest that is held now, by a [`Chronicle`](crate::Chronicle), and until when; and the repositories that hold copies of what was deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holds {
-    held: HashMap<(RepositoryName, Digest), Time>,
+    held: HashMap<RepositoryName, HashMap<Digest, Time>>,
     /// Repositories with copies: what is in them is purged, and not decided about.
     copies: BTreeSet<RepositoryName>,
 }
 
 impl Holds {
     pub(crate) fn new(
-        held: HashMap<(RepositoryName, Digest), Time>,
+        held: HashMap<RepositoryName, HashMap<Digest, Time>>,
         copies: BTreeSet<RepositoryName>,
     ) -> Self {
         Self { held, copies }
@@ -25,7 +25,13 @@ impl Holds {
     /// Until when a digest is held.
     #[must_use]
     pub fn until(&self, repository: &RepositoryName, digest: &Digest) -> Option<Time> {
-        self.held.get(&(repository.clone(), digest.clone())).copied()
+        self.held.get(repository)?.get(digest).copied()
+    }
+
+    /// What is held in a repository, and until when.
+    pub(crate) fn of(&self, repository: &RepositoryName) -> impl Iterator<Item = (&Digest, Time)> {
+        let held = self.held.get(repository).into_iter().flatten();
+        held.map(|(digest, until)| (digest, *until))
     }
 }
 

@@ -199,7 +199,9 @@ async fn carry_out(
     let undo = |wish| told.as_ref().map(|told| told.undo(began, wish));
     let shown = (shown, undo(wish));
     let approved = match plan {
-        Plan::Fresh(only) => approve::fresh(&source, only, &board, world, history, arguments, shown).await?,
+        Plan::Fresh(only) => {
+            approve::fresh(&source, only, &board, world, (history, &holds), arguments, shown).await?
+        }
         Plan::Saved(saved) => {
             approve::saved(&source, *saved, &board, world, history, arguments, shown).await?
         }

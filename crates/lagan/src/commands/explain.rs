@@ -12,7 +12,6 @@ use lagan_registry::Connected;
 use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
 use lagan_report::{Explanation, PolicyTrail, Recorded, Related, Relations, Replayed, RuleTrail, Verdict};
-use lagan_state::Memory;
 
 use crate::cli::{Colour, ExplainArgs, ExplainFormat};
 use crate::exit::{Exit, Failure};
@@ -20,7 +19,7 @@ use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
 use crate::saved;
 use crate::sources::Source;
-use crate::state;
+use crate::state::Past;
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -34,11 +33,11 @@ pub(crate) fn run(
     }
     let globs = [repository.to_string()];
     let source = Source::read(config, &arguments.source, &globs)?;
-    let memory = state::memory(state, source.state_dir.as_deref())?;
+    let past = Past::of(state, source.state_dir.as_deref())?;
     let mut out = Output::stdout();
     let exit = super::block_on(run_source(
         source,
-        memory.as_ref(),
+        past.as_ref(),
         repository,
         tag,
         colour,
@@ -51,7 +50,7 @@ pub(crate) fn run(
 
 pub(crate) async fn run_source(
     source: Source,
-    memory: Option<&Memory>,
+    past: Option<&Past>,
     repository: RepositoryName,
     tag: Tag,
     colour: Colour,
@@ -61,7 +60,12 @@ pub(crate) async fn run_source(
     let registry = Connected::connect(source.registry.clone(), source.kind).await?;
     let progress = Progress::new();
     let asked = |policy: &Policy| source.asks(policy);
+    let memory = past.map(Past::memory);
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));
+    let holds = match past {
+        Some(past) => Some(past.holds(&registry.identity().url, source.now).await),
+        None => None,
+    };
     let request = InspectRequest {
         policies: &source.policies,
         asked: &asked,
@@ -69,7 +73,7 @@ pub(crate) async fn run_source(
         now: source.now,
         probe: source.probe,
         // A question changes nothing.
-        memory: super::remembered(memory, ledger.as_ref(), false),
+        memory: super::remembered(memory, ledger.as_ref(), holds.as_ref(), false),
     };
     let inspected = inspect(&registry, &progress, &request).await;
     progress.finish();

@@ -17,6 +17,7 @@ pub(crate) mod undo;
 
 use std::future::Future;
 
+use lagan_engine::Holds;
 use lagan_state::DiskLedger;
 
 use crate::cli::{Cli, Command};
@@ -47,11 +48,13 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
 fn remembered<'a>(
     memory: Option<&'a lagan_state::Memory>,
     ledger: Option<&'a DiskLedger>,
+    holds: Option<&'a Holds>,
     records: bool,
 ) -> lagan_engine::Memory<'a> {
     lagan_engine::Memory {
         cache: memory.map(|memory| memory.cache() as _),
         ledger: ledger.map(|ledger| ledger as _),
+        holds,
         records,
     }
 }

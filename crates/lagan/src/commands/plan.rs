@@ -9,7 +9,6 @@ use lagan_policy::{Clock, Depth, GuardReport, PolicySet, RepositoryPattern, Tota
 use lagan_registry::Connected;
 use lagan_report::sanitize::harmless;
 use lagan_report::{ClockNote, PlanFoot, PlanFormat, PlanHead, PlanOptions, PolicyNote};
-use lagan_state::Memory;
 
 use crate::against::Against;
 use crate::announced::Board;
@@ -22,7 +21,7 @@ use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::saved::Saving;
 use crate::sources::{Source, globs};
-use crate::state;
+use crate::state::{self, Past};
 
 /// How many repositories are read at the same time. Each holds its tags in memory; the client's own bound, not
 /// this one, is what the registry feels.
@@ -37,12 +36,12 @@ pub(crate) fn run(
     let only = globs(&arguments.repositories)?;
     let source = Source::read(config, &arguments.source, &arguments.repositories)?;
     let configured = source.state_dir.clone();
-    let memory = state::memory(state, configured.as_deref())?;
+    let past = Past::of(state, configured.as_deref())?;
     let announcing = Announcing {
         state: state::directory(state, configured.as_deref()).ok(),
         keep: false,
     };
-    let planned = run_source(source, memory.as_ref(), &announcing, only, colour, arguments);
+    let planned = run_source(source, past.as_ref(), &announcing, only, colour, arguments);
     super::block_on(planned)
 }
 
@@ -57,7 +56,7 @@ pub(crate) struct Announcing {
 
 pub(crate) async fn run_source(
     mut source: Source,
-    memory: Option<&Memory>,
+    past: Option<&Past>,
     announcing: &Announcing,
     only: Vec<RepositoryPattern>,
     colour: Colour,
@@ -98,7 +97,12 @@ pub(crate) async fn run_source(
     if let Some(against) = &mut against {
         against.learn(&registry, &source, &only).await?;
     }
+    let memory = past.map(Past::memory);
     let ledger = memory.map(|memory| memory.ledger(registry.identity()));
+    let holds = match past {
+        Some(past) => Some(past.holds(&registry.identity().url, source.now).await),
+        None => None,
+    };
     let board = Board::read(announcing.state.as_deref(), registry.identity(), source.now);
     let mut announced = Vec::new();
     let scope = Scope {
@@ -127,7 +131,7 @@ pub(crate) async fn run_source(
         probe: source.probe,
         undo,
         facts: saving.is_some() || against.is_some(),
-        memory: super::remembered(memory, ledger.as_ref(), !source.replayed),
+        memory: super::remembered(memory, ledger.as_ref(), holds.as_ref(), !source.replayed),
         evidence: board.evidence(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };

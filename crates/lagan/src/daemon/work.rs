@@ -10,7 +10,7 @@ use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_model::{Clock as _, Time};
 use lagan_policy::{Mode, RepositoryPattern};
-use lagan_state::{Memory, Options, Who};
+use lagan_state::Who;
 
 use super::history::{BY_SCHEDULE, Kind};
 use super::order::{Asked, Order};
@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::metrics::{Metrics, Observing};
 use crate::running::{Stopping, SystemClock, Told};
 use crate::sources::{Source, globs};
-use crate::state;
+use crate::state::{self, Past};
 
 /// What is to be run.
 #[derive(Debug, Clone)]
@@ -282,13 +282,12 @@ async fn plan_to(
     arguments: &PlanArgs,
 ) -> Result<Exit, Failure> {
     // Beside the journal, which can be read meanwhile.
-    let journal = state::create(state)?;
-    let memory = Memory::beside(&journal, &Options::default())?;
+    let past = Past::beside(state::create(state)?)?;
     let announcing = Announcing {
         state: Some(state.to_owned()),
         keep: announces,
     };
-    plan::run_source(source, Some(&memory), &announcing, only, Colour::Never, arguments).await
+    plan::run_source(source, Some(&past), &announcing, only, Colour::Never, arguments).await
 }
 
 fn plan_arguments(report: PathBuf, form: Option<Format>) -> PlanArgs {

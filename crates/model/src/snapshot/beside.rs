@@ -132,6 +132,8 @@ pub(super) struct Beside {
     /// By the digest of what they are attached to.
     accessories: BTreeMap<Digest, Vec<Accessory>>,
     immutable: BTreeMap<Tag, Immutable>,
+    /// What was put back, and until when it stays.
+    held: BTreeMap<Digest, Time>,
     no_undo: Option<NoUndo>,
 }
 
@@ -213,6 +215,11 @@ impl RepositorySnapshot {
     /// Records that a tag is immutable, or may be.
     pub fn insert_immutable(&mut self, tag: Tag, why: Immutable) {
         self.beside.immutable.insert(tag, why);
+    }
+
+    /// Records that an artifact was put back, and stays until then.
+    pub fn hold(&mut self, digest: Digest, until: Time) {
+        self.beside.held.insert(digest, until);
     }
 
     /// Records that nothing that is deleted here can be brought back.
@@ -309,6 +316,12 @@ impl<'a> CompleteSnapshot<'a> {
     #[must_use]
     pub fn immutable(self, tag: &Tag) -> Option<Immutable> {
         self.0.beside.immutable.get(tag).copied()
+    }
+
+    /// Until when an artifact stays that was put back; `None` where it was not.
+    #[must_use]
+    pub fn held(self, digest: &Digest) -> Option<Time> {
+        self.0.beside.held.get(digest).copied()
     }
 
     /// Why nothing that is deleted here can be brought back; `None` where it can.

@@ -26,6 +26,7 @@ pub(crate) fn registry() -> World {
         times: BTreeMap::new(),
         lists_untagged: false,
         immutable: BTreeMap::new(),
+        held: BTreeSet::new(),
         no_undo: None,
         remembered: BTreeSet::new(),
         remembered_indexes: BTreeSet::new(),

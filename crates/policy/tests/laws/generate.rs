@@ -83,7 +83,11 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
         prop::collection::vec(times(), 14),
         (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()),
         prop::collection::vec(any::<bool>(), MANIFESTS + 2),
-        (prop::collection::vec(immutable(), 14), prop::bool::weighted(0.1)),
+        (
+            prop::collection::vec(immutable(), 14),
+            prop::bool::weighted(0.1),
+            prop::collection::vec(prop::bool::weighted(0.1), MANIFESTS + 2),
+        ),
     );
     (manifests, tags, any::<bool>(), any::<bool>(), beside).prop_map(
         |(manifests, tags, api, delete_tag, (facts, times, flags, remembered, kept))| {
@@ -95,7 +99,7 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
                 observed,
             };
             world.lists_untagged = lists;
-            let (immutable, proxy) = kept;
+            let (immutable, proxy, held) = kept;
             let immutable = world.tags.keys().cloned().zip(immutable);
             world.immutable = immutable.filter_map(|(tag, why)| Some((tag, why?))).collect();
             world.no_undo = proxy.then_some(NoUndo::ProxyCache);
@@ -103,8 +107,10 @@ pub(crate) fn world() -> impl Strategy<Value = World> {
                 add(&mut world, number, facts);
             }
             world.tag_times = world.tags.keys().cloned().zip(times).collect();
-            let digests = (0..MANIFESTS).chain([100, 101]).map(digest);
-            let remembered = digests.zip(remembered).filter(|(_, remembered)| *remembered);
+            let digests = || (0..MANIFESTS).chain([100, 101]).map(digest);
+            let held = digests().zip(held).filter(|(_, held)| *held);
+            world.held = held.map(|(digest, _)| digest).collect();
+            let remembered = digests().zip(remembered).filter(|(_, remembered)| *remembered);
             world.remembered = remembered.map(|(digest, _)| digest).collect();
             world
         },
@@ -259,6 +265,7 @@ fn build(seeds: &[Seed], tags: &[(TagSeed, usize)], referrers_api: bool, delete_
         times: BTreeMap::new(),
         lists_untagged: false,
         immutable: BTreeMap::new(),
+        held: BTreeSet::new(),
         no_undo: None,
         remembered: BTreeSet::new(),
         remembered_indexes: BTreeSet::new(),

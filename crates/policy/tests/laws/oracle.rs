@@ -456,6 +456,7 @@ impl<'a> Oracle<'a> {
             }
             let stays = |digest: &Digest| {
                 self.tags_on(digest).iter().any(|tag| says[*tag] == Says::Keep)
+                    || self.world.held.contains(digest)
                     || !self.parents(digest).is_subset(&gone)
                     || hang(digest, &gone)
                     || !self.attachments(digest).is_subset(&gone)
@@ -471,7 +472,16 @@ impl<'a> Oracle<'a> {
 
     /// The verdict of each tag, and the artifacts that go.
     pub(crate) fn verdicts(&self) -> (BTreeMap<Tag, Verdict>, BTreeSet<Digest>) {
-        let says: BTreeMap<&Tag, Says> = self.world.tags.keys().map(|tag| (tag, self.says(tag))).collect();
+        // What is held stays, and supersedes nothing.
+        let says: BTreeMap<&Tag, Says> = self
+            .world
+            .tags
+            .iter()
+            .map(|(tag, digest)| match self.world.held.contains(digest) {
+                true => (tag, Says::Keep),
+                false => (tag, self.says(tag)),
+            })
+            .collect();
         let gone = self.gone(&says);
         let whole = self.document.policies.iter().any(|policy| !policy.untag);
         let verdict = |tag: &Tag| {

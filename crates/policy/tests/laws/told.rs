@@ -7,15 +7,15 @@ use lagan_model::{
     RepositorySnapshot,
 };
 use lagan_policy::{
-    Decisions, Depth, Keep, PolicySet, Protection, ProtectionPattern, Reason, RepositoryPolicies, Step,
-    decide,
+    Decisions, Depth, Keep, PolicySet, Protection, ProtectionPattern, Reason, RepositoryPolicies, Select,
+    Step, decide,
 };
 use proptest::prelude::*;
 
 use crate::accidents::{channel, deleted, last, planned, policy, reasons, registry, removed, select};
 use crate::generate::{attachment_tag, digest};
 use crate::rules::tag;
-use crate::world::{Asked, World, now};
+use crate::world::{Asked, World, held_until, now};
 use crate::{policies, run, verdicts};
 
 impl World {
@@ -149,6 +149,57 @@ fn an_immutable_tag_stays_and_keeps_its_artifact_whoever_says_that_it_is_immutab
         world.delete_tag = true;
         assert_eq!(removed(&world, rules()), ["1.0.0-rc.2", "candidate"]);
     }
+}
+
+#[test]
+fn what_was_put_back_stays_with_all_its_tags_and_what_it_lists() {
+    let mut world = registry();
+    let index = world.index(1, &["1.0.0-rc.1", "candidate"], &[2]);
+    world.image(2, &[]);
+    world.image(3, &["1.0.0-rc.2"]);
+    world.held.insert(index);
+    world.delete_tag = true;
+    let rules = || {
+        vec![
+            (channel(&["rc"]), Keep::none()),
+            (select(&["candidate"]), Keep::none()),
+        ]
+    };
+    assert_eq!(removed(&world, rules()), ["1.0.0-rc.2"]);
+    let (plan, _) = planned(&world, vec![policy(rules())]);
+    for held in ["1.0.0-rc.1", "candidate"] {
+        assert_eq!(reasons(&plan, held)[0], Reason::Held { until: held_until() });
+    }
+}
+
+#[test]
+fn what_was_put_back_takes_nobodys_place_and_supersedes_nothing() {
+    let mut world = registry();
+    for (number, name) in [(1, "1.0.0-rc.1"), (2, "1.0.0-rc.2"), (3, "1.0.0-rc.3")] {
+        world.image(number, &[name]);
+    }
+    world.held.insert(world.tags[&tag("1.0.0-rc.1")].clone());
+    let newest = vec![(channel(&["rc"]), last(1, "version"))];
+    assert_eq!(removed(&world, newest), ["1.0.0-rc.2"]);
+
+    let stable = world.image(4, &["1.0.0"]);
+    world.held = [stable].into();
+    let superseded = Select {
+        superseded: true,
+        ..Select::default()
+    };
+    let rules = vec![(superseded, Keep::none()), (channel(&["stable"]), Keep::none())];
+    assert_eq!(removed(&world, rules), [""; 0]);
+}
+
+#[test]
+fn an_artifact_without_a_tag_that_was_put_back_stays() {
+    let mut world = registry();
+    let index = world.index(1, &["1.0.0-rc.1"], &[2]);
+    let child = world.image(2, &[]);
+    world.held.insert(child.clone());
+    let (plan, _) = planned(&world, vec![policy(vec![(channel(&["rc"]), Keep::none())])]);
+    assert_eq!(deleted(&plan), [index]);
 }
 
 #[test]

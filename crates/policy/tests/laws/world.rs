@@ -14,6 +14,11 @@ pub(crate) fn now() -> Time {
     "2026-11-20T12:00:00Z".parse().unwrap()
 }
 
+/// Until when what was put back stays.
+pub(crate) fn held_until() -> Time {
+    "2026-11-23T12:00:00Z".parse().unwrap()
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) tags: BTreeMap<Tag, Digest>,
@@ -27,6 +32,8 @@ pub(crate) struct World {
     pub(crate) times: BTreeMap<Digest, Times>,
     pub(crate) lists_untagged: bool,
     pub(crate) immutable: BTreeMap<Tag, Immutable>,
+    /// What was put back, and stays.
+    pub(crate) held: BTreeSet<Digest>,
     pub(crate) no_undo: Option<NoUndo>,
     pub(crate) remembered: BTreeSet<Digest>,
     pub(crate) remembered_indexes: BTreeSet<Digest>,
@@ -94,6 +101,9 @@ impl World {
         }
         for (tag, why) in &self.immutable {
             snapshot.insert_immutable(tag.clone(), *why);
+        }
+        for digest in &self.held {
+            snapshot.hold(digest.clone(), held_until());
         }
         if let Some(why) = self.no_undo {
             snapshot.set_no_undo(why);

@@ -252,6 +252,12 @@ fn every_reason_that_keeps_reads_as_one_phrase() {
             "a rule of its project may make it immutable: what the rule means is not known here",
         ),
         (
+            Reason::Held {
+                until: "2026-11-20T12:00:00Z".parse().unwrap(),
+            },
+            "it was put back, and is held until 2026-11-20T12:00:00Z",
+        ),
+        (
             Reason::ProxyCache { rule: rule.clone() },
             "in a project that caches another registry, where nothing is deleted: it could not be undone \
              (prereleases/keep ten)",

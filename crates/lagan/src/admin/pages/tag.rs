@@ -7,7 +7,6 @@ use axum::Extension;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use lagan_config::Right;
-use lagan_state::{Memory, Options};
 use serde::Deserialize;
 
 use super::{Frame, Shown, Text, show};
@@ -18,7 +17,7 @@ use crate::admin::problem::Problem;
 use crate::cli::{Colour, ExplainFormat};
 use crate::commands::explain;
 use crate::exit::Failure;
-use crate::state;
+use crate::state::{self, Past};
 
 /// How long a registry is waited for.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -48,13 +47,12 @@ pub(super) async fn tag(
     let source = source(&config, which.registry, &[])?;
     let state = desk.state.clone();
     let explained = tokio::task::spawn_blocking(move || -> Result<Option<String>, Failure> {
-        let journal = state::open(&state)?;
-        let memory = Memory::beside(&journal, &Options::default())?;
+        let past = Past::beside(state::open(&state)?)?;
         crate::commands::block_on(async {
             let mut text = Vec::new();
             let explained = explain::run_source(
                 source,
-                Some(&memory),
+                Some(&past),
                 repository,
                 tag,
                 Colour::Never,

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lagan_config::Config;
-use lagan_engine::{Approval, ApprovedPlan, PlanRequest, Present, Scope, World, plan};
+use lagan_engine::{Approval, ApprovedPlan, Holds, PlanRequest, Present, Scope, World, plan};
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{
@@ -167,7 +167,7 @@ pub(super) async fn fresh(
     only: Vec<RepositoryPattern>,
     board: &Board,
     world: Here<'_>,
-    history: RunHistory,
+    (history, holds): (RunHistory, &Holds),
     arguments: &ApplyArgs,
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
@@ -187,7 +187,7 @@ pub(super) async fn fresh(
         probe: source.probe,
         undo,
         facts: false,
-        memory: remembered(Some(&memory), Some(&ledger), true),
+        memory: remembered(Some(&memory), Some(&ledger), Some(holds), true),
         evidence: board.evidence(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
