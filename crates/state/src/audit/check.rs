@@ -44,9 +44,20 @@ struct Chain {
     last: Option<(u64, Checksum)>,
     /// Lines that are not sound, and where the first is.
     unsound: u64,
+    /// How many of them somebody was interrupted in writing.
+    cut_off: u64,
     at: String,
-    /// Whether the last of them has no line break.
-    open: bool,
+}
+
+impl Chain {
+    /// Counts what is not sound behind the last line, where that can have been written so.
+    fn count(&self, check: &mut AuditCheck) {
+        check.unfinished += self.cut_off;
+        // Whatever else was there had been acknowledged.
+        if self.unsound > self.cut_off {
+            check.note(format!("{}: it is damaged", self.at));
+        }
+    }
 }
 
 /// Checks every checksum and the chain through all files. `None` where there is no log.
@@ -79,7 +90,8 @@ pub fn verify_audit(root: &Path) -> Result<Option<AuditCheck>, StateError> {
                         chain.at = place();
                     }
                     chain.unsound += 1;
-                    chain.open = !item.ends;
+                    // The last piece of a file lacks even the mark.
+                    chain.cut_off += u64::from(item.cut_off || !item.ends);
                 }
                 Ok((found, checksum)) => {
                     let header = found.audit.is_some();
@@ -105,7 +117,7 @@ pub fn verify_audit(root: &Path) -> Result<Option<AuditCheck>, StateError> {
                     }
                     match (follows, chain.unsound) {
                         (true, 0) => {}
-                        (true, pieces) => check.unfinished += pieces,
+                        (true, _) => chain.count(&mut check),
                         (false, 0) => check.note(format!(
                             "{}: it does not follow the one before: entries are missing, or were changed",
                             place()
@@ -118,21 +130,12 @@ pub fn verify_audit(root: &Path) -> Result<Option<AuditCheck>, StateError> {
                     check.entries += u64::from(!header);
                     chain.audit = found.audit.or(chain.audit.take());
                     chain.last = Some((found.seq, checksum));
-                    chain.unsound = 0;
+                    (chain.unsound, chain.cut_off) = (0, 0);
                 }
             }
         }
     }
-    match (chain.unsound, chain.open) {
-        (0, _) => {}
-        // Nothing follows that could vouch for it, but a line without an end was never acknowledged.
-        (pieces, true) => {
-            check.unfinished += 1;
-            if pieces > 1 {
-                check.note(format!("{}: it is damaged", chain.at));
-            }
-        }
-        (_, false) => check.note(format!("{}: it is damaged", chain.at)),
-    }
+    // Nothing follows that could vouch for it, but a line without an end was never acknowledged.
+    chain.count(&mut check);
     Ok(Some(check))
 }

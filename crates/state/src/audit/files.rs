@@ -14,6 +14,9 @@ pub(crate) const AUDIT: &str = "audit";
 
 const EXTENSION: &str = ".jsonl";
 
+/// What closes a piece that somebody was interrupted in writing. A line that is damaged and has no such end was whole once.
+pub(super) const CUT_OFF: &[u8] = b" #cut-off";
+
 /// The file with this number.
 pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:06}{EXTENSION}"))
@@ -45,6 +48,8 @@ pub(super) struct Item {
     pub(super) read: Result<(Place, Checksum), LineError>,
     /// Whether it has a line break at its end.
     pub(super) ends: bool,
+    /// Whether whoever wrote next found that it was not finished.
+    pub(super) cut_off: bool,
 }
 
 /// Reads a file line by line; memory is bounded by the longest line.
@@ -70,9 +75,20 @@ impl Items {
         let ends = self.buffer.last() == Some(&b'\n');
         // One that lacks nothing but the line break is sound: what is written next begins with that.
         let text = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
-        let read = line::read(text);
-        Ok(Some(Item { read, ends }))
+        let (read, cut_off) = (line::read(text), text.ends_with(CUT_OFF));
+        Ok(Some(Item { read, ends, cut_off }))
     }
+}
+
+/// What a file lacks at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing.
+    Nothing,
+    /// The line break of a line that is sound.
+    Break,
+    /// The rest of a line.
+    Line,
 }
 
 /// What a file ends with.
@@ -86,8 +102,8 @@ pub(super) struct End {
     pub(super) checksum: Checksum,
     /// Its length in bytes.
     pub(super) length: u64,
-    /// Whether it ends with a line break. If not, somebody was interrupted while writing.
-    pub(super) whole: bool,
+    /// What belongs between it and the next entry: more than nothing where somebody was interrupted while writing.
+    pub(super) rest: Rest,
 }
 
 /// Reads a file to its end. `None` where no line of it is sound.
@@ -95,9 +111,13 @@ pub(super) fn end(path: &Path) -> Result<Option<End>, StateError> {
     let reading = StateError::io("read the audit log", path);
     let read = || -> io::Result<Result<Option<End>, u32>> {
         let length = fs::metadata(path)?.len();
-        let (mut items, mut found, mut audit, mut whole) = (Items::of(path)?, None, None, true);
+        let (mut items, mut found, mut audit, mut rest) = (Items::of(path)?, None, None, Rest::Nothing);
         while let Some(item) = items.next()? {
-            whole = item.ends;
+            rest = match (item.ends, &item.read) {
+                (true, _) => Rest::Nothing,
+                (false, Ok(_)) => Rest::Break,
+                (false, Err(_)) => Rest::Line,
+            };
             match item.read {
                 Ok((place, checksum)) => {
                     audit = audit.or(place.audit);
@@ -113,7 +133,7 @@ pub(super) fn end(path: &Path) -> Result<Option<End>, StateError> {
             seq,
             checksum,
             length,
-            whole,
+            rest,
         })))
     };
     read().map_err(reading)?.map_err(|version| newer(path, version))

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lagan_model::Time;
 use serde::Serialize;
 
-use super::files::{self, AUDIT, End};
+use super::files::{self, AUDIT, CUT_OFF, End, Rest};
 use super::line;
 use crate::audit::Who;
 use crate::error::StateError;
@@ -99,8 +99,11 @@ impl AuditLog {
             .open(&path)
             .map_err(StateError::io("open the audit log", &path))?;
         let mut buffer = Vec::new();
-        if !end.whole {
+        if end.rest == Rest::Line {
             // What somebody did not finish writing stays as it is, on a line of its own.
+            buffer.extend_from_slice(CUT_OFF);
+        }
+        if end.rest != Rest::Nothing {
             buffer.push(b'\n');
         }
         self.known = None;
@@ -190,10 +193,16 @@ impl AuditLog {
                 seq,
                 checksum,
                 length: text.len() as u64,
-                whole: true,
+                rest: Rest::Nothing,
             })
         };
-        write().map_err(StateError::io("begin a file of the audit log", &path))
+        write().map_err(|error| {
+            // One with nothing in it would be counted among those that are kept.
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                _ = fs::remove_file(&path);
+            }
+            StateError::io("begin a file of the audit log", &path)(error)
+        })
     }
 
     /// Removes the oldest files of so many that the new one is one too many. What stays is tried again the next time.
@@ -252,7 +261,7 @@ impl AuditBatch<'_> {
             .sync(&self.file, &self.path)
             .map_err(StateError::io("sync the audit log", &self.path))?;
         self.done = true;
-        self.end.whole = true;
+        self.end.rest = Rest::Nothing;
         self.log.known = Some((self.number, self.end.clone()));
         Ok(())
     }

@@ -187,6 +187,47 @@ fn what_somebody_was_interrupted_in_writing_is_told_and_followed_by_what_is_whol
 }
 
 #[test]
+fn what_was_damaged_at_the_end_is_told_also_when_others_have_written_since() {
+    let (_room, root) = room();
+    let mut audit = log(&root, AuditOptions::default());
+    (1..4).for_each(|number| write(&mut audit, number));
+    let sound = fs::read(first(&root)).unwrap();
+    let ends: Vec<usize> = (0..sound.len()).filter(|place| sound[*place] == b'\n').collect();
+    // A byte in the last line, one in each of the last two, and the last bytes before the line break.
+    for places in [
+        vec![ends[2] + 100],
+        vec![ends[1] + 100, ends[2] + 100],
+        vec![ends[3] - 1],
+    ] {
+        let mut damaged = sound.clone();
+        places.iter().for_each(|place| damaged[*place] ^= 1);
+        fs::write(first(&root), damaged).unwrap();
+        assert_eq!(check(&root).wrong, 1, "{places:?}");
+        let mut next = log(&root, AuditOptions::default());
+        write(&mut next, 4);
+        write(&mut next, 5);
+        let found = check(&root);
+        assert_eq!((found.wrong, found.unfinished), (1, 0), "{places:?}");
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_no_empty_files_that_take_the_place_of_others() {
+    let (_room, root) = room();
+    let full = Arc::new(Failing::default());
+    let mut audit = AuditLog::with(&root, small(1, 3), full.clone());
+    (0..3).for_each(|number| write(&mut audit, number));
+    full.0.store(true, Ordering::SeqCst);
+    for number in 3..9 {
+        try_write(&mut audit, number).unwrap_err();
+    }
+    full.0.store(false, Ordering::SeqCst);
+    write(&mut audit, 9);
+    let found = check(&root);
+    assert_eq!((found.wrong, found.entries, found.removed), (0, 3, 1));
+}
+
+#[test]
 fn a_file_that_was_not_begun_whole_is_left_behind() {
     let (_room, root) = room();
     let mut audit = log(&root, AuditOptions::default());
