@@ -198,4 +198,9 @@ impl JournalStore for ModelStore {
         let entries = memory.seen.entries.iter().filter(|(_, entry)| entry.run == run);
         Ok(entries.map(|(sequence, _)| *sequence).collect())
     }
+
+    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        let entries = self.entries_of(run).await?;
+        Ok(entries.first().copied().zip(entries.last().copied()))
+    }
 }

@@ -108,6 +108,10 @@ impl JournalStore for Shared {
     async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
         DiskJournal::entries_of(self, run).await
     }
+
+    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        DiskJournal::bounds_of(self, run).await
+    }
 }
 
 #[cfg(test)]

@@ -125,12 +125,7 @@ pub trait JournalStore: Send + Sync {
     fn bounds_of(
         &self,
         run: RunId,
-    ) -> impl Future<Output = Result<Option<(Sequence, Sequence)>, JournalError>> + Send {
-        async move {
-            let entries = self.entries_of(run).await?;
-            Ok(entries.first().copied().zip(entries.last().copied()))
-        }
-    }
+    ) -> impl Future<Output = Result<Option<(Sequence, Sequence)>, JournalError>> + Send;
 
     /// The entries of a run, in order.
     fn entries_of(&self, run: RunId) -> impl Future<Output = Result<Vec<Sequence>, JournalError>> + Send;

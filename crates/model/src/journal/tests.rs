@@ -48,6 +48,10 @@ impl JournalStore for Memory {
     async fn entries_of(&self, _: RunId) -> Result<Vec<Sequence>, JournalError> {
         Ok(Vec::new())
     }
+
+    async fn bounds_of(&self, _: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        Ok(None)
+    }
 }
 
 /// Nothing in these tests waits.

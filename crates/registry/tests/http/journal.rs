@@ -62,6 +62,10 @@ impl JournalStore for MemoryStore {
     async fn entries_of(&self, _: RunId) -> Result<Vec<Sequence>, JournalError> {
         Ok(Vec::new())
     }
+
+    async fn bounds_of(&self, _: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        Ok(None)
+    }
 }
 
 pub(crate) fn tag(text: &str) -> Tag {

@@ -99,4 +99,9 @@ impl JournalStore for MemoryJournal {
         let of_run = numbered.filter(|(_, entry)| entry.run == run);
         Ok(of_run.map(|(number, _)| Sequence(number)).collect())
     }
+
+    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        let entries = self.entries_of(run).await?;
+        Ok(entries.first().copied().zip(entries.last().copied()))
+    }
 }
