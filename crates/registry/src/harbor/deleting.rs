@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use http::StatusCode;
 use lagan_model::journal::{DeleteIntent, RecordedDelete, UntagIntent};
 use lagan_model::{
-    Accessory, Deletion, Digest, Failure, Immutable, RegistryError, RepositoryName, RequestKind, Tag,
+    Accessory, Deletion, Digest, Failure, Immutable, Reference, RegistryError, RegistryRead as _,
+    RepositoryName, RequestKind, Tag,
 };
 
 use super::HarborRegistry;
@@ -90,7 +91,7 @@ impl HarborRegistry {
         for tag in &intent.tags {
             let end = match self.send_untag(name, &intent.digest, tag).await {
                 Sent::Done => None,
-                Sent::NotFound => Some(Ok(format!("the tag {tag} is no longer on {}", intent.digest))),
+                Sent::NotFound => Some(self.lost_tag(intent, tag).await),
                 Sent::Kept(why) => Some(Ok(why)),
                 // The answer may have been lost alone.
                 Sent::Failed(error) => match self.tags_on(name, &intent.digest).await {
@@ -128,6 +129,22 @@ impl HarborRegistry {
             Sent::NotFound => Ok(Deletion::Accepted),
             Sent::Kept(why) => self.go_back(intent, name, &taken, Ok(why)).await,
             Sent::Failed(error) => self.go_back(intent, name, &taken, Err(error)).await,
+        }
+    }
+
+    /// What a 404 to a tag's own deletion says, right after it was seen. What stands between may send a request twice, and
+    /// hand on the second answer: a tag that is nowhere may have been taken off by this.
+    async fn lost_tag(&self, intent: &DeleteIntent, tag: &Tag) -> Result<String, RegistryError> {
+        let reference = Reference::Tag(tag.clone());
+        match self.oci.resolve(&intent.repository, &reference).await? {
+            Some(head) if head.digest != intent.digest => {
+                Ok(format!("the tag {tag} is no longer on {}", intent.digest))
+            }
+            _ => {
+                let request = format!("DELETE {}:{tag}", intent.repository);
+                let detail = "the registry answered that the tag is not there, and had just listed it";
+                Err(RegistryError::new(Failure::Server, request, detail))
+            }
         }
     }
 

@@ -30,6 +30,19 @@ pub(super) const DELETE_WITH_TAGS: &[Need] = &[("tag", "delete"), ("artifact", "
 /// Filled by the first deletion in the project.
 type Cell = Arc<OnceCell<Result<Allowed, Refusal>>>;
 
+/// Why it is not known.
+enum Untold {
+    /// There is no such project.
+    NoProject,
+    Error(RegistryError),
+}
+
+impl From<RegistryError> for Untold {
+    fn from(error: RegistryError) -> Self {
+        Self::Error(error)
+    }
+}
+
 /// By project.
 #[derive(Debug, Default)]
 pub(super) struct Rights(Mutex<HashMap<String, Cell>>);
@@ -56,14 +69,19 @@ impl HarborRegistry {
         let cell = self.rights.cell(name.project);
         let read = cell.get_or_try_init(|| async {
             let told = async {
-                let project = self.seen_project(name.project).await?;
-                self.allowed(&format!("/project/{}", project.id)).await
+                let project = match self.seen_project(name.project).await {
+                    Err(error) if error.failure() == Failure::NotFound => return Err(Untold::NoProject),
+                    project => project?,
+                };
+                Ok(self.allowed(&format!("/project/{}", project.id)).await?)
             };
             match told.await {
                 Ok(allowed) => Ok(Ok(allowed)),
                 // Asked again, it would be refused again.
-                Err(error) if error.failure() == Failure::Denied => Ok(Err(Refusal::of(&error))),
-                Err(error) => Err(error),
+                Err(Untold::Error(error)) if error.failure() == Failure::Denied => {
+                    Ok(Err(Refusal::of(&error)))
+                }
+                Err(untold) => Err(untold),
             }
         });
         let untold = |error: RegistryError| {
@@ -81,8 +99,8 @@ impl HarborRegistry {
             Ok(Ok(allowed)) => allowed,
             Ok(Err(refusal)) => return Err(untold(refusal.clone().error())),
             // What is not there cannot be stripped: whoever asks finds out.
-            Err(error) if error.failure() == Failure::NotFound => return Ok(()),
-            Err(error) => return Err(untold(error)),
+            Err(Untold::NoProject) => return Ok(()),
+            Err(Untold::Error(error)) => return Err(untold(error)),
         };
         let lacks =
             |(resource, action): &&Need| !allowed.contains(&((*resource).to_owned(), (*action).to_owned()));

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use axum::response::Response;
-use lagan_model::{Deletion, Failure, RegistryError, RegistryKind, RegistryWrite as _};
+use lagan_model::{Deletion, Digest, Failure, RegistryError, RegistryKind, RegistryWrite as _};
 use lagan_registry::{Connected, Credentials};
 
 use crate::journal::{deletion, deletion_of, manifest, restoration, tag, untagging};
@@ -160,6 +160,35 @@ async fn an_artifact_with_other_tags_than_are_on_record_is_left() {
         assert!(matches!(done, Deletion::Left { .. }), "{tags:?}: {done:?}");
         assert_eq!(changes(&server), [], "{tags:?}");
     }
+}
+
+#[tokio::test]
+async fn a_tag_that_is_nowhere_after_its_deletion_was_answered_by_a_404_may_have_been_deleted_by_it() {
+    // What stands between may send a deletion twice, and hand on the second answer.
+    let gone = |seen: &Seen| seen.method == "DELETE" && seen.path.ends_with("/tags/1.0");
+    let server = harbor(&["1.0"], move |seen| {
+        (gone(seen) || seen.method == "HEAD").then(|| refused(404, "NOT_FOUND"))
+    })
+    .await;
+    delete(&server).await.unwrap_err();
+
+    // Somebody has put it on something else.
+    let server = harbor(&["1.0"], move |seen| match seen.method.as_str() {
+        "HEAD" => {
+            let other = Digest::of(b"other").to_string();
+            let headers = [
+                ("content-type", "application/vnd.oci.image.manifest.v1+json"),
+                ("docker-content-digest", other.as_str()),
+                ("content-length", "2"),
+            ];
+            Some(respond(200, &headers, ""))
+        }
+        _ => gone(seen).then(|| refused(404, "NOT_FOUND")),
+    })
+    .await;
+    let done = delete(&server).await.unwrap();
+    assert!(matches!(done, Deletion::Left { .. }), "{done:?}");
+    assert!(changes(&server).iter().all(|(method, _)| method != "POST"));
 }
 
 #[tokio::test]
