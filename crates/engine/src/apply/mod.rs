@@ -66,8 +66,8 @@ pub enum ApplyError<E> {
     /// The journal failed: nothing more may be deleted.
     #[error("failed to {0}: nothing more was deleted")]
     Journal(#[source] JournalError),
-    /// The plan could not be read again.
-    #[error("failed to read the plan again")]
+    /// The next repository of the plan could not be had.
+    #[error("failed to go on with the plan")]
     Plan(#[source] E),
     /// What was done could not be handed on.
     #[error("failed to write the report of the run")]

@@ -118,7 +118,8 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 let done = self.ends.len() - before;
                 self.at_once = (2 * done).clamp(FIRST_ONE_BY_ONE, DELETIONS_PER_READING);
             }
-            if self.ends.len() == before {
+            // One that was asked to stop meanwhile says so.
+            if self.ends.len() == before && !self.world.stop.is_requested() {
                 break too_slow();
             }
         };
