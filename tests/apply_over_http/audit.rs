@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lagan_sandbox::SandboxOptions;
+use lagan_sandbox::{Moment, SandboxOptions};
 use serde_json::{Value, json};
 
 use crate::support::Place;
@@ -103,6 +103,62 @@ async fn a_refusal_a_pause_and_who_ends_it_are_on_record() {
     assert!(found[0]["why"].as_str().unwrap().contains("max_deletions"));
     assert_eq!(found[1]["why"], "moving");
     assert_eq!(sandbox.tags("team/app").len(), 4);
+}
+
+#[tokio::test]
+async fn a_saved_plan_that_is_out_of_date_is_refused_on_record() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let place = Place::new();
+    apply(&place, &sandbox, TWO, 0).await;
+    let before = entries(&place).len();
+    let line = format!("plan --registry {} {TWO} --save plan.json", sandbox.url());
+    place.run(&line).await.exits(0);
+    // It is for another registry.
+    let other = start(SandboxOptions::default()).await;
+    let line = format!("apply plan.json --yes --registry {}", other.url());
+    place.run(&line).await.exits(3);
+    let found = entries(&place);
+    assert_eq!(kinds(&found)[before..], ["refused"]);
+}
+
+#[tokio::test]
+async fn a_purge_beside_an_apply_has_its_beginning_and_its_end_on_record() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let place = Place::new();
+    let text = format!(
+        "registries: {{here: {{url: '{}'}}}}\npolicies:\n  p:\n    repositories: 'team/**'\n    mode: enforce\n    \
+         grace: {{repository: 'hold/{{repository}}', for: 1s}}\n    rules: [{{select: {{channel: prerelease}}, keep: {{last: \
+         3, by: version}}}}]\n",
+        sandbox.url()
+    );
+    place.file("lagan.yaml", text);
+    // Each run has something to delete, and the last one a copy whose grace is over, in real time.
+    let mut both = false;
+    for number in 5..205 {
+        let tag = format!("1.0.0-rc.{number}");
+        let report = place.run("apply --yes --format json").await.exits(0).json();
+        let outcomes = crate::outcomes(&report);
+        both = !outcomes["purged"].is_null() && !outcomes["deleted"].is_null();
+        if both {
+            break;
+        }
+        sandbox.put_image("team/app", &[&tag], Moment::date(2026, 3, 1));
+    }
+    assert!(both);
+    let found = entries(&place);
+    let runs = |event: &str| -> Vec<String> {
+        let of = found.iter().filter(|entry| entry["event"] == event);
+        of.map(|entry| entry["run"].to_string()).collect()
+    };
+    assert_eq!(runs("run_begins"), runs("run_ended"), "{found:#?}");
+    assert!(
+        found
+            .iter()
+            .any(|entry| entry["purpose"].to_string().contains("purge")),
+        "{found:#?}"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A daemon that has the state directory in hand, and commands that reach it by its socket.
 
+use std::fs;
 use std::time::Duration;
 
 use lagan_sandbox::{Effect, Fault, FaultId, Moment, RequestKind, Sandbox, SandboxOptions};
@@ -124,6 +125,17 @@ async fn an_apply_is_made_by_a_daemon_that_is_busy_with_its_own_rules() {
             said.stderr
         );
     }
+    assert_eq!(sandbox.tags("team/app").len(), 3);
+
+    // What means something else in the daemon's configuration is not carried out by it.
+    let text = fs::read_to_string(place.path().join("lagan.yaml")).unwrap();
+    place.file("other.yaml", text.replace("last: 2", "last: 1"));
+    let said = place.run("--config other.yaml apply --yes").await.exits(3);
+    assert!(
+        said.stderr.contains("goes by another configuration"),
+        "{}",
+        said.stderr
+    );
     assert_eq!(sandbox.tags("team/app").len(), 3);
 
     let mut applies = place.command("apply --yes --format json").spawn().unwrap();

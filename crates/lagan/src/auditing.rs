@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::SubsecRound as _;
-use lagan_config::CollectGarbage;
 use lagan_model::journal::{Begin, PolicyIdentity, Purpose, RunId};
 use lagan_model::{Clock, RegistryIdentity, RepositoryName, Time};
 use lagan_policy::{Action, LimitOverride, RepositoryPlan};
@@ -38,9 +37,13 @@ enum Event<'a> {
         /// Limits that hold for this run in place of those of the policies, as they were written.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         overrides: Vec<String>,
-        /// Whether garbage is collected afterwards, and with it what has no tag.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        collects_garbage: Option<&'static str>,
+    },
+    /// The registry is told to collect its garbage: what has no reference any more cannot be brought back after that.
+    CollectionBegins {
+        run: RunId,
+        registry: &'a RegistryIdentity,
+        /// Whether with what has no tag.
+        deletes_untagged: bool,
     },
     /// An action was decided and approved, and is carried out next.
     DeletionDecided {
@@ -90,8 +93,8 @@ pub(crate) struct Auditing {
     log: Mutex<AuditLog>,
     directory: PathBuf,
     who: Who,
-    /// The run that began.
-    run: Mutex<Option<RunId>>,
+    /// The runs that began.
+    runs: Mutex<Vec<RunId>>,
 }
 
 impl Auditing {
@@ -101,17 +104,12 @@ impl Auditing {
             log: Mutex::new(AuditLog::new(directory, AuditOptions::default())),
             directory: directory.to_owned(),
             who,
-            run: Mutex::default(),
+            runs: Mutex::default(),
         }
     }
 
     /// A run begins that may delete. It is on record when this returns.
-    pub(crate) fn begins(
-        &self,
-        begin: &Begin,
-        overrides: &[LimitOverride],
-        collects: Option<CollectGarbage>,
-    ) -> Result<(), StateError> {
+    pub(crate) fn begins(&self, begin: &Begin, overrides: &[LimitOverride]) -> Result<(), StateError> {
         let event = Event::RunBegins {
             run: begin.run,
             purpose: &begin.purpose,
@@ -119,13 +117,21 @@ impl Auditing {
             policies: &begin.policies,
             program: &begin.program,
             overrides: overrides.iter().map(written).collect(),
-            collects_garbage: collects.map(|wish| match wish.delete_untagged {
-                true => "with what has no tag",
-                false => "yes",
-            }),
         };
-        locked(&self.run).get_or_insert(begin.run);
-        self.write(&event)
+        self.write(&event)?;
+        locked(&self.runs).push(begin.run);
+        Ok(())
+    }
+
+    /// Garbage is going to be collected. It is on record when this returns.
+    pub(crate) fn collects(&self, begin: &Begin, deletes_untagged: bool) -> Result<(), StateError> {
+        self.write(&Event::CollectionBegins {
+            run: begin.run,
+            registry: &begin.registry,
+            deletes_untagged,
+        })?;
+        locked(&self.runs).push(begin.run);
+        Ok(())
     }
 
     /// Puts on record what goes in a repository, and hands it on.
@@ -157,41 +163,50 @@ impl Auditing {
 
     /// An undo begins.
     pub(crate) fn undoes(&self, begin: &Begin, overwrites_moved_tags: bool) -> Result<(), StateError> {
-        locked(&self.run).get_or_insert(begin.run);
         self.write(&Event::UndoBegins {
             run: begin.run,
             purpose: &begin.purpose,
             registry: &begin.registry,
             program: &begin.program,
             overwrites_moved_tags,
-        })
+        })?;
+        locked(&self.runs).push(begin.run);
+        Ok(())
     }
 
     /// What became of a command. A run that began has ended, and one that did not may have been refused.
     pub(crate) fn ended(&self, what: &str, done: Result<Exit, Failure>) -> Result<Exit, Failure> {
-        let why = done.as_ref().err().map(|failure| shown(&failure.text()));
-        let exit = done.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
-        let run = *locked(&self.run);
-        let event = match (run, why) {
-            (Some(run), why) => Event::RunEnded {
+        match done {
+            Ok(exit) => {
+                self.close(what, exit, None)?;
+                Ok(exit)
+            }
+            Err(failure) => Err(self.failed(what, failure)),
+        }
+    }
+
+    /// The same of what failed.
+    pub(crate) fn failed(&self, what: &str, failure: Failure) -> Failure {
+        if let Err(error) = self.close(what, failure.exit, Some(shown(&failure.text()))) {
+            tracing::error!("failed to {error}");
+        }
+        failure
+    }
+
+    fn close(&self, what: &str, exit: Exit, why: Option<String>) -> Result<(), StateError> {
+        let runs = std::mem::take(&mut *locked(&self.runs));
+        // Without a state directory nothing was ever deleted, and none is made for that.
+        if runs.is_empty() && exit == Exit::Refused && state::is_there(&self.directory) {
+            let why = why.unwrap_or_default();
+            return self.write(&Event::Refused { what, why });
+        }
+        runs.into_iter().try_for_each(|run| {
+            self.write(&Event::RunEnded {
                 run,
                 outcome: outcome(exit),
-                why,
-            },
-            // Without a state directory nothing was ever deleted, and none is made for that.
-            (None, Some(why)) if exit == Exit::Refused && state::is_there(&self.directory) => {
-                Event::Refused { what, why }
-            }
-            (None, _) => return done,
-        };
-        match (self.write(&event), done) {
-            (Ok(()), done) => done,
-            (Err(error), Ok(_)) => Err(error.into()),
-            (Err(error), Err(failure)) => {
-                tracing::error!("failed to {error}");
-                Err(failure)
-            }
-        }
+                why: why.clone(),
+            })
+        })
     }
 
     /// A configuration holds from now on.

@@ -19,6 +19,7 @@ use lagan_report::{CollectedNote, CollectionNote};
 use lagan_scheduler::{Schedule, Tz};
 use lagan_state::RunSummary;
 
+use crate::auditing::Auditing;
 use crate::cli::{ApplyArgs, Collect};
 use crate::running::SystemClock;
 use crate::state;
@@ -233,6 +234,7 @@ pub(crate) fn undo_after(
 /// When the journal fails.
 pub(crate) async fn collect(
     world: World<'_, Connected, state::Shared, SystemClock>,
+    audit: &Auditing,
     begin: Begin,
     wish: CollectGarbage,
     ended: Ended,
@@ -284,6 +286,10 @@ pub(crate) async fn collect(
         at: world.clock.now().trunc_subsecs(0),
         ..begin
     };
+    // What nobody could read up on later is not begun.
+    if let Err(error) = audit.collects(&begin, wish.delete_untagged) {
+        return Ok(nothing(format!("failed to {error}")));
+    }
     world.journal.begin(begin).await?;
     let started = harbor.start_collection(wish.delete_untagged).await;
     let note = CollectionNote {

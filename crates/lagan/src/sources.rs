@@ -291,6 +291,13 @@ impl Source {
     pub(crate) fn asks(&self, policy: &Policy) -> bool {
         self.asked.contains(&policy.name)
     }
+
+    /// The policies that make candidates, by name.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.asked.iter().map(ToString::to_string).collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 /// The first segments that patterns name outright, as Harbor's projects are named, sorted.

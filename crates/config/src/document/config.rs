@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lagan_health::Targets;
-use lagan_model::RegistryName;
+use lagan_model::{Digest, RegistryName};
 use lagan_policy::VersionTable;
 use lagan_scheduler::Freeze;
 
@@ -21,6 +21,8 @@ use crate::yaml;
 /// All that a configuration says.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The hash of the text that it was read from: two with the same say the same.
+    pub text: Digest,
     /// The state directory, as it was written.
     pub state_dir: Option<PathBuf>,
     /// The registries in the order of the document, each with its policies. Their names differ.
@@ -70,6 +72,7 @@ impl Config {
         text: &[u8],
         look: impl FnOnce(&Self, &Node, &Problems<'_>) -> T,
     ) -> Result<(Self, T), ConfigErrors> {
+        let decode = |root: &Node, problems: &mut Problems<'_>| decode(root, Digest::of(text), problems);
         yaml::read_then(file, text, decode, look)
     }
 
@@ -80,7 +83,7 @@ impl Config {
     }
 }
 
-fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
+fn decode(root: &Node, text: Digest, problems: &mut Problems<'_>) -> Read<Config> {
     let fields = Fields::open(root, root.span, &SCHEMA, problems)?;
     let state_dir = fields.optional("state_dir", |node| path(node, problems));
     let freeze = fields.optional("freeze", |node| timing::freezes(node, problems));
@@ -122,6 +125,7 @@ fn decode(root: &Node, problems: &mut Problems<'_>) -> Read<Config> {
     });
     words?;
     let mut config = Config {
+        text,
         state_dir: state_dir?,
         registries: registries?.unwrap_or_default(),
         versions,

@@ -26,8 +26,10 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::runs::{NO_SUCH_RUN, form};
 use crate::cli::{ConnectArgs, SourceArgs, UndoArgs};
+use crate::commands::undo;
 use crate::daemon::{Answer, Asked, MOST_ORDERS, Order, SAVED, Wanted, new_id, runs_folder};
 use crate::sources::{self, Source, globs};
+use crate::state;
 
 /// How much may be asked at once, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -54,6 +56,9 @@ pub(super) struct PlanOrder {
     /// Answer when it is over (the default), with a line of JSON for each thing that happens; the run is stopped when the
     /// connection is closed. Otherwise the answer comes at once, and the run goes on by itself.
     wait: Option<bool>,
+    /// The hash (SHA-256, in hexadecimal digits) of the configuration that whoever asks goes by. The daemon refuses where its
+    /// own is another one.
+    configuration: Option<String>,
     /// A form of the report besides JSON and HTML: `text`, `markdown`, `csv`, `ndjson`.
     format: Option<String>,
 }
@@ -73,6 +78,9 @@ pub(super) struct ApplyOrder {
     /// Answer when it is over (the default), with a line of JSON for each thing that happens; the run is stopped when the
     /// connection is closed. Otherwise the answer comes at once, and the run goes on by itself.
     wait: Option<bool>,
+    /// The hash (SHA-256, in hexadecimal digits) of the configuration that whoever asks goes by. The daemon refuses where its
+    /// own is another one.
+    configuration: Option<String>,
     /// A form of the report besides JSON and HTML: `text`, `markdown`, `csv`, `ndjson`.
     format: Option<String>,
 }
@@ -105,6 +113,7 @@ pub(super) struct UndoOrder {
 pub(super) struct How {
     wait: Option<bool>,
     format: Option<String>,
+    configuration: Option<String>,
 }
 
 impl How {
@@ -113,6 +122,7 @@ impl How {
         Self {
             wait: Some(false),
             format: None,
+            configuration: None,
         }
     }
 }
@@ -138,6 +148,7 @@ pub(super) struct Accepted {
     (status = 403, body = Problem, content_type = "application/problem+json"),
     (status = 408, body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "`configuration` is another one than the daemon's."),
     (status = 415, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json", description = "Such a run cannot be."),
     (status = 503, body = Problem, content_type = "application/problem+json", description = "Too much is asked for at once."),
@@ -152,6 +163,7 @@ pub(super) async fn plan(
     let how = How {
         wait: order.wait,
         format: order.format,
+        configuration: order.configuration,
     };
     let config = desk.board.read().config;
     let source = source(&config, order.registry, &order.policies)?;
@@ -178,6 +190,7 @@ pub(super) async fn plan(
     (status = 404, body = Problem, content_type = "application/problem+json"),
     (status = 408, body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "`configuration` is another one than the daemon's."),
     (status = 415, body = Problem, content_type = "application/problem+json"),
     (status = 422, body = Problem, content_type = "application/problem+json", description = "Such a run cannot be."),
     (status = 503, body = Problem, content_type = "application/problem+json", description = "Too much is asked for at once."),
@@ -192,6 +205,7 @@ pub(super) async fn apply(
     let how = How {
         wait: order.wait,
         format: order.format,
+        configuration: order.configuration,
     };
     if let Some(id) = &order.plan {
         if order.registry.is_some() || !order.policies.is_empty() || !order.repositories.is_empty() {
@@ -244,6 +258,7 @@ pub(super) async fn undo(
     let how = How {
         wait: order.wait,
         format: order.format,
+        configuration: None,
     };
     let named = [
         order.target.is_some(),
@@ -264,8 +279,13 @@ pub(super) async fn undo(
     });
     let config = desk.board.read().config;
     let registry = order.registry.map(|name| configured(&config, name)).transpose()?;
+    // Which run is the last one is told now, and not when its turn comes.
+    let target = match order.target {
+        Some(target) if target == undo::LAST => Some(last(&desk).await?),
+        target => target,
+    };
     let arguments = UndoArgs {
-        target: order.target,
+        target,
         since: order.since,
         repository: repository.transpose()?,
         connect: ConnectArgs {
@@ -285,6 +305,14 @@ pub(super) async fn undo(
         Vec::new(),
         how,
     )
+}
+
+/// The last run that deleted something.
+async fn last(desk: &Desk) -> Result<String, Problem> {
+    let state = desk.state.clone();
+    let found = tokio::task::spawn_blocking(move || undo::last(&*state::open(&state)?)).await;
+    let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the journal could not be read");
+    Ok(found.map_err(failed)??.to_string())
 }
 
 fn impossible(detail: impl Into<String>) -> Problem {
@@ -370,6 +398,9 @@ pub(super) fn place(
     how: How,
 ) -> Result<Response, Problem> {
     let form = how.format.as_deref().map(form).transpose()?;
+    if let Some(named) = &how.configuration {
+        crate::daemon::obeys(&desk.board.read().config, named)?;
+    }
     let wait = how.wait.unwrap_or(true);
     let now = Utc::now();
     let id = new_id(now);
@@ -384,6 +415,7 @@ pub(super) fn place(
         form,
         tell,
         detached: !wait,
+        configuration: how.configuration,
     };
     let shown = desk.board.read();
     if shown.stopping {

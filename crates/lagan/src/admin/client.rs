@@ -81,15 +81,6 @@ impl Answer {
         Ok(None)
     }
 
-    /// All of it, which is JSON.
-    pub(crate) async fn json(mut self) -> Result<Value, Failure> {
-        let mut whole = Vec::new();
-        while let Some(piece) = self.piece().await? {
-            whole.extend_from_slice(&piece);
-        }
-        serde_json::from_slice(&whole).map_err(|error| Failure::new(Exit::Unexpected, error))
-    }
-
     /// The next line of JSON; `None` at the end.
     pub(crate) async fn line(&mut self) -> Result<Option<Value>, Failure> {
         loop {
@@ -127,6 +118,7 @@ async fn refused(answer: Response<Incoming>) -> Failure {
         str::to_owned,
     );
     let exit = match status.as_u16() {
+        409 => Exit::Refused,
         400..=499 => Exit::Usage,
         _ => Exit::Unexpected,
     };

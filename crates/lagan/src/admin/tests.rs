@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
@@ -19,6 +19,7 @@ use utoipa::OpenApi as _;
 
 use super::listen::Patience;
 use super::openapi::Description;
+use super::pages::routes as pages_routes;
 use super::problem::NO_SUCH_PLACE;
 use super::{Admin, Client, SOCKET, routes};
 use crate::daemon::tests::Hands;
@@ -121,13 +122,17 @@ impl Scene {
     }
 
     async fn asked_with<S: AsyncFnOnce(&mut Asked)>(&self, patience: Patience, story: S) {
+        self.asked_at("127.0.0.1:0", patience, story).await;
+    }
+
+    async fn asked_at<S: AsyncFnOnce(&mut Asked)>(&self, listen: &str, patience: Patience, story: S) {
         let (events, received) = mpsc::channel(16);
         let (tell, told) = mpsc::unbounded_channel();
         let tell = move |happening: &Happening| _ = tell.send(happening.clone());
         let daemon = Daemon::open(self.options(), self.clock.clone(), tell).await;
         let daemon = daemon.unwrap_or_else(|failure| panic!("{}", failure.text()));
         let (orders, placed) = mpsc::channel(MOST_ORDERS);
-        let listen = "127.0.0.1:0".parse().ok();
+        let listen = listen.parse().ok();
         let admin = Admin::with(
             daemon.state(),
             listen,
@@ -138,7 +143,7 @@ impl Scene {
         )
         .unwrap();
         let mut asked = Asked {
-            address: admin.address().unwrap(),
+            address: (Ipv4Addr::LOCALHOST, admin.address().unwrap().port()).into(),
             // A connection that idles is closed soon here.
             http: reqwest::Client::builder()
                 .pool_max_idle_per_host(0)
@@ -392,6 +397,47 @@ async fn looking_is_open_on_loopback_and_asking_takes_a_token_with_the_right() {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body("{}");
             assert_eq!(answer.send().await.unwrap().status(), StatusCode::OK);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn on_an_address_that_others_reach_nothing_is_shown_without_a_token() {
+    let scene = Scene::new().await;
+    let patience = Patience::default();
+    scene
+        .asked_at("0.0.0.0:0", patience, async |daemon| {
+            let run = daemon.over("/api/v1/apply", &json!({})).await;
+            let id = run["id"].as_str().unwrap();
+            let listed = daemon
+                .get("/api/v1/journal")
+                .bearer_auth(READ)
+                .send()
+                .await
+                .unwrap();
+            let listed: Value = serde_json::from_slice(&listed.bytes().await.unwrap()).unwrap();
+            let of_journal = listed["runs"][0]["run"].as_str().unwrap();
+            for (method, path, _) in routes().into_iter().chain(pages_routes()) {
+                let open = ["/healthz", "/readyz", "/api/v1/openapi.json"];
+                if open.contains(&path) {
+                    continue;
+                }
+                let place = path.replace("{id}", id).replace("{run}", of_journal);
+                let request = daemon.ask(method.clone(), &place);
+                let form = path.ends_with("/undo") && !path.starts_with("/api");
+                let request = match form {
+                    true => request
+                        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                        .body("token=a-token-that-nobody-has&confirm=yes"),
+                    false => request
+                        .header(header::CONTENT_TYPE, "application/json")
+                        .body("{}"),
+                };
+                let answer = request.send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+                let text = answer.text().await.unwrap();
+                assert!(!text.contains("team/app"), "{method} {path}: {text}");
+            }
         })
         .await;
 }

@@ -21,10 +21,11 @@ use lagan_registry::Connected;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, RepositoryOutcome, outcome_writer};
+use lagan_state::Who;
 
 pub(crate) use self::approve::SavedPlan;
 use self::approve::identities;
-use self::by_daemon::ask_daemon;
+use self::by_daemon::{Meant, ask_daemon};
 use super::plan::format;
 use crate::admin::Client;
 use crate::announced::Board;
@@ -69,26 +70,39 @@ pub(crate) fn run(
         )
         .with_hint("leave --now out"));
     }
+    let mut configuration = None;
     let (source, plan) = match file(arguments)? {
         Some(path) => {
             let config = settings::find_config(config)?.map(|(_, config)| config);
-            let (source, saved) = SavedPlan::open(path, config.as_ref(), arguments)?;
+            let opened = SavedPlan::open(path, config.as_ref(), arguments);
+            let (source, saved) = opened.or_else(|failure| {
+                let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
+                let directory = state::directory(state_dir, configured)?;
+                Err(Auditing::of(&directory, Who::user()).failed("apply", failure))
+            })?;
             (source, Plan::Saved(Box::new(saved)))
         }
         None => {
             let only = globs(&arguments.repositories)?;
-            let mut source = Source::read(config, &arguments.source, &arguments.repositories)?;
+            let found = settings::find_config(config)?.map(|(_, config)| config);
+            let mut source = Source::of(found.as_ref(), &arguments.source, &arguments.repositories)?;
             source.only_enforced()?;
             source.without_frozen(SystemClock.now());
+            configuration = found.map(|config| config.text.encoded());
             (source, Plan::Fresh(only))
         }
     };
     let directory = state::directory(state_dir, source.state_dir.as_deref())?;
+    let meant = Meant {
+        registry: source.registry.url.as_str().to_owned(),
+        policies: source.asked(),
+        configuration,
+    };
     super::block_on(async {
         let stopping = Stopping::BySignal;
         match run_source(source, plan, &directory, colour, arguments, stopping).await {
             Err(failure) if state::is_in_use(&failure) => match Client::of(&directory).await {
-                Some(daemon) => ask_daemon(&daemon, arguments).await,
+                Some(daemon) => ask_daemon(&daemon, arguments, &meant).await,
                 None => Err(failure),
             },
             applied => applied,
@@ -282,14 +296,8 @@ async fn carry_out(
             policies: Vec::new(),
             ..begin.clone()
         };
-        if applies || collects {
-            audit.begins(&begin, &arguments.override_limit, wish)?;
-        }
-        if !due.plans.is_empty() {
-            audit.begins(&begin_purge, &[], None)?;
-            for plan in &due.plans {
-                audit.decided(begin_purge.run, Ok(plan.clone()), |_, _| true)?;
-            }
+        if applies {
+            audit.begins(&begin, &arguments.override_limit)?;
         }
         report.head.run = match (applies, due.plans.is_empty()) {
             (true, _) => Some(run),
@@ -335,6 +343,10 @@ async fn carry_out(
             // What is over stays a little longer where the run went wrong.
             if failure.is_none() && !stop.is_requested() {
                 failing = begin_purge.run;
+                if let Err(error) = purges(audit, &begin_purge, &due) {
+                    failure = Some(ApplyError::Plan(error));
+                    return Ok(());
+                }
                 let request = PurgeRequest {
                     begin: begin_purge,
                     in_doubt: &in_doubt,
@@ -375,7 +387,7 @@ async fn carry_out(
             whole: !partial,
             broken_off: failure.is_some() || report.foot.stopped,
         };
-        match collecting::collect(world, begin_collect, wish, ended).await {
+        match collecting::collect(world, audit, begin_collect, wish, ended).await {
             Ok(collection) => {
                 partial |= collection.outcome != STARTED && !ended.needs_none(wish);
                 report.foot.collection = Some(collection);
@@ -397,6 +409,17 @@ async fn carry_out(
         None if partial => Ok(Exit::Partial),
         None => Ok(Exit::Done),
     }
+}
+
+/// Puts on record what is purged, if anything is.
+fn purges(audit: &Auditing, begin: &Begin, due: &Due) -> io::Result<()> {
+    if !due.plans.is_empty() {
+        audit.begins(begin, &[]).map_err(io::Error::other)?;
+        for plan in &due.plans {
+            audit.decided(begin.run, Ok(plan.clone()), |_, _| true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Looks at what earlier runs left open on a registry, and nothing else.

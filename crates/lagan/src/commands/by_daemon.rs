@@ -42,14 +42,16 @@ pub(super) async fn follow(mut answer: Answer, hint: &'static str) -> Result<Val
     }
 }
 
-/// Writes the report of a run that is over, and ends as that did.
+/// Writes the report of a run that is over, if it has one, and ends as that did.
 pub(super) async fn show(
     daemon: &Client,
     run: &Value,
     format: Format,
     out: &mut impl Write,
+    hint: &'static str,
 ) -> Result<Exit, Failure> {
     let exit = exit(&run["exit"]);
+    let report = report(daemon, run, format, out).await;
     if let Some(error) = run["error"].as_str() {
         let error = error.trim_end();
         let (error, hint) = match error.split_once("\nhint: ") {
@@ -63,13 +65,27 @@ pub(super) async fn show(
             None => failure,
         });
     }
+    match report {
+        Ok(()) => Ok(exit),
+        // What it came to is known.
+        Err(failure) => {
+            tell(&format!(
+                "notice: the report cannot be had: {}; {hint}",
+                failure.told().0
+            ));
+            Ok(exit)
+        }
+    }
+}
+
+async fn report(daemon: &Client, run: &Value, format: Format, out: &mut impl Write) -> Result<(), Failure> {
     let id = run["id"].as_str().unwrap_or_default();
     let path = format!("/api/v1/runs/{id}/report?format={}", form(format));
     let mut report = daemon.get(&path).await?;
     while let Some(piece) = report.piece().await? {
         out.write_all(&piece)?;
     }
-    Ok(exit)
+    Ok(())
 }
 
 fn lost(hint: &'static str) -> Failure {

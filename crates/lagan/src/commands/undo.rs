@@ -55,7 +55,15 @@ pub(crate) fn run(
         .await;
         match undone {
             Err(failure) if state::is_in_use(&failure) => match Client::of(&directory).await {
-                Some(daemon) => ask_daemon(&daemon, arguments).await,
+                Some(daemon) => {
+                    let connect = &arguments.connect;
+                    let named = connect.registry.is_some();
+                    let named = named
+                        .then(|| sources::registry(config.as_ref(), connect))
+                        .transpose()?;
+                    let url = named.map(|(settings, _)| settings.url.as_str().to_owned());
+                    ask_daemon(&daemon, arguments, url).await
+                }
                 None => Err(failure),
             },
             undone => undone,
@@ -226,13 +234,8 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
     }
     let text = arguments.target.as_deref().unwrap_or_default();
     let of_run = |run: RunId| (UndoTarget::Run(run), run.to_string());
-    if text == "last" {
-        let runs = journal.list()?;
-        let last = runs
-            .iter()
-            .rfind(|run| deletes(run))
-            .ok_or_else(|| Failure::usage("the journal has no run that deleted anything"))?;
-        return Ok(of_run(last.run));
+    if text == LAST {
+        return Ok(of_run(last(journal)?));
     }
     // Names of repositories have no capitals, names of runs nothing else.
     if let Ok(run) = text.parse::<RunId>()
@@ -262,6 +265,17 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
             Ok((UndoTarget::Artifact(repository, reference), text.to_owned()))
         }
     }
+}
+
+/// What stands for the last run that deleted something.
+pub(crate) const LAST: &str = "last";
+
+/// The last run that deleted something.
+pub(crate) fn last(journal: &DiskJournal) -> Result<RunId, Failure> {
+    let runs = journal.list()?;
+    let last = runs.iter().rfind(|run| deletes(run));
+    last.map(|run| run.run)
+        .ok_or_else(|| Failure::usage("the journal has no run that deleted anything"))
 }
 
 /// Whether a run is an apply that deleted something, or may have.

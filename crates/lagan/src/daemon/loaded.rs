@@ -17,11 +17,10 @@ use crate::exit::Failure;
 use crate::metrics::{Metrics, Observing};
 use crate::settings;
 
-/// A configuration, and the text that it was read from.
+/// A configuration, and what it refers to.
 pub(crate) struct Loaded {
     pub(crate) config: Arc<Config>,
     pub(crate) receivers: Vec<Receiver>,
-    text: Digest,
 }
 
 impl Loaded {
@@ -34,14 +33,13 @@ impl Loaded {
     /// Reads it again. `None` where its text is the same, unless that was asked for.
     pub(super) fn again(&self, path: &Path, asked: bool) -> Result<Option<Self>, Failure> {
         let text = settings::read(path, "the configuration")?;
-        if !asked && Digest::of(&text) == self.text {
+        if !asked && Digest::of(&text) == self.config.text {
             return Ok(None);
         }
         Self::of(path, text).map(Some)
     }
 
     fn of(path: &Path, text: Vec<u8>) -> Result<Self, Failure> {
-        let digest = Digest::of(&text);
         let config = Config::read(&path.display().to_string(), text)?;
         for registry in &config.registries {
             settings::of_registry(registry, &ConnectArgs::default())?;
@@ -53,13 +51,12 @@ impl Loaded {
         Ok(Self {
             config: Arc::new(config),
             receivers,
-            text: digest,
         })
     }
 
     /// The hash of its text, in hexadecimal digits.
     pub(super) fn sha256(&self) -> String {
-        self.text.encoded()
+        self.config.text.encoded()
     }
 
     /// The policies that are run by themselves.

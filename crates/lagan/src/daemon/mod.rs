@@ -43,7 +43,7 @@ use self::history::History;
 pub(crate) use self::history::Kind as RunKind;
 pub(crate) use self::history::{BY_SCHEDULE, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
-pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted};
+pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
 pub(crate) use self::work::{SAVED, report_name};

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use lagan_config::Config;
 use lagan_model::Time;
 use tokio::sync::mpsc::Sender;
 
 use super::history::Record;
 use crate::cli::{Format, UndoArgs};
+use crate::exit::{Exit, Failure};
 
 /// How many orders wait at the most, for one that is under way.
 pub(crate) const MOST: usize = 8;
@@ -31,6 +33,21 @@ pub(crate) struct Order {
     pub(crate) tell: Sender<Told>,
     /// Whether it goes on when nobody listens any more.
     pub(crate) detached: bool,
+    /// The hash of the configuration that whoever asks goes by.
+    pub(crate) configuration: Option<String>,
+}
+
+/// Whether a configuration is the one that somebody goes by, as its hash says: what they asked for means something else in
+/// another one.
+pub(crate) fn obeys(config: &Config, named: &str) -> Result<(), Failure> {
+    if config.text.encoded() == named {
+        return Ok(());
+    }
+    let what = "the daemon that has the state directory goes by another configuration: nothing deleted";
+    let failure = Failure::new(Exit::Refused, anyhow::Error::msg(what));
+    Err(failure.with_hint(
+        "give its configuration with --config; a file that was changed counts once the daemon has taken it",
+    ))
 }
 
 /// What was asked for.

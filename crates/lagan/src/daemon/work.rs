@@ -13,7 +13,8 @@ use lagan_policy::{Mode, RepositoryPattern};
 use lagan_state::Who;
 
 use super::history::{BY_SCHEDULE, Kind};
-use super::order::{Asked, Order};
+use super::order::{Asked, Order, obeys};
+use crate::auditing::Auditing;
 use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs, UndoArgs};
 use crate::commands::plan::{self, Announcing};
 use crate::commands::{apply, undo};
@@ -189,6 +190,10 @@ async fn carry_out(
     report: PathBuf,
     told: Arc<Told>,
 ) -> Result<Exit, Failure> {
+    // It may have changed while this waited.
+    if let Some(named) = &order.configuration {
+        obeys(config, named)?;
+    }
     match &order.what {
         Asked::Plan(wanted) => {
             let mut source = source(config, &order.registry, &order.policies)?;
@@ -213,7 +218,9 @@ async fn carry_out(
         }
         Asked::Saved(path) => {
             let arguments = apply_arguments(report, order.form);
-            let (mut source, saved) = apply::SavedPlan::open(path, Some(config), &arguments)?;
+            let opened = apply::SavedPlan::open(path, Some(config), &arguments);
+            let audit = || Auditing::of(state, asker(order));
+            let (mut source, saved) = opened.map_err(|failure| audit().failed("apply", failure))?;
             source.observed(observing);
             source.who = asker(order);
             let plan = apply::Plan::Saved(Box::new(saved));

@@ -239,18 +239,24 @@ pub(super) async fn undo(
     let form = form.map_err(|error| Problem::wrong(error.body_text()))?.0;
     let asks = match *way {
         // Whom the kernel knows needs none.
-        Way::Socket { .. } => caller.0,
+        Way::Socket { .. } => caller.0.clone(),
         Way::Tcp { .. } => match of_token(&desk, form.token.trim().as_bytes()) {
             Ok(caller) => caller,
-            Err(problem) => return again(&desk, &run, problem).await,
+            Err(problem) => return again(&desk, &caller, &run, problem).await,
         },
     };
+    // The form is shown again to whom it could be shown before.
+    let reads = if caller.may(Right::Read).is_ok() {
+        &*caller
+    } else {
+        &asks
+    };
     if let Err(problem) = asks.may(Right::Undo) {
-        return again(&desk, &run, problem).await;
+        return again(&desk, reads, &run, problem).await;
     }
     if form.confirm != "yes" {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "it was not confirmed");
-        return again(&desk, &run, problem).await;
+        return again(&desk, reads, &run, problem).await;
     }
     let run: RunId = run.parse().map_err(|_| Problem::not_found(NO_SUCH_RUN))?;
     let arguments = UndoArgs {
@@ -265,8 +271,11 @@ pub(super) async fn undo(
     Ok(Redirect::to(&format!("/runs/{run}")).into_response())
 }
 
-/// The form again, and what was wrong with it.
-async fn again(desk: &Desk, run: &str, problem: Problem) -> Shown {
+/// The form again, and what was wrong with it; that alone for who may not look.
+async fn again(desk: &Desk, caller: &Caller, run: &str, problem: Problem) -> Shown {
+    if caller.may(Right::Read).is_err() {
+        return Err(problem.into());
+    }
     let mut answer = run_page(desk, run, Some(problem.says())).await?;
     *answer.status_mut() = problem.status();
     if problem.status() == StatusCode::UNAUTHORIZED {

@@ -12,22 +12,43 @@ use crate::running::{ask, tell};
 
 /// What tells of it when the daemon is gone.
 const APPLIED: &str = "`lagan journal show last` tells what was deleted";
+const NOTHING: &str = "nothing was deleted";
+
+/// What was asked for, as this command's own configuration has it: the daemon's may be another one.
+pub(super) struct Meant {
+    /// The URL of the registry.
+    pub(super) registry: String,
+    /// The policies that make candidates.
+    pub(super) policies: Vec<String>,
+    /// The hash of the configuration.
+    pub(super) configuration: Option<String>,
+}
 
 /// Asks for it, tells how it goes, and shows the report. The daemon stops it when this process ends.
-pub(super) async fn ask_daemon(daemon: &Client, arguments: &ApplyArgs) -> Result<Exit, Failure> {
+pub(super) async fn ask_daemon(
+    daemon: &Client,
+    arguments: &ApplyArgs,
+    meant: &Meant,
+) -> Result<Exit, Failure> {
     refuse_other_rules(arguments)?;
     let source = &arguments.source;
     let connect = &source.connect;
-    if connect.username.is_some() || connect.ca_file.is_some() || !connect.token_realm.is_empty() {
+    if connect.username.is_some()
+        || connect.ca_file.is_some()
+        || !connect.token_realm.is_empty()
+        || connect.deadline.is_some()
+    {
         tell(
-            "notice: a daemon works with the state directory, and uses the credentials of its configuration",
+            "notice: a daemon works with the state directory, and uses the credentials and deadlines of its \
+             configuration",
         );
     }
     let mut out = Output::open(arguments.out.as_deref())?;
     let mut order = json!({
-        "registry": connect.registry,
-        "policies": source.policy,
+        "registry": meant.registry,
+        "policies": meant.policies,
         "repositories": arguments.repositories,
+        "configuration": meant.configuration,
         "format": form(arguments.format),
     });
     if !arguments.yes {
@@ -38,7 +59,7 @@ pub(super) async fn ask_daemon(daemon: &Client, arguments: &ApplyArgs) -> Result
     }
     let answer = daemon.post("/api/v1/apply", &order).await?;
     let run = follow(answer, APPLIED).await?;
-    let exit = show(daemon, &run, arguments.format, &mut out).await?;
+    let exit = show(daemon, &run, arguments.format, &mut out, APPLIED).await?;
     out.finish()?;
     Ok(exit)
 }
@@ -76,26 +97,11 @@ enum Planned {
 
 /// Has a plan made of what is enforced, shows it, and asks.
 async fn planned(daemon: &Client, mut order: Value, format: Format) -> Result<Planned, Failure> {
-    let wanted: Vec<&str> = order["policies"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    if wanted.is_empty() {
-        let enforced = enforced(daemon, order["registry"].as_str()).await?;
-        if enforced.is_empty() {
-            return Err(Failure::usage(
-                "no policy of the daemon is enforced there: nothing deleted",
-            ));
-        }
-        order["policies"] = enforced.into();
-    }
     order["save"] = true.into();
     order["format"] = form(Format::Text).into();
     let answer = daemon.post("/api/v1/plan", &order).await?;
-    let run = follow(answer, "nothing was deleted").await?;
-    let exit = show(daemon, &run, Format::Text, &mut std::io::stderr()).await?;
+    let run = follow(answer, NOTHING).await?;
+    let exit = show(daemon, &run, Format::Text, &mut std::io::stderr(), NOTHING).await?;
     let plan = run["id"].as_str().unwrap_or_default();
     let goes = |what: &str| run["counts"]["plan"][what].as_u64().unwrap_or(0);
     if goes("delete_artifacts") + goes("untag") == 0 {
@@ -107,19 +113,9 @@ async fn planned(daemon: &Client, mut order: Value, format: Format) -> Result<Pl
     ))? {
         return Err(Failure::usage("declined: nothing deleted"));
     }
-    Ok(Planned::Order(json!({ "plan": plan, "format": form(format) })))
-}
-
-/// The policies of a registry that are enforced; of all of them where none is named.
-async fn enforced(daemon: &Client, registry: Option<&str>) -> Result<Vec<Value>, Failure> {
-    let listed = daemon.get("/api/v1/policies").await?.json().await?;
-    let policies = listed["policies"].as_array().cloned().unwrap_or_default();
-    let is_meant = |policy: &Value| {
-        policy["mode"] == "enforce" && registry.is_none_or(|registry| policy["registry"] == registry)
-    };
-    Ok(policies
-        .into_iter()
-        .filter(is_meant)
-        .map(|policy| policy["name"].clone())
-        .collect())
+    Ok(Planned::Order(json!({
+        "plan": plan,
+        "configuration": order["configuration"],
+        "format": form(format),
+    })))
 }

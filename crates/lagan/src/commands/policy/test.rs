@@ -132,7 +132,7 @@ struct Ready {
 }
 
 enum Subject {
-    Configuration(Config),
+    Configuration(Box<Config>),
     Policies(PolicyFile),
 }
 
@@ -145,7 +145,7 @@ impl Ready {
         let text = settings::read(&policy, "the policy")?;
         let name = policy.display().to_string();
         let subject = match Config::read(&name, &text) {
-            Ok(config) => Subject::Configuration(config),
+            Ok(config) => Subject::Configuration(Box::new(config)),
             Err(errors) => match PolicyFile::read(&name, &text, settings::policy_name(&policy)) {
                 Ok(file) => Subject::Policies(file),
                 Err(others) if settings::is_policy_body(&text) => return Err(others.into()),

@@ -13,8 +13,13 @@ use crate::running::{ask, can_ask, tell};
 /// What tells of it when the daemon is gone.
 const UNDONE: &str = "`lagan journal show last` tells what was put back";
 
-/// Asks for it, tells how it goes, and shows the report. The daemon stops it when this process ends.
-pub(super) async fn ask_daemon(daemon: &Client, arguments: &UndoArgs) -> Result<Exit, Failure> {
+/// Asks for it, tells how it goes, and shows the report. The daemon stops it when this process ends. `registry` is the URL
+/// of the one that was named: the daemon may know another one by that name.
+pub(super) async fn ask_daemon(
+    daemon: &Client,
+    arguments: &UndoArgs,
+    registry: Option<String>,
+) -> Result<Exit, Failure> {
     if arguments.wait {
         return Err(Failure::usage(
             "a daemon works with the state directory, and does not wait for deletions that may still happen",
@@ -39,14 +44,14 @@ pub(super) async fn ask_daemon(daemon: &Client, arguments: &UndoArgs) -> Result<
         "target": arguments.target,
         "since": arguments.since.map(|since| since.to_rfc3339()),
         "repository": arguments.repository.as_ref().map(ToString::to_string),
-        "registry": connect.registry,
+        "registry": registry,
         "dry_run": arguments.dry_run,
         "overwrite_moved_tags": arguments.overwrite_moved_tags,
         "format": form(arguments.format),
     });
     let answer = daemon.post("/api/v1/undo", &order).await?;
     let run = follow(answer, UNDONE).await?;
-    let exit = show(daemon, &run, arguments.format, &mut out).await?;
+    let exit = show(daemon, &run, arguments.format, &mut out, UNDONE).await?;
     out.finish()?;
     Ok(exit)
 }
