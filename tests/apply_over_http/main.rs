@@ -18,6 +18,7 @@ mod pauses;
 mod photograph;
 mod refusals;
 mod requests;
+mod rollout;
 mod saved;
 mod stories;
 #[path = "../support/mod.rs"]

@@ -14,6 +14,7 @@ pub(crate) mod policy;
 pub(crate) mod policy_file;
 pub(crate) mod protect;
 pub(crate) mod registry;
+pub(crate) mod rollout;
 pub(crate) mod rule;
 pub(crate) mod select;
 pub(crate) mod timing;

@@ -114,6 +114,7 @@ pub fn one_liner(arguments: &OneLiner<'_>) -> Result<Policy, ConfigErrors> {
             untag: true,
             grace: None,
             notice: None,
+            rollout: None,
         })
     };
     problems.settle(policy())

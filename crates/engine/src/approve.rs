@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lagan_model::{Digest, RepositoryName};
 use lagan_policy::{
     Action, Evidence, GuardReport, Guards, LimitOverride, Limits, RepositoryPlan, RepositoryPolicies,
-    RunHistory, Waiting,
+    RolloutNote, Rollouts, RunHistory, Waiting,
 };
 use thiserror::Error;
 
@@ -32,7 +32,7 @@ pub struct Going {
     pub untags: u64,
     /// Repositories in which all that is approved waits.
     pub waiting_repositories: u64,
-    /// Actions that wait.
+    /// Actions that wait, for a notice or for a rollout.
     pub waiting: u64,
 }
 
@@ -45,6 +45,8 @@ pub(crate) struct Approved {
     pub keep_at_least: u64,
     /// The actions that wait.
     pub waiting: Vec<Waiting>,
+    /// The rollout that does not take the repository yet, if there is one: then all of them wait.
+    pub rollout: Option<RolloutNote>,
 }
 
 impl Approved {
@@ -77,7 +79,7 @@ impl ApprovedPlan {
     #[must_use]
     pub fn goes(&self, plan: &RepositoryPlan, position: usize) -> bool {
         self.of(&plan.name)
-            .is_some_and(|approved| approved.waits(position).is_none())
+            .is_some_and(|approved| approved.rollout.is_none() && approved.waits(position).is_none())
     }
 
     pub(crate) fn of(&self, repository: &RepositoryName) -> Option<&Approved> {
@@ -129,14 +131,27 @@ impl<'e> Approval<'e> {
     }
 
     /// Adds a repository, under the limits and the notices of the policies that name it. One that limits hold back is
-    /// not approved, the others may be.
+    /// not approved, the others may be. Nothing goes in one of which it was not said that the rollout of its policies
+    /// takes it.
     pub fn add(&mut self, plan: &RepositoryPlan, policies: &RepositoryPolicies<'_>) {
         let waiting = self.evidence.waiting(plan, policies);
-        self.add_under(plan, &policies.limits(), waiting);
+        let unsaid = || Rollouts::default().note(&plan.name, policies);
+        let rollout = plan.rollout.clone().or_else(unsaid);
+        self.add_all(plan, &policies.limits(), waiting, rollout);
     }
 
     /// The same of a plan that no policies made.
     pub(crate) fn add_under(&mut self, plan: &RepositoryPlan, limits: &Limits, waiting: Vec<Waiting>) {
+        self.add_all(plan, limits, waiting, plan.rollout.clone());
+    }
+
+    fn add_all(
+        &mut self,
+        plan: &RepositoryPlan,
+        limits: &Limits,
+        waiting: Vec<Waiting>,
+        rollout: Option<RolloutNote>,
+    ) {
         let held_back = self.guards.add_but(plan, limits, &waiting).is_some();
         if held_back || !plan.complete || plan.actions.is_empty() {
             return;
@@ -146,6 +161,7 @@ impl<'e> Approval<'e> {
                 seal,
                 keep_at_least: self.guards.in_force(limits).keep_at_least,
                 waiting,
+                rollout: rollout.filter(|note| !note.taken),
             };
             self.going.add(plan, &approved);
             self.repositories.insert(plan.name.clone(), approved);
@@ -176,9 +192,13 @@ impl<'e> Approval<'e> {
 
 impl Going {
     fn add(&mut self, plan: &RepositoryPlan, approved: &Approved) {
-        let waits = approved.waiting.len() as u64;
+        let all = plan.actions.len() as u64;
+        let waits = match approved.rollout {
+            Some(_) => all,
+            None => approved.waiting.len() as u64,
+        };
         self.waiting += waits;
-        if waits == plan.actions.len() as u64 {
+        if waits == all {
             self.waiting_repositories += 1;
             return;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{StreamExt, stream};
 use lagan_model::{Incomplete, Observer, RegistryProbe, RepositoryName, Seen, Time};
 use lagan_policy::{
-    Depth, Evidence, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Totals, Undo,
+    Depth, Evidence, GuardReport, Guards, Limits, Policy, PolicySet, RepositoryPlan, Rollouts, Totals, Undo,
 };
 use thiserror::Error;
 
@@ -38,6 +38,8 @@ pub struct PlanRequest<'a> {
     pub memory: Memory<'a>,
     /// What earlier plans announced.
     pub evidence: Evidence<'a>,
+    /// How far the policies that make candidates have been rolled out.
+    pub rollouts: &'a Rollouts,
     /// How many repositories are looked at at the same time; at least 1. This bounds memory.
     pub repositories_at_once: usize,
 }
@@ -96,8 +98,14 @@ where
     };
     let said_by = repositories.said_by;
     let unread = &repositories.unread;
+    let mut rollouts = request.rollouts.clone();
+    // Which repository goes first can only be told where all of a policy are known.
+    if !rollouts.is_empty() && request.scope.only.is_empty() && unread.is_empty() {
+        rollouts = rollouts.among(&repositories.names, request.policies);
+    }
+    let rollouts = &rollouts;
     let mut plans = stream::iter(repositories.names)
-        .map(|name| plan_repository(&collector, request, unread, name, said_by))
+        .map(|name| plan_repository(&collector, request, rollouts, unread, name, said_by))
         .buffered(request.repositories_at_once.max(1));
 
     let asked = request
@@ -133,6 +141,7 @@ struct Planned {
 async fn plan_repository<R: RegistryProbe, O: Observer>(
     collector: &Collector<'_, R, O>,
     request: &PlanRequest<'_>,
+    rollouts: &Rollouts,
     unread: &BTreeMap<RepositoryName, Incomplete>,
     name: RepositoryName,
     said_by: SaidBy,
@@ -169,6 +178,7 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
                     }
                     .with_grace(policies.grace(), request.now);
                     plan.waiting = request.evidence.waiting(&plan, &policies);
+                    plan.rollout = rollouts.note(&plan.name, &policies);
                     facts = request.facts.then_some(seen);
                     plan
                 }

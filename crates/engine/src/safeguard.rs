@@ -10,6 +10,8 @@ pub(crate) enum Safeguard {
     PlanHash,
     /// Where a policy has a notice, what was not announced for as long is left alone, and its unit with it.
     Notice,
+    /// A repository that the rollout of a policy does not take yet is left alone.
+    Rollout,
     /// A repository that cannot be read whole is left alone.
     CompleteReading,
     /// Nothing is deleted, and no tag taken off, on the strength of a reading that is too old.

@@ -10,13 +10,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use chrono::SubsecRound as _;
 use lagan_model::journal::{Begin, PolicyIdentity, Purpose, RunId};
 use lagan_model::{Clock, RegistryIdentity, RepositoryName, Time};
-use lagan_policy::{Action, LimitOverride, RepositoryPlan};
+use lagan_policy::{Action, LimitOverride, PolicyName, RepositoryPlan};
 use lagan_report::sanitize::harmless;
 use lagan_state::{AuditLog, AuditOptions, StateError, Who};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::bans::Pause;
 use crate::exit::{Exit, Failure};
+use crate::rollout::{Changed, Restarted};
 use crate::running::SystemClock;
 use crate::state;
 
@@ -76,6 +78,19 @@ enum Event<'a> {
         sha256: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
+    },
+    /// The rollout of a policy advanced, is complete, or fell back to dry-run.
+    Rollout {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        run: Option<RunId>,
+        #[serde(flatten)]
+        changed: Value,
+    },
+    /// The rollout of a policy begins anew with its first stage; of every policy where the record could not be read.
+    RolloutRestarted {
+        policy: &'a str,
+        registries: &'a [String],
+        unreadable: &'a [String],
     },
     /// Deletions are paused.
     Paused {
@@ -224,6 +239,25 @@ impl Auditing {
             outcome: "refused",
             sha256: None,
             why: Some(shown(why)),
+        })
+    }
+
+    /// Rollouts changed, with a run where one began.
+    pub(crate) fn rolled(&self, run: Option<RunId>, changes: &[Changed]) -> Result<(), StateError> {
+        changes.iter().try_for_each(|changed| {
+            self.write(&Event::Rollout {
+                run,
+                changed: changed.to_json(),
+            })
+        })
+    }
+
+    /// Somebody has the rollout of a policy begin anew.
+    pub(crate) fn restarts(&self, policy: &PolicyName, restarted: &Restarted) -> Result<(), StateError> {
+        self.write(&Event::RolloutRestarted {
+            policy: &policy.0,
+            registries: &restarted.registries,
+            unreadable: &restarted.unreadable,
         })
     }
 

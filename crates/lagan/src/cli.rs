@@ -57,6 +57,9 @@ pub(crate) enum Command {
     Pause(PauseArgs),
     /// End a pause
     Resume,
+    /// How far policies with a `rollout` have come; having one begin anew
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Tell why one tag is kept or deleted: every rule, rank, clock and relation
     Explain(ExplainArgs),
     /// Check a configuration and its policies, without a network
@@ -309,6 +312,25 @@ pub(crate) struct PauseArgs {
     /// Why, for whoever finds that nothing is deleted
     #[arg(long, value_name = "TEXT")]
     pub why: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RolloutCommand {
+    /// Show the stage of every policy of the configuration that is rolled out in stages
+    Show,
+    /// Have a policy begin with its first stage again, after it fell back to dry-run or its record was damaged
+    Restart(RolloutRestartArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RolloutRestartArgs {
+    /// The policy
+    #[arg(value_name = "POLICY")]
+    pub policy: String,
+
+    /// On which registry, by name or URL; else on all of the configuration
+    #[arg(long, value_name = "NAME|URL")]
+    pub registry: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Args)]

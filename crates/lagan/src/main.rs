@@ -19,6 +19,7 @@ mod outcome;
 mod output;
 mod plans;
 mod progress;
+mod rollout;
 mod running;
 mod saved;
 mod settings;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use lagan_model::{Clock, Time};
 use lagan_notify::{Kind, Message, Outbox, Receiver, Told};
 use lagan_policy::Mode;
+use lagan_policy::rollout::Change as Rolled;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
 use serde_json::{Value, json};
@@ -15,6 +16,7 @@ use ulid::Ulid;
 use crate::daemon::{Happening, Record};
 use crate::exit::Exit;
 use crate::metrics::{Change, Tally};
+use crate::rollout::Changed;
 
 /// How long messages may still be on their way when the daemon ends.
 const LAST: Duration = Duration::from_secs(5);
@@ -43,7 +45,12 @@ impl<C: Clock + 'static> Notifying<C> {
     pub(crate) fn happened(&self, happening: &Happening, changes: &[Change]) {
         match happening {
             Happening::Receivers(receivers) => self.take(receivers),
-            Happening::Ended(record) => self.tell(of_run(record)),
+            Happening::Ended(record) => {
+                self.tell(of_run(record));
+                for changed in &record.tally.rollouts {
+                    self.tell(Some(of_rollout(record, changed)));
+                }
+            }
             Happening::Refused { why } => self.tell(Some(of_refused(why, self.clock.now()))),
             _ => {}
         }
@@ -139,6 +146,31 @@ fn of_run(record: &Record) -> Option<Message> {
         data,
         likeness,
     })
+}
+
+/// What there is to say of a rollout that changed.
+fn of_rollout(record: &Record, changed: &Changed) -> Message {
+    let policy = harmless(&changed.policy.0);
+    let mut data = changed.to_json();
+    data["run"] = record.id.as_str().into();
+    Message {
+        id: Ulid::new().to_string(),
+        kind: match changed.change {
+            Rolled::Advanced | Rolled::Completed => Kind::RolloutAdvanced,
+            Rolled::FellBack => Kind::RolloutFellBack,
+        },
+        at: record.ended,
+        subject: subject(&record.registry, &changed.policy.0),
+        summary: format!(
+            "{policy} on {}: {} (run {})",
+            harmless(&record.registry),
+            changed.text(),
+            record.id
+        ),
+        data,
+        // Each change is one of its own.
+        likeness: record.id.clone(),
+    }
 }
 
 fn of_refused(why: &str, now: Time) -> Message {

@@ -124,7 +124,7 @@ pub(crate) fn is_whole(run: &RepositoryRun) -> bool {
             // What came before it in its unit tells.
             Skip::Unit => true,
             // It goes with a later run, as it is meant to.
-            Skip::Notice => true,
+            Skip::Notice | Skip::Rollout => true,
             Skip::Interrupted
             | Skip::Stopped
             | Skip::KeepAtLeast

@@ -22,11 +22,15 @@ pub enum Kind {
     Healthy,
     /// A configuration was refused, and the one before stays.
     ReloadRefused,
+    /// The rollout of a policy takes more of its repositories, or is complete.
+    RolloutAdvanced,
+    /// Too many deletions of a rollout failed: the policy only reports.
+    RolloutFellBack,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::PlanReady,
         Self::RunDone,
         Self::RunPartial,
@@ -35,6 +39,8 @@ impl Kind {
         Self::Unhealthy,
         Self::Healthy,
         Self::ReloadRefused,
+        Self::RolloutAdvanced,
+        Self::RolloutFellBack,
     ];
 
     /// The name that configurations and events use.
@@ -49,6 +55,8 @@ impl Kind {
             Self::Unhealthy => "unhealthy",
             Self::Healthy => "healthy",
             Self::ReloadRefused => "reload_refused",
+            Self::RolloutAdvanced => "rollout_advanced",
+            Self::RolloutFellBack => "rollout_fell_back",
         }
     }
 }

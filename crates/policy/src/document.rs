@@ -14,6 +14,7 @@ mod grace;
 mod keep;
 mod limits;
 mod protect;
+mod rollout;
 mod select;
 
 pub use grace::{Grace, HoldingPattern, HoldingPatternError};
@@ -21,6 +22,7 @@ pub(crate) use keep::Bucket;
 pub use keep::{Clock, Keep, KeepLine, Order, Per, Period, Timezone};
 pub use limits::{LimitOverride, Limits, OverrideError};
 pub use protect::{Protection, ProtectionPattern};
+pub use rollout::{Place, Rollout, Share, ShareError, Stages, StagesError};
 pub use select::{DEFAULT_MIN_AGE, Labels, Select};
 
 /// The name of a policy, as the configuration gives it.
@@ -203,6 +205,9 @@ pub struct Policy {
     /// For how long a deletion is announced before it may happen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice: Option<Age>,
+    /// In which shares of its repositories it may delete, one after the other; in all of them where this is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
     /// Whether a tag may be taken from an artifact that stays, where the registry can do that. Else a tag goes only
     /// along with its whole artifact, whatever the other policies of the repository say.
     #[serde(skip_serializing_if = "is_default_untag")]

@@ -132,8 +132,8 @@ impl Guards {
         self.add_but(plan, limits, &[])
     }
 
-    /// The same, where some actions wait for a later run. They are no part of this one's sum; the limits of the
-    /// repository are held against all that is meant to go.
+    /// The same, where some actions wait for a later run, or all of them for the rollout of a policy. They are no part of
+    /// this one's sum; the limits of the repository are held against all that is meant to go.
     pub fn add_but(
         &mut self,
         plan: &RepositoryPlan,
@@ -166,7 +166,7 @@ impl Guards {
                 held(Guard::MaxPercentPerRepository, u64::from(percent), wanted);
             }
         }
-        if self.reports.len() == before {
+        if self.reports.len() == before && !plan.is_held_by_rollout() {
             let waits = |position: usize| Waiting::at(waiting, position).is_some();
             self.deletions += plan
                 .actions

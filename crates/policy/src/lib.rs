@@ -19,6 +19,7 @@ pub mod plan;
 mod rank;
 pub mod reason;
 mod relations;
+pub mod rollout;
 pub mod select;
 pub mod served;
 mod steps;
@@ -30,8 +31,8 @@ pub use age::Age;
 pub use decide::{Context, Decision, Decisions, Depth, Step, Verdict, decide};
 pub use document::{
     Clock, Grace, HoldingPattern, Keep, KeepLine, LimitOverride, Limits, Mode, Order, OverrideError, Per,
-    Period, Policy, PolicyName, PolicySet, Protection, ProtectionPattern, RepositoryPolicies, Rule, Select,
-    Timezone,
+    Period, Policy, PolicyName, PolicySet, Protection, ProtectionPattern, RepositoryPolicies, Rollout, Rule,
+    Select, Share, Stages, Timezone,
 };
 pub use guard::{Guard, GuardReport, Guards, RunHistory};
 pub use needs::Needs;
@@ -39,5 +40,6 @@ pub use notice::{Announcement, Announcements, Evidence, Planned, Waiting};
 pub use pattern::{RepositoryPattern, TagPattern, TagRegex, TextPattern};
 pub use plan::{Action, Dependent, Holding, Kept, KeptUntagged, RepositoryPlan, Totals, Undo};
 pub use reason::Reason;
+pub use rollout::{RolloutNote, Rollouts};
 pub use served::Unserved;
 pub use version::{Channel, TagReading, VersionRequirement, VersionTable};

@@ -9,6 +9,7 @@ use crate::age::Age;
 use crate::document::{Grace, PolicyName};
 use crate::notice::Waiting;
 use crate::reason::{Reason, only_shares_digest};
+use crate::rollout::RolloutNote;
 
 /// One repository of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,10 @@ pub struct RepositoryPlan {
     /// Which of these wait until they have been announced for long enough, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Waiting>,
+    /// What the rollout of its policies says of it; `None` where none of them is rolled out in stages. Where it is not
+    /// taken yet, no action is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutNote>,
     /// Every tag that stays, sorted by its bytes.
     pub kept: Vec<Kept>,
     /// What the registry lists without a tag, belongs to nothing else, and stays; in the order of digests. Empty
@@ -192,6 +197,10 @@ pub struct Totals {
     /// How many of the actions wait until they have been announced for long enough. Left out where there are none.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting: u64,
+    /// How many of the actions are in repositories that the rollout of a policy does not take yet. Left out where there
+    /// are none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_rolled_out: u64,
     /// Tags that stay.
     pub kept_tags: u64,
     /// Those of them that stay only because they share their digest with a kept tag, and the registry is not known to
@@ -238,6 +247,9 @@ impl Totals {
             }
         }
         self.waiting += plan.waiting.len() as u64;
+        if plan.is_held_by_rollout() {
+            self.not_rolled_out += plan.actions.len() as u64;
+        }
         self.delete_unread += plan.deleted_unread;
         self.kept_tags += plan.tags_total.saturating_sub(gone);
         let shared = plan.kept.iter().filter(|kept| only_shares_digest(&kept.reasons));
@@ -297,6 +309,12 @@ impl RepositoryPlan {
         steps.map(|(position, action)| (action, Waiting::at(&self.waiting, position)))
     }
 
+    /// Whether nothing is carried out here, because the rollout of a policy does not take it yet.
+    #[must_use]
+    pub fn is_held_by_rollout(&self) -> bool {
+        self.rollout.as_ref().is_some_and(|note| !note.taken)
+    }
+
     /// A repository without a tag: there is nothing to delete, and nothing to read.
     #[must_use]
     pub fn untagged(name: RepositoryName, policies: Vec<PolicyName>) -> Self {
@@ -307,6 +325,7 @@ impl RepositoryPlan {
             tags_total: 0,
             actions: Vec::new(),
             waiting: Vec::new(),
+            rollout: None,
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: None,
@@ -374,6 +393,7 @@ impl RepositoryPlan {
             tags_total,
             actions: Vec::new(),
             waiting: Vec::new(),
+            rollout: None,
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: Some(incomplete),

@@ -26,6 +26,7 @@ impl RepositoryPlan {
             tags_total: snapshot.tags().len() as u64,
             actions: Vec::new(),
             waiting: Vec::new(),
+            rollout: None,
             kept: Vec::new(),
             kept_untagged: Vec::new(),
             incomplete: None,

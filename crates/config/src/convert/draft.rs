@@ -103,6 +103,7 @@ impl DraftPolicy {
             untag: self.untag,
             grace: None,
             notice: None,
+            rollout: None,
         }
     }
 }

@@ -57,7 +57,7 @@ pub enum UrlSource {
 }
 
 /// What there is to be told of.
-pub const EVENTS: [&str; 8] = [
+pub const EVENTS: [&str; 10] = [
     "plan_ready",
     "run_done",
     "run_partial",
@@ -66,16 +66,19 @@ pub const EVENTS: [&str; 8] = [
     "unhealthy",
     "healthy",
     "reload_refused",
+    "rollout_advanced",
+    "rollout_fell_back",
 ];
 
 /// What a receiver is told of that does not say: what somebody should look at.
-const USUAL: [&str; 6] = [
+const USUAL: [&str; 7] = [
     "run_partial",
     "run_failed",
     "run_refused",
     "unhealthy",
     "healthy",
     "reload_refused",
+    "rollout_fell_back",
 ];
 
 pub(crate) const SCHEMA: Schema = Schema {

@@ -4,7 +4,7 @@ use lagan_model::RegistryName;
 use lagan_policy::{Limits, Mode, Policy, PolicyName, RepositoryPattern, VersionTable};
 use lagan_scheduler::{Freeze, Schedule};
 
-use super::{grace, limits, notice, protect, rule, timing};
+use super::{grace, limits, notice, protect, rollout, rule, timing};
 use crate::convert::dialect;
 use crate::decode::{Fields, Schema, check_label, choice, mapping, one_or_more, parsed, truth};
 use crate::error::{Problems, Read};
@@ -68,10 +68,11 @@ pub(crate) const SCHEMA: Schema = Schema {
         "limits",
         "grace",
         "notice",
+        "rollout",
         "untag",
         "allow_proxy_cache",
     ],
-    later: &["rollout"],
+    later: &[],
 };
 
 /// The keys of a policy that is a whole file: `channels` may stand beside its own.
@@ -89,6 +90,7 @@ pub(crate) const FILE_SCHEMA: Schema = Schema {
         "limits",
         "grace",
         "notice",
+        "rollout",
         "untag",
         "allow_proxy_cache",
         "channels",
@@ -193,6 +195,10 @@ fn body(
         None => Ok(None),
     };
     let notice = fields.optional("notice", |node| notice::decode(node, problems));
+    let rollout = match fields.entry("rollout") {
+        Some((key, node)) => rollout::decode(node, key.span, problems).map(Some),
+        None => Ok(None),
+    };
     let untag = fields.optional("untag", |node| truth(node, problems));
     let proxy = fields.optional("allow_proxy_cache", |node| match truth(node, problems)? {
         true => {
@@ -218,6 +224,7 @@ fn body(
         limits: limits?,
         grace: grace?,
         notice: notice?,
+        rollout: rollout?,
         untag: untag?.unwrap_or(true),
     })
 }

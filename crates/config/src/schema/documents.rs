@@ -9,7 +9,7 @@ use super::parts::{
 use super::{Part, Property, mapping, other};
 use crate::document::{
     admin, channels as words, config, email as mail, grace, health as targets, keep, limits, notifications,
-    policy, policy_file, protect, registry, rule, select, timing,
+    policy, policy_file, protect, registry, rollout, rule, select, timing,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -143,6 +143,11 @@ fn policy_keys() -> Vec<Property> {
             "notice",
             "For how long a deletion is announced before it may happen; at most 90 days.",
             age(),
+        ),
+        Property(
+            "rollout",
+            "In which shares of its repositories the policy may delete, one after the other.",
+            reference("rollout"),
         ),
         Property(
             "untag",
@@ -682,6 +687,28 @@ fn of_rules() -> Vec<Part> {
                     text(),
                 ),
                 Property("for", "How long it is held.", age()),
+            ],
+        ),
+        mapping(
+            "rollout",
+            &rollout::SCHEMA,
+            &["stages", "hold"],
+            [
+                Property(
+                    "stages",
+                    "Shares of the repositories, each larger than the one before it.",
+                    list(&percent()),
+                ),
+                Property(
+                    "hold",
+                    "How long a stage lasts at the least, from its first deletion on; at most 90 days.",
+                    age(),
+                ),
+                Property(
+                    "min_success",
+                    "The share of a stage's deletions that has to succeed; 99.5% unless said.",
+                    percent(),
+                ),
             ],
         ),
         mapping(

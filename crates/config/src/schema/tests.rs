@@ -198,6 +198,10 @@ fn what_the_decoder_reads_validates() {
         ),
         ("{select: {tags: a}, keep: all}", "notice: 24h"),
         (
+            "{select: {tags: a}, keep: all}",
+            "rollout: {stages: [0.5%, 30%, 100%], hold: 24h, min_success: 99.5%}",
+        ),
+        (
             "{select: {tags: a}, keep: all, allow_empty_repository: false}",
             "",
         ),
@@ -243,6 +247,11 @@ fn what_the_decoder_refuses_for_its_keys_or_words_does_not_validate() {
             "grace: {repository: h, for: 1m}",
         ),
         ("{select: {tags: a}, keep: all}", "notice: 1m"),
+        ("{select: {tags: a}, keep: all}", "rollout: {stages: [5%]}"),
+        (
+            "{select: {tags: a}, keep: all}",
+            "rollout: {stages: [101%], hold: 1d}",
+        ),
         ("{select: {tags: a}, keep: all}", "schedule: {}"),
     ] {
         let text = policy(rule, more);

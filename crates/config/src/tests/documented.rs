@@ -37,7 +37,7 @@ fn every_block_is_a_policy_or_a_part_of_one() {
                 "repositories: a\nrules:\n  - select: {{tags: x}}\n    allow_empty_repository: true\n{}",
                 indented(&block)
             ),
-            "protect" | "limits" | "grace" | "notice" => {
+            "protect" | "limits" | "grace" | "notice" | "rollout" => {
                 format!("repositories: a\nrules: [{{select: {{tags: x}}, keep: all}}]\n{block}")
             }
             other => panic!("{other} is no part of a policy"),

@@ -129,7 +129,7 @@ fn what_is_no_receiver_is_refused_where_it_stands_and_no_secret_is_shown() {
         (
             "{a: {slack: {url_env: A}, events: [run_finished], per_hour: 0}}",
             &[
-                "1:51 `run_finished` is not one of plan_ready, run_done, run_partial, run_failed, run_refused, unhealthy, healthy, reload_refused",
+                "1:51 `run_finished` is not one of plan_ready, run_done, run_partial, run_failed, run_refused, unhealthy, healthy, reload_refused, rollout_advanced, rollout_fell_back",
                 "1:76 expected a whole number from 1 to 3600, found 0",
             ],
         ),

@@ -85,11 +85,12 @@ fn rules_and_policies() {
                 ],
             ),
             (
-                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nnotice: 91d\nrollout: 1\n",
+                "repositories: a\nrules: [{select: {tags: a}, keep: all}]\nschedule: {cron: '@daily'}\nnotice: 91d\nrollout: {stages: [5%, 5%], hold: 91d}\n",
                 &[
                     "3:1 `schedule` is for the policies of a configuration, which the daemon runs",
                     "4:9 `notice` is at most 90 days [without `mode: enforce` a policy deletes nothing at all]",
-                    "5:1 `rollout` is not supported by this version",
+                    "5:19 each stage is larger than the one before it",
+                    "5:35 `hold` is at most 90 days",
                 ],
             ),
             (

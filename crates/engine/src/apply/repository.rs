@@ -8,7 +8,7 @@ use lagan_model::journal::{JournalError, JournalStore, Role, RunId, Sequence, Sk
 use lagan_model::{
     Clock, DeletesHow, Digest, Labels, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
 };
-use lagan_policy::{Action, RepositoryPlan};
+use lagan_policy::{Action, RepositoryPlan, RolloutNote};
 
 use super::delete::{Deleter, Ends, skipped};
 use super::reading::{Reader, Reading};
@@ -94,6 +94,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         };
         self.leave_waiting(approved);
         if self.pending().is_empty() {
+            // Each was told why.
             let rest = Left::because(Skip::Notice, "all of it waits");
             return Ok(self.finish(rest, Vec::new()));
         }
@@ -485,8 +486,11 @@ fn waiting_ends(plan: &RepositoryPlan, approved: &Approved) -> EndsSoFar {
     ends
 }
 
-/// Why an action is left alone, where it was not announced for long enough.
+/// Why an action is left alone, where its repository is not taken yet, or it was not announced for long enough.
 fn waits(approved: &Approved, position: usize) -> Option<Left> {
+    if let Some(note) = approved.rollout.as_ref().filter(|_| on(Safeguard::Rollout)) {
+        return Some(Left::because(Skip::Rollout, not_taken(note)));
+    }
     let waiting = approved.waits(position).filter(|_| on(Safeguard::Notice))?;
     let until = time(waiting.until);
     let detail = match waiting.announced {
@@ -494,6 +498,23 @@ fn waits(approved: &Approved, position: usize) -> Option<Left> {
         None => format!("announced now, it may go from {until} on"),
     };
     Some(Left::because(Skip::Notice, detail))
+}
+
+/// What a rollout says of a repository that it does not take.
+fn not_taken(note: &RolloutNote) -> String {
+    let RolloutNote {
+        policy, stage, of, ..
+    } = note;
+    match (note.fell_back, note.share) {
+        (Some(at), _) => format!(
+            "policy {policy} only reports since {}, when too many of its deletions failed",
+            time(at)
+        ),
+        (None, Some(share)) => {
+            format!("policy {policy} is in stage {stage} of {of}, which takes {share} of its repositories")
+        }
+        (None, None) => format!("it is not known how far policy {policy} has been rolled out"),
+    }
 }
 
 fn time(time: Time) -> String {

@@ -158,6 +158,8 @@ macro_rules! needed {
                 $(Safeguard::$safeguard => true,)*
                 // Stories in which a copy is made while a purge of it is under way are too rare: there is a scene.
                 Safeguard::HoldNotInDoubt => false,
+                // Stories are about one policy whose rules everybody agrees with: there is a scene.
+                Safeguard::Rollout => false,
             }
         }
     };

@@ -10,7 +10,8 @@ use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
 use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag, Time};
 use lagan_policy::{
-    Action, Announcements, Depth, Evidence, Guard, LimitOverride, Limits, RepositoryPlan, Waiting,
+    Action, Announcements, Depth, Evidence, Guard, LimitOverride, Limits, RepositoryPlan, RolloutNote,
+    Waiting,
 };
 
 use super::case::Case;
@@ -124,6 +125,7 @@ impl Scene {
             facts: false,
             memory: crate::Memory::default(),
             evidence: evidence(),
+            rollouts: &lagan_policy::Rollouts::default(),
             repositories_at_once: 1,
         };
         let mut plans = Vec::new();
@@ -891,6 +893,44 @@ fn a_repository_in_which_all_waits_is_not_even_read() {
     assert_eq!(scene.world.state().requests, before);
     assert_eq!(run, all_waits(&approved, &plans[0]));
     assert_eq!(scene.tags(), ["d1"]);
+}
+
+#[test]
+fn a_repository_that_a_rollout_does_not_take_yet_is_left_alone_and_not_even_read() {
+    for taken in [false, true] {
+        let mut scene = Scene::new();
+        scene.image(&["d1"]);
+        let mut plans = scene.plan();
+        plans[0].rollout = Some(RolloutNote {
+            policy: "tidy".into(),
+            taken,
+            stage: 1,
+            of: 3,
+            share: "5%".parse().ok(),
+            fell_back: None,
+            first_of: Vec::new(),
+        });
+        let approved = approved_but(&plans, &[]);
+        let going = approved.going();
+        assert_eq!(
+            (going.manifests, going.waiting),
+            if taken { (1, 0) } else { (0, 1) }
+        );
+        assert_eq!(approved.goes(&plans[0], 0), taken);
+        let before = scene.world.state().requests.clone();
+        let run = scene.apply_to(&plans, &approved, &());
+        assert_eq!(scene.tags().is_empty(), taken);
+        if !taken {
+            assert_eq!(scene.world.state().requests, before);
+            assert_eq!(skipped(&run), [Skip::Rollout]);
+            assert_eq!(run, all_waits(&approved, &plans[0]));
+            // It is the safeguard that does this.
+            let without = without(Some(Safeguard::Rollout), || {
+                scene.apply_to(&plans, &approved, &())
+            });
+            assert_eq!(outcomes(&without), [&ActionOutcome::Deleted]);
+        }
+    }
 }
 
 #[test]

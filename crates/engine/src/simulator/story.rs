@@ -101,6 +101,7 @@ pub(crate) fn policies(grace: Option<i64>, notice: Option<i64>) -> PolicySet {
             period: format!("{minutes}min").parse().unwrap(),
         }),
         notice: notice.map(|minutes| format!("{minutes}min").parse().unwrap()),
+        rollout: None,
     };
     PolicySet {
         policies: vec![policy],
@@ -181,6 +182,7 @@ impl Story {
                 announcements: &self.announcements,
                 now,
             },
+            rollouts: &lagan_policy::Rollouts::default(),
             repositories_at_once: 1,
         };
         let mut plans = Vec::new();

@@ -50,6 +50,7 @@ fn policies(repositories: &[&str], keep: KeepLine) -> PolicySet {
         untag: true,
         grace: None,
         notice: None,
+        rollout: None,
     };
     PolicySet {
         policies: vec![policy],
@@ -84,6 +85,7 @@ async fn run_with(
             announcements: &Announcements::default(),
             now,
         },
+        rollouts: &lagan_policy::Rollouts::default(),
         repositories_at_once: 4,
     };
     let mut plans = Vec::new();

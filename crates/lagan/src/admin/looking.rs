@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use chrono::Utc;
 use lagan_config::Right;
+use lagan_policy::rollout::{Standing, Tally};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +19,8 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::runs::{Run, mode, time};
 use crate::daemon::{RunNote, Shown};
-use crate::state;
+use crate::rollout::said;
+use crate::{rollout, state};
 
 /// Whether the daemon lives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -129,6 +132,9 @@ pub(super) async fn metrics(
     caller: Extension<Caller>,
 ) -> Result<Response, Problem> {
     caller.may(Right::Read)?;
+    let config = desk.board.read().config;
+    desk.metrics
+        .rollouts(&rollout::known(&desk.state, &config, Utc::now()));
     let mut answer = desk.metrics.render().into_response();
     let media_type = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     answer.headers_mut().insert(header::CONTENT_TYPE, media_type);
@@ -161,10 +167,55 @@ struct Policy {
     schedule: Option<String>,
     /// When it is due; null: never, or not known before the run in hand has ended.
     next: Option<String>,
+    /// How far it has been rolled out; null: it is not rolled out in stages.
+    rollout: Option<Rollout>,
     /// The run that is under way.
     running: Option<String>,
     /// What the last of its runs came to that is kept.
     last: Option<Run>,
+}
+
+/// How far a policy has been rolled out.
+#[derive(Debug, Serialize, ToSchema)]
+struct Rollout {
+    /// In words.
+    said: String,
+    /// The stage that it is in, from 1 on; null where that cannot be read, and nothing is deleted.
+    stage: Option<usize>,
+    /// Of how many.
+    of: Option<usize>,
+    /// The share of its repositories that is deleted from, such as `5%`; null: none is.
+    share: Option<String>,
+    /// Whether its last stage has held.
+    complete: bool,
+    /// When it fell back to dry-run.
+    fell_back: Option<String>,
+    /// When the first deletion of its stage was tried.
+    since: Option<String>,
+    /// How many deletions of its stage succeeded.
+    succeeded: u64,
+    /// How many failed.
+    failed: u64,
+}
+
+impl Rollout {
+    fn of(standing: Option<&Standing>) -> Self {
+        let record = standing.map(|standing| &standing.record);
+        let tally = record.map_or_else(Tally::default, |record| {
+            record.fell_back.map_or(record.tally, |fell_back| fell_back.tally)
+        });
+        Self {
+            said: said(standing),
+            stage: standing.map(Standing::stage),
+            of: standing.map(|standing| standing.rollout.stages.count()),
+            share: standing.and_then(Standing::share).map(|share| share.to_string()),
+            complete: standing.is_some_and(Standing::is_complete),
+            fell_back: record.and_then(|record| Some(time(record.fell_back?.at))),
+            since: record.and_then(|record| record.since.map(time)),
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+        }
+    }
 }
 
 /// The policies, when they are run, and what their last runs came to.
@@ -187,7 +238,13 @@ pub(super) async fn policies(
         let of_policy = |run: &&RunNote| run.policy == policy;
         shown.running.as_ref().filter(of_policy).map(|run| run.id.clone())
     };
+    let known = rollout::known(&desk.state, &shown.config, Utc::now());
+    let rollout = |policy: &str| {
+        let known = known.iter().find(|known| known.policy == policy)?;
+        Some(Rollout::of(known.standing.as_ref()))
+    };
     let policies = shown.policies.iter().map(|policy| Policy {
+        rollout: rollout(&policy.name),
         running: running(&policy.name),
         last: last.remove(&policy.name),
         name: policy.name.clone(),

@@ -24,7 +24,7 @@ use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, Repositor
 use lagan_state::Who;
 
 pub(crate) use self::approve::SavedPlan;
-use self::approve::identities;
+use self::approve::{Past, identities};
 use self::by_daemon::{Meant, ask_daemon};
 use super::plan::format;
 use crate::admin::Client;
@@ -36,6 +36,7 @@ use crate::collecting::{self, Ended, STARTED, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
+use crate::rollout::{Changed, Rolling};
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
 use crate::sources::{Source, globs};
 use crate::{outcome, settings, state};
@@ -209,16 +210,19 @@ async fn carry_out(
         Plan::Saved(_) => began,
     };
     let board = Board::read(Some(directory), registry.identity(), now);
+    let mut rolling = Rolling::read(Some(directory), &source, registry.identity(), now);
+    let past = Past {
+        board: &board,
+        rollouts: rolling.rollouts(),
+        history,
+        holds: &holds,
+    };
     let told = Told::by(&registry).await;
     let undo = |wish| told.as_ref().map(|told| told.undo(began, wish));
     let shown = (shown, undo(wish));
     let approved = match plan {
-        Plan::Fresh(only) => {
-            approve::fresh(&source, only, &board, world, (history, &holds), arguments, shown).await?
-        }
-        Plan::Saved(saved) => {
-            approve::saved(&source, *saved, &board, world, history, arguments, shown).await?
-        }
+        Plan::Fresh(only) => approve::fresh(&source, only, past, world, arguments, shown).await?,
+        Plan::Saved(saved) => approve::saved(&source, *saved, past, world, arguments, shown).await?,
     };
     if let Some(observing) = &observing {
         observing.planned(&approved.totals);
@@ -276,6 +280,14 @@ async fn carry_out(
             report.repository(&outcome::of_run(&run))?;
         }
     }
+    let rolled = |changes: Vec<Changed>| -> Result<(), Failure> {
+        changes.iter().for_each(Changed::log);
+        if let Some(observing) = &observing {
+            observing.rolled(&changes);
+        }
+        Ok(audit.rolled(applies.then_some(run), &changes)?)
+    };
+    let mut rolled_out = Ok(());
     let collects = wish.is_some_and(|wish| wish.after == CollectAfter::EveryRun);
     if applies || !due.plans.is_empty() || collects {
         if !arguments.yes && !confirmed(approved.plan.going(), &due, wish)? {
@@ -299,6 +311,7 @@ async fn carry_out(
         if applies {
             audit.begins(&begin, &arguments.override_limit)?;
         }
+        rolled(rolling.begin(applies)?)?;
         report.head.run = match (applies, due.plans.is_empty()) {
             (true, _) => Some(run),
             (false, false) => Some(begin_purge.run),
@@ -328,6 +341,7 @@ async fn carry_out(
                         observing.repository(run, false);
                     }
                     deleted += outcome::gone(run);
+                    rolling.count(&source, run);
                     progress.deleted(
                         run.actions
                             .iter()
@@ -372,6 +386,11 @@ async fn carry_out(
             done = deleting => done?,
         }
         report.foot.stopped = stop.is_requested();
+        if applies {
+            rolled_out = rolling.end().and_then(rolled);
+        }
+    } else {
+        rolled(rolling.begin(false)?)?;
     }
     if let Some(observing) = &observing {
         observing.recorded(journal.store(), applies.then_some(run));
@@ -404,6 +423,7 @@ async fn carry_out(
     report.foot.failure = failure.as_ref().map(why);
     report.finish()?;
     board.note(&approved.planned, true)?;
+    rolled_out?;
     match failure {
         Some(error) => Err(failed(error, failing)),
         None if partial => Ok(Exit::Partial),

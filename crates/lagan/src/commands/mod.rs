@@ -13,6 +13,7 @@ mod man;
 mod pause;
 pub(crate) mod plan;
 mod policy;
+mod rollout;
 pub(crate) mod undo;
 
 use std::future::Future;
@@ -33,6 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Daemon(arguments) => daemon::run(config, state, &arguments),
         Command::Pause(arguments) => pause::pause(config, state, &arguments),
         Command::Resume => pause::resume(config, state),
+        Command::Rollout(command) => rollout::run(config, state, &command),
         Command::Explain(arguments) => explain::run(config, state, colour, &arguments),
         Command::Check(arguments) => check::run(config, &arguments),
         Command::Doctor(arguments) => doctor::run(config, colour, &arguments),

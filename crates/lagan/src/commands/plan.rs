@@ -19,6 +19,7 @@ use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
+use crate::rollout::Rolling;
 use crate::saved::Saving;
 use crate::sources::{Source, globs};
 use crate::state::{self, Past};
@@ -104,6 +105,12 @@ pub(crate) async fn run_source(
         None => None,
     };
     let board = Board::read(announcing.state.as_deref(), registry.identity(), source.now);
+    let rolling = Rolling::read(
+        announcing.state.as_deref(),
+        &source,
+        registry.identity(),
+        source.now,
+    );
     let mut announced = Vec::new();
     let scope = Scope {
         only,
@@ -133,6 +140,7 @@ pub(crate) async fn run_source(
         facts: saving.is_some() || against.is_some(),
         memory: super::remembered(memory, ledger.as_ref(), holds.as_ref(), !source.replayed),
         evidence: board.evidence(),
+        rollouts: rolling.rollouts(),
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
     for unserved in source

@@ -913,6 +913,69 @@ async fn receivers_are_told_of_a_run_that_fails_of_what_does_not_do_well_and_of_
 }
 
 #[tokio::test]
+async fn a_rollout_goes_on_from_run_to_run_falls_back_and_whoever_listens_is_told() {
+    let scene = Scene::new().await;
+    for number in 1..=6 {
+        let tag = format!("1.0.0-rc.{number}");
+        scene
+            .sandbox
+            .put_image("team/other", &[&tag], Moment::date(2026, 1, number));
+    }
+    let (address, mut hears) = receiver().await;
+    scene.configure(&[("tidy", "enforce")]);
+    let config = fs::read_to_string(scene.place.path().join("lagan.yaml")).unwrap();
+    scene.write(&format!(
+        "notifications: {{ops: {{webhook: {{url: '{address}'}}, events: [rollout_advanced, rollout_fell_back]}}}}\n\
+         {config}    rollout: {{stages: [0.01%, 100%], hold: 30min}}\n"
+    ));
+    let shown = || {
+        let config = lagan_config::Config::read("lagan.yaml", fs::read(scene.options().config).unwrap());
+        let known = crate::rollout::known(&scene.state(), &config.unwrap(), scene.clock.now());
+        scene.metrics.rollouts(&known);
+        scene.metrics.render()
+    };
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            let first = daemon.ended().await;
+            assert_eq!((first.tally.deleted, first.tally.skipped), (4, 4));
+            let text = shown();
+            assert!(
+                text.contains("lagan_rollout_stage{registry=\"r\",policy=\"tidy\"} 1"),
+                "{text}"
+            );
+
+            let refuses = Fault::status(403).on(RequestKind::ManifestDelete);
+            let fault = scene.sandbox.faults().push(refuses);
+            daemon.pass(60).await;
+            let second = daemon.ended().await;
+            assert_eq!((second.tally.deleted, second.tally.failed), (0, 4));
+            for kind in ["advanced", "fell_back"] {
+                let event = hears.recv().await.unwrap();
+                assert_eq!(event["type"], format!("lagan.rollout_{kind}.v1"));
+                assert_eq!(event["subject"], "registries/r/policies/tidy");
+                assert_eq!(event["data"]["run"], second.id);
+                let counted = format!(
+                    "lagan_rollout_changes_total{{registry=\"r\",policy=\"tidy\",change=\"{kind}\"}} 1"
+                );
+                assert!(shown().contains(&counted));
+            }
+            assert!(shown().contains("lagan_rollout_stage{registry=\"r\",policy=\"tidy\"} 0"));
+            let changes = &scene.runs()[1]["counts"]["rollouts"];
+            assert_eq!(changes[1]["change"], "fell_back", "{changes}");
+
+            scene.sandbox.faults().remove(fault);
+            daemon.pass(60).await;
+            let third = daemon.ended().await;
+            assert_eq!(
+                (third.exit, third.tally.deleted, third.tally.skipped),
+                (Exit::Done, 0, 4)
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_receiver_whose_secret_is_not_there_refuses_the_configuration() {
     let scene = Scene::new().await;
     scene.write("notifications: {chat: {slack: {url_file: /nowhere/slack}}}\n");

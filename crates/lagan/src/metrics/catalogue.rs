@@ -85,6 +85,12 @@ catalogue! {
         "How well a policy does, or a registry where the policy is empty, from 0 to 100; none without traffic";
     HEALTH_PART: Gauge "health_part" ["registry", "policy", "part"]
         "The parts of a score, from 0 to 1";
+    ROLLOUT_STAGE: Gauge "rollout_stage" ["registry", "policy"]
+        "The stage that the rollout of a policy is in, from 1 on; 0 where it fell back to dry-run, or where that is not known";
+    ROLLOUT_SHARE: Gauge "rollout_share" ["registry", "policy"]
+        "The share of its repositories that the rollout of a policy takes, from 0 to 1; 0 as above";
+    ROLLOUT_CHANGES: Counter "rollout_changes" ["registry", "policy", "change"]
+        "Rollouts that went on, came to their end, or fell back";
     RELOADS: Counter "reloads" ["outcome"]
         "Configurations that were read again, by whether they were taken or refused";
     NOTIFICATIONS: Counter "notifications" ["receiver", "event", "outcome"]

@@ -13,8 +13,8 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::catalogue::{self, Described, Kind, PREFIX};
 use super::labels::{
-    Mode, OfDecision, OfDeletion, OfFailure, OfKind, OfMessage, OfName, OfPart, OfPolicy, OfRegistry,
-    OfRequest, OfRun, OfSkip, Outcome, Purpose,
+    Mode, OfChange, OfDecision, OfDeletion, OfFailure, OfKind, OfMessage, OfName, OfPart, OfPolicy,
+    OfRegistry, OfRequest, OfRun, OfSkip, Outcome, Purpose,
 };
 
 /// A gauge of what is no whole number.
@@ -58,6 +58,9 @@ pub(super) struct Families {
     pub(super) window: Family<OfRegistry, Gauge>,
     pub(super) health: Family<OfPolicy, Fraction>,
     pub(super) health_part: Family<OfPart, Fraction>,
+    pub(super) rollout_stage: Family<OfPolicy, Gauge>,
+    pub(super) rollout_share: Family<OfPolicy, Fraction>,
+    pub(super) rollout_changes: Family<OfChange, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) notifications: Family<OfMessage, Counter>,
 }
@@ -95,6 +98,9 @@ impl Families {
             window: family(all, &catalogue::WINDOW),
             health: family(all, &catalogue::HEALTH),
             health_part: family(all, &catalogue::HEALTH_PART),
+            rollout_stage: family(all, &catalogue::ROLLOUT_STAGE),
+            rollout_share: family(all, &catalogue::ROLLOUT_SHARE),
+            rollout_changes: family(all, &catalogue::ROLLOUT_CHANGES),
             reloads: family(all, &catalogue::RELOADS),
             notifications: family(all, &catalogue::NOTIFICATIONS),
             registry,

@@ -81,6 +81,13 @@ pub(super) struct OfPart {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfChange {
+    pub(super) registry: Name,
+    pub(super) policy: Name,
+    pub(super) change: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfMessage {
     pub(super) receiver: Name,
     pub(super) event: &'static str,

@@ -29,6 +29,7 @@ use self::health::Health;
 use self::labels::{Name, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
 use crate::daemon::{Happening, Record};
+use crate::rollout::Known;
 
 /// What is counted and measured in this process.
 pub(crate) struct Metrics {
@@ -110,6 +111,22 @@ impl Metrics {
         for (registry, policy, due) in due {
             let of = of(registry, policy);
             self.families.next_run.get_or_create(&of).set(due.timestamp());
+        }
+    }
+
+    /// Where the rollouts of the configuration stand.
+    pub(crate) fn rollouts(&self, known: &[Known]) {
+        let families = &self.families;
+        families.rollout_stage.clear();
+        families.rollout_share.clear();
+        for known in known {
+            let of = of(known.registry.as_str(), known.policy.as_str());
+            let standing = known.standing.as_ref();
+            let taking = standing.and_then(|standing| Some((standing.stage(), standing.share()?.fraction())));
+            let (stage, share) = taking.unwrap_or_default();
+            let stage = i64::try_from(stage).unwrap_or(i64::MAX);
+            families.rollout_stage.get_or_create(&of).set(stage);
+            families.rollout_share.get_or_create(&of).set(share);
         }
     }
 

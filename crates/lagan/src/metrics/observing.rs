@@ -13,9 +13,11 @@ use lagan_state::{DiskJournal, StateError};
 use serde_json::{Value, json};
 
 use super::labels::{
-    Name, OfDecision, OfDeletion, OfFailure, OfKind, OfPolicy, OfRegistry, OfRequest, OfSkip, status,
+    Name, OfChange, OfDecision, OfDeletion, OfFailure, OfKind, OfPolicy, OfRegistry, OfRequest, OfSkip,
+    status,
 };
 use super::{Metrics, of};
+use crate::rollout::Changed;
 
 /// What a run came to, in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,12 +34,14 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// What a collection of garbage frees at most.
     pub(crate) bytes: u64,
+    /// What changed in rollouts.
+    pub(crate) rollouts: Vec<Changed>,
 }
 
 impl Tally {
     /// For files and messages.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut counts = json!({
             "plan": self.planned,
             "deleted": self.deleted,
             "untagged": self.untagged,
@@ -45,7 +49,12 @@ impl Tally {
             "skipped": self.skipped,
             "failed": self.failed,
             "deleted_bytes": self.bytes,
-        })
+        });
+        if !self.rollouts.is_empty() {
+            let changes = self.rollouts.iter().map(Changed::to_json);
+            counts["rollouts"] = changes.collect();
+        }
+        counts
     }
 }
 
@@ -93,6 +102,19 @@ impl Observing {
         let incomplete = families.incomplete.get_or_create_owned(&self.of);
         incomplete.set(gauge(totals.incomplete_repositories));
         self.locked().planned = Some(totals.clone());
+    }
+
+    /// What changed in rollouts.
+    pub(crate) fn rolled(&self, changes: &[Changed]) {
+        for changed in changes {
+            let label = OfChange {
+                registry: self.of.registry.clone(),
+                policy: changed.policy.0.as_ref().into(),
+                change: changed.word(),
+            };
+            self.metrics.families.rollout_changes.get_or_create(&label).inc();
+        }
+        self.locked().rollouts.extend_from_slice(changes);
     }
 
     /// What became of a repository, or of what was held of it.
@@ -276,5 +298,6 @@ fn reason(why: Skip) -> &'static str {
         Skip::Incomplete => "incomplete",
         Skip::NotHeld => "not_held",
         Skip::Notice => "notice",
+        Skip::Rollout => "rollout",
     }
 }

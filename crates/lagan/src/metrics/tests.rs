@@ -8,9 +8,10 @@ use chrono::TimeDelta;
 use lagan_config::Config;
 use lagan_engine::{ActionOutcome, ActionRun, ManifestRun, RepositoryRun};
 use lagan_model::journal::{Role, Skip};
-use lagan_model::{Digest, RequestKind, Time};
+use lagan_model::{Digest, RegistryIdentity, RegistryKind, RequestKind, Time};
 use lagan_notify::{Delivery, Kind as Event, Told as _};
-use lagan_policy::{Mode, Totals};
+use lagan_policy::rollout::Change;
+use lagan_policy::{Mode, Rollouts, Totals};
 use lagan_registry::{Answered, Observer as _, Sent};
 use lagan_state::{DiskJournal, Options};
 
@@ -18,6 +19,7 @@ use super::catalogue::{ALL, Kind, PREFIX};
 use super::{Metrics, Observing, Tally};
 use crate::daemon::{Happening, Record, RunKind};
 use crate::exit::Exit;
+use crate::rollout::{Changed, Known};
 
 const PAGE: &str = include_str!("../../../../docs/metrics.md");
 
@@ -168,6 +170,12 @@ fn everything() -> Arc<Metrics> {
         observing.sent(&sent(RequestKind::Tags, answer));
     }
     metrics.delivery("ops", Event::RunDone, Delivery::Sent);
+    observing.rolled(&[advanced()]);
+    metrics.rollouts(&[Known {
+        registry: "r".to_owned(),
+        policy: "p".to_owned(),
+        standing: None,
+    }]);
     for happening in [
         record(Exit::Done, None),
         record(Exit::Partial, None),
@@ -187,6 +195,20 @@ fn everything() -> Arc<Metrics> {
         metrics.happened(&happening);
     }
     metrics
+}
+
+fn advanced() -> Changed {
+    let config = "registries: {r: {url: 'http://localhost:5000'}}\npolicies: {p: {repositories: '**', rules: \
+                  [{select: {tags: x}, keep: all}], rollout: {stages: [5%], hold: 1d}}}\n";
+    let config = Config::read("lagan.yaml", config).unwrap();
+    let policies = &config.registries[0].policies;
+    let rollouts = Rollouts::at(&policies.policies, &policies.versions, &BTreeMap::new(), now());
+    let registry = RegistryIdentity {
+        name: "r".parse().unwrap(),
+        url: "http://localhost:5000".to_owned(),
+        kind: RegistryKind::Oci,
+    };
+    Changed::of(&registry, &rollouts.standings()[0], Change::Advanced)
 }
 
 fn observing_of() -> super::OfPolicy {

@@ -262,6 +262,8 @@ pub enum Skip {
     NotHeld,
     /// It, or something in its unit, has not been announced for long enough.
     Notice,
+    /// The rollout of a policy does not take its repository yet.
+    Rollout,
 }
 
 /// A deletion whose answer was lost: the manifest was still there afterwards, and may be deleted late.

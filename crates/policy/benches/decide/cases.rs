@@ -32,6 +32,7 @@ impl Case {
             untag: true,
             grace: None,
             notice: None,
+            rollout: None,
         };
         Self {
             title,

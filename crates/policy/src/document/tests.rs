@@ -40,6 +40,7 @@ fn policy() -> Policy {
         untag: true,
         grace: None,
         notice: None,
+        rollout: None,
     }
 }
 

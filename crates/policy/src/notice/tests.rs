@@ -54,6 +54,7 @@ fn policy(name: &str, notice: Option<&str>) -> Policy {
         untag: true,
         grace: None,
         notice: notice.map(|notice| notice.parse().unwrap()),
+        rollout: None,
     }
 }
 

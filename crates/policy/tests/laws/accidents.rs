@@ -155,6 +155,7 @@ pub(crate) fn policy(rules: Vec<(Select, Keep)>) -> Policy {
         untag: true,
         grace: None,
         notice: None,
+        rollout: None,
     }
 }
 

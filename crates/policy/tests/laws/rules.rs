@@ -388,6 +388,7 @@ impl Document {
                 untag: policy.untag,
                 grace: None,
                 notice: None,
+                rollout: None,
             }
         });
         PolicySet {

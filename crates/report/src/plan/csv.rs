@@ -98,8 +98,9 @@ impl PlanWriter for Csv {
             };
             row.write(&mut table)?;
         }
+        let rollout = decision::rollout(plan).filter(|_| plan.is_held_by_rollout());
         for step in plan.steps() {
-            action(&mut table, repository, step)?;
+            action(&mut table, repository, step, rollout.as_deref())?;
         }
         if self.options.all {
             for kept in &plan.kept {
@@ -127,8 +128,9 @@ fn table(out: &mut dyn Write) -> Writer<&mut dyn Write> {
     WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out)
 }
 
-fn action(table: &mut Table<'_>, repository: &str, step: Step<'_>) -> io::Result<()> {
-    let text = notes(step, Understood::default());
+fn action(table: &mut Table<'_>, repository: &str, step: Step<'_>, rollout: Option<&str>) -> io::Result<()> {
+    let mut text = notes(step, Understood::default());
+    text.extend(rollout.map(str::to_owned));
     let (action, _) = step;
     let reason = action.reasons().first();
     match action {

@@ -39,7 +39,10 @@ impl GroupBy {
             return BTreeMap::from([("Could not be read".to_owned(), plan.clone())]);
         }
         let mut parts: BTreeMap<String, RepositoryPlan> = BTreeMap::new();
-        let empty = || RepositoryPlan::untagged(plan.name.clone(), plan.policies.clone());
+        let empty = || RepositoryPlan {
+            rollout: plan.rollout.clone(),
+            ..RepositoryPlan::untagged(plan.name.clone(), plan.policies.clone())
+        };
         for (action, waiting) in plan.steps() {
             let title = self.of_action(action, versions);
             let part = parts.entry(title).or_insert_with(empty);

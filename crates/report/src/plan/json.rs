@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lagan_model::{Capabilities, Incomplete, RepositoryName, RepositorySnapshot, Seen};
-use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan, Waiting};
+use lagan_policy::{Action, Kept, KeptUntagged, PolicyName, RepositoryPlan, RolloutNote, Waiting};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -22,6 +22,8 @@ struct Repository<'a> {
     actions: &'a [Action],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     waiting: &'a [Waiting],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout: Option<&'a RolloutNote>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<&'a [Kept]>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -46,6 +48,7 @@ impl<'a> Repository<'a> {
             tags_total: plan.tags_total,
             actions: &plan.actions,
             waiting: &plan.waiting,
+            rollout: plan.rollout.as_ref(),
             kept: all.then_some(&plan.kept),
             kept_untagged: if all { &plan.kept_untagged } else { &[] },
             incomplete: plan.incomplete.as_ref(),

@@ -54,6 +54,9 @@ impl PlanWriter for Markdown {
         if let Some(why) = decision::incomplete(plan) {
             writeln!(out, "\n**INCOMPLETE**: {}", text(&why))?;
         }
+        if let Some(rollout) = decision::rollout(plan) {
+            writeln!(out, "\n**ROLLOUT**: {}", text(&rollout))?;
+        }
         let kept = if self.options.all {
             plan.kept.as_slice()
         } else {

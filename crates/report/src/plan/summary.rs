@@ -45,6 +45,11 @@ pub(super) fn totals(totals: &Totals, seen: &Seen) -> Vec<(&'static str, String)
         }
         lines.push(("waiting", text));
     }
+    if totals.not_rolled_out > 0 {
+        let mut text = count(totals.not_rolled_out, "of these is", "of these are");
+        text.push_str(" not carried out yet: the rollout of a policy does not take their repositories");
+        lines.push(("rollout", text));
+    }
     if totals.delete_unread > 0 {
         let unread = count(totals.delete_unread, "manifest was", "manifests were");
         lines.push((

@@ -6,7 +6,7 @@ use lagan_model::{
 };
 use lagan_policy::VersionTable;
 use lagan_policy::reason::RuleName;
-use lagan_policy::{Action, Dependent, Guard, Kept, Order, Reason, Undo};
+use lagan_policy::{Action, Dependent, Guard, Kept, Order, Reason, RolloutNote, Undo};
 
 use super::*;
 use crate::sanitize::is_harmful;
@@ -159,6 +159,7 @@ fn busy() -> RepositoryPlan {
             ),
         ],
         waiting: Vec::new(),
+        rollout: None,
         kept_untagged: Vec::new(),
         incomplete: None,
         tagged_artifacts: 5,
@@ -188,6 +189,7 @@ fn quiet() -> RepositoryPlan {
             reasons: vec![fits],
         }],
         waiting: Vec::new(),
+        rollout: None,
         kept_untagged: Vec::new(),
         incomplete: None,
         tagged_artifacts: 0,
@@ -258,3 +260,53 @@ const ALL: PlanOptions = PlanOptions {
     all: true,
     colour: false,
 };
+
+#[test]
+fn every_format_says_where_a_rollout_does_not_delete_yet() {
+    let noted = |taken, share: Option<&str>, fell_back: Option<&str>| RepositoryPlan {
+        rollout: Some(RolloutNote {
+            policy: "pre\u{1b}releases".into(),
+            taken,
+            stage: 1,
+            of: 3,
+            share: share.map(|share| share.parse().unwrap()),
+            fell_back: fell_back.map(time),
+            first_of: Vec::new(),
+        }),
+        ..busy()
+    };
+    for (plan, said) in [
+        (
+            noted(false, Some("5%"), None),
+            "nothing is deleted here yet: stage 1 of 3 of",
+        ),
+        (noted(true, Some("5%"), None), "it has its turn: stage 1 of 3 of"),
+        (
+            noted(false, None, Some("2026-11-20T09:00:00Z")),
+            "fell back to dry-run on 2026-11-20",
+        ),
+        (noted(false, None, None), "has been rolled out is not known"),
+    ] {
+        let (held, plans) = (plan.is_held_by_rollout(), [plan]);
+        for format in [
+            PlanFormat::Text,
+            PlanFormat::Markdown,
+            PlanFormat::Html,
+            PlanFormat::Csv,
+        ] {
+            let text = document(format, PlanOptions::default(), &head(), &plans);
+            // Lines are broken between words.
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            let says = held || !matches!(format, PlanFormat::Csv);
+            assert_eq!(text.contains(said), says, "{said}: {text}");
+            assert!(!text.contains('\u{1b}'), "{text}");
+            let sum = "carried out yet";
+            let sums = held && !matches!(format, PlanFormat::Csv);
+            assert_eq!(text.contains(sum), sums, "{text}");
+        }
+        let json = document(PlanFormat::Json, PlanOptions::default(), &head(), &plans);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["repositories"][0]["rollout"]["taken"], !held);
+        assert_eq!(json["totals"]["not_rolled_out"].as_u64(), held.then_some(3));
+    }
+}

@@ -9,6 +9,7 @@ use axum::extract::State;
 use chrono::Utc;
 use lagan_config::Right;
 use lagan_policy::Mode;
+use lagan_policy::rollout::Standing;
 
 use super::freed::Chart;
 use super::{Frame, Shown, show};
@@ -17,6 +18,7 @@ use crate::admin::caller::Caller;
 use crate::admin::runs::{Run, ended, mode, time};
 use crate::bans::Pause;
 use crate::metrics::Scored;
+use crate::rollout::{self, Known, said};
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
@@ -40,6 +42,7 @@ struct Policy {
     name: String,
     registry: String,
     mode: &'static str,
+    rollout: Option<String>,
     schedule: String,
     next: String,
     last: Option<Run>,
@@ -98,6 +101,15 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
         ));
     }
     notices.extend(shown.unwritten.as_deref().map(capitalized));
+    let known = rollout::known(&desk.state, &shown.config, Utc::now());
+    let stand_still = |known: &&Known| known.standing.as_ref().and_then(Standing::share).is_none();
+    notices.extend(known.iter().filter(stand_still).map(|known| {
+        format!(
+            "The rollout of {}: {}. It begins anew with lagan rollout restart.",
+            known.policy,
+            said(known.standing.as_ref())
+        )
+    }));
     let next = shown
         .policies
         .iter()
@@ -124,6 +136,10 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
                 name: policy.name.clone(),
                 registry: policy.registry.clone(),
                 mode: mode(policy.mode),
+                rollout: known
+                    .iter()
+                    .find(|known| known.policy == policy.name)
+                    .map(|known| said(known.standing.as_ref())),
                 schedule: policy
                     .schedule
                     .clone()

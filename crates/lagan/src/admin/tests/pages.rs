@@ -198,3 +198,43 @@ async fn every_page_answers_and_none_is_where_the_api_is() {
         })
         .await;
 }
+
+#[tokio::test]
+async fn pages_metrics_and_the_api_show_how_far_a_policy_has_been_rolled_out() {
+    let scene = Scene::new().await;
+    let config = std::fs::read_to_string(scene.place.path().join("lagan.yaml")).unwrap();
+    scene.file(
+        "lagan.yaml",
+        &format!("{config}    rollout: {{stages: [5%, 100%], hold: 24h}}\n"),
+    );
+    scene
+        .asked(async |daemon| {
+            let policies = daemon.json("/api/v1/policies").await;
+            let rollout = &policies["policies"][0]["rollout"];
+            assert_eq!(
+                (&rollout["stage"], &rollout["of"], &rollout["share"]),
+                (&json!(1), &json!(2), &json!("5%"))
+            );
+            assert!(
+                page(daemon, "/")
+                    .await
+                    .contains("stage 1 of 2, 5% of its repositories")
+            );
+            let metrics = daemon.get("/metrics").send().await.unwrap().text().await.unwrap();
+            assert!(
+                metrics.contains("lagan_rollout_share{registry=\"r\",policy=\"p\"} 0.05"),
+                "{metrics}"
+            );
+            let folder = scene.state().join("rollout");
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(
+                crate::rollout::path(&scene.state(), &scene.sandbox.url()),
+                "damaged",
+            )
+            .unwrap();
+            let policies = daemon.json("/api/v1/policies").await;
+            assert_eq!(policies["policies"][0]["rollout"]["share"], json!(null));
+            assert!(page(daemon, "/").await.contains("lagan rollout restart"));
+        })
+        .await;
+}

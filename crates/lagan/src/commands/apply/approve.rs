@@ -10,7 +10,7 @@ use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{
     Action, Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan,
-    RunHistory, Totals, Undo,
+    Rollouts, RunHistory, Totals, Undo,
 };
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
@@ -31,6 +31,18 @@ use crate::sources::Source;
 use crate::state;
 
 pub(super) type Here<'a> = World<'a, Connected, state::Shared, SystemClock>;
+
+/// What earlier runs left on record.
+pub(super) struct Past<'a> {
+    /// What they announced.
+    pub(super) board: &'a Board,
+    /// How far policies have been rolled out.
+    pub(super) rollouts: &'a Rollouts,
+    /// How much they deleted.
+    pub(super) history: RunHistory,
+    /// What was put back, and stays for a while.
+    pub(super) holds: &'a Holds,
+}
 
 /// A plan that is approved, and what it says.
 pub(super) struct Approved {
@@ -75,13 +87,8 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(
-        source: &'a Source,
-        board: &'a Board,
-        history: RunHistory,
-        arguments: &ApplyArgs,
-        shown: Option<bool>,
-    ) -> Self {
+    fn new(source: &'a Source, past: Past<'a>, arguments: &ApplyArgs, shown: Option<bool>) -> Self {
+        let Past { board, history, .. } = past;
         let asked = source
             .policies
             .policies
@@ -165,9 +172,8 @@ impl<'a> Gathering<'a> {
 pub(super) async fn fresh(
     source: &Source,
     only: Vec<RepositoryPattern>,
-    board: &Board,
+    past: Past<'_>,
     world: Here<'_>,
-    (history, holds): (RunHistory, &Holds),
     arguments: &ApplyArgs,
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
@@ -187,11 +193,12 @@ pub(super) async fn fresh(
         probe: source.probe,
         undo,
         facts: false,
-        memory: remembered(Some(&memory), Some(&ledger), Some(holds), true),
-        evidence: board.evidence(),
+        memory: remembered(Some(&memory), Some(&ledger), Some(past.holds), true),
+        evidence: past.board.evidence(),
+        rollouts: past.rollouts,
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
-    let mut gathering = Gathering::new(source, board, history, arguments, shown);
+    let mut gathering = Gathering::new(source, past, arguments, shown);
     let progress = Progress::new();
     let planned = plan(registry, &progress, &request, |plan, _| gathering.add(plan)).await;
     progress.finish();
@@ -263,27 +270,32 @@ impl SavedPlan {
 pub(super) async fn saved(
     source: &Source,
     plan: SavedPlan,
-    board: &Board,
+    past: Past<'_>,
     world: Here<'_>,
-    history: RunHistory,
     arguments: &ApplyArgs,
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
     let SavedPlan { mut reader, path } = plan;
     let head = reader.head().clone();
     let unread = |error| saved::refused(&path, error);
-    let mut gathering = Gathering::new(source, board, history, arguments, shown);
+    let Past { board, rollouts, .. } = past;
+    let mut gathering = Gathering::new(source, past, arguments, shown);
     while let Some(repository) = reader.next_repository().map_err(unread)? {
         // What was told when it was planned may not be true any more.
         let mut plan = match &undo {
             Some(told) => repository.plan.with_undo(told),
             None => repository.plan,
         };
-        // The file says what waited when it was written.
-        plan.waiting = source
-            .of_repository(&plan.name)
-            .map(|policies| board.evidence().waiting(&plan, &policies))
+        // The file says what waited when it was written, and how far a policy had been rolled out.
+        let policies = source.of_repository(&plan.name);
+        plan.waiting = policies
+            .as_ref()
+            .map(|policies| board.evidence().waiting(&plan, policies))
             .unwrap_or_default();
+        plan.rollout = policies.and_then(|policies| {
+            let planned = plan.rollout.as_ref();
+            rollouts.note_again(&plan.name, &policies, planned)
+        });
         gathering.add(&plan)?;
     }
     let foot = reader.finish().map_err(unread)?;

@@ -178,6 +178,14 @@ fn cards(totals: &Totals, quiet: u64) -> Vec<Card> {
             "nothing is decided there".to_owned(),
         ));
     }
+    if totals.not_rolled_out > 0 {
+        cards.push(card(
+            "",
+            "Not carried out yet",
+            grouped(totals.not_rolled_out),
+            "a rollout does not take their repositories".to_owned(),
+        ));
+    }
     if let Some(bytes) = totals.bytes_reclaimable {
         cards.push(card(
             "",

@@ -26,6 +26,7 @@ struct Section<'a> {
     summary: String,
     policies: String,
     incomplete: Option<String>,
+    rollout: Option<String>,
 }
 
 #[derive(Template)]
@@ -76,6 +77,7 @@ pub(super) fn write(
         summary: decision::summary(plan),
         policies: decision::policies(plan, understood),
         incomplete: decision::incomplete(plan),
+        rollout: decision::rollout(plan),
     };
     section.write_into(out)?;
     let mut rows = plan

@@ -2,11 +2,12 @@
 
 use std::io::{self, Write};
 
+use anstyle::Style;
 use lagan_model::Tag;
 use lagan_policy::{Action, Kept, RepositoryPlan};
 
 use crate::layout::{Row, labelled, listed, rows};
-use crate::paint::{DELETE, HEADING, KEEP, Paint, UNTAG, WARNING};
+use crate::paint::{DELETE, FAINT, HEADING, KEEP, Paint, UNTAG, WARNING};
 use crate::plan::decision::{self, Step, kept_phrase, notes};
 use crate::wording::{Understood, manifest_kind};
 
@@ -22,12 +23,22 @@ pub(super) fn write(out: &mut dyn Write, paint: Paint, plan: &RepositoryPlan, al
     if let Some(why) = decision::incomplete(plan) {
         labelled(out, paint, (WARNING, "INCOMPLETE"), 10, &why)?;
     }
+    if let Some(rollout) = decision::rollout(plan) {
+        labelled(out, paint, (rollout_style(plan), "ROLLOUT"), 10, &rollout)?;
+    }
     let mut table: Vec<_> = plan.steps().map(|step| action(step, understood)).collect();
     if all {
         table.extend(plan.kept.iter().map(|tag| kept(tag, understood)));
     }
     rows(out, paint, &table)?;
     writeln!(out)
+}
+
+fn rollout_style(plan: &RepositoryPlan) -> Style {
+    match plan.is_held_by_rollout() {
+        true => WARNING,
+        false => FAINT,
+    }
 }
 
 fn action(step: Step<'_>, understood: Understood<'_>) -> Row {
