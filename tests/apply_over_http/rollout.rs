@@ -370,3 +370,53 @@ async fn a_run_that_is_killed_counts_as_one_that_did_not_succeed() {
     let record = recorded(&place);
     assert_eq!((&record["over"], &record["open"]), (&json!(0), &json!(false)));
 }
+
+#[tokio::test]
+async fn where_the_policies_of_a_configuration_stand_is_shown_without_a_registry() {
+    let sandbox = twelve().await;
+    let place = Place::new();
+    let url = sandbox.url();
+    place.file(
+        "lagan.yaml",
+        format!(
+            "registries: {{here: {{url: '{url}'}}}}\npolicies:\n  policy:\n    repositories: '**'\n    mode: enforce\n    \
+             rules: [{{select: {{tags: '*'}}, keep: {{last: 2, by: version}}}}]\n    \
+             rollout: {{stages: [25%, 100%], hold: 24h}}\n"
+        ),
+    );
+    let show = async || place.run("rollout show").await.exits(0).stdout;
+    assert_eq!(
+        show().await,
+        "policy on here: stage 1 of 2, 25% of its repositories\n"
+    );
+    place.run("apply --yes").await.exits(0);
+    assert_eq!(trimmed(&sandbox, 2), share(25));
+    let requests = sandbox.log().counts().total();
+    let tried = share(25).len();
+    assert_eq!(
+        show().await,
+        format!(
+            "policy on here: stage 1 of 2, 25% of its repositories; {tried} of {tried} deletions of the stage succeeded\n"
+        )
+    );
+    a_day_passes(&place);
+    assert_eq!(
+        show().await,
+        "policy on here: stage 2 of 2, 100% of its repositories\n"
+    );
+    fs::write(record(&place), "damaged").unwrap();
+    assert_eq!(show().await, "policy on here: not known: deletes nothing\n");
+    assert!(
+        place
+            .run("rollout restart other")
+            .await
+            .exits(0)
+            .stdout
+            .contains("was set aside")
+    );
+    place
+        .run("rollout restart policy --registry there")
+        .await
+        .exits(2);
+    assert_eq!(sandbox.log().counts().total(), requests);
+}
