@@ -87,8 +87,11 @@ impl<C: Clock + 'static> Notifying<C> {
     }
 }
 
-/// What there is to say of a run; of one that had nothing to do, nothing.
+/// What there is to say of a run; of one that had nothing to do, or was not made, nothing.
 fn of_run(record: &Record) -> Option<Message> {
+    if !record.was_made() {
+        return None;
+    }
     let tally = &record.tally;
     let whose = format!("{} on {}", harmless(&record.policy), harmless(&record.registry));
     let held = record.held.as_deref().map(|why| format!(" ({})", shown(why)));
@@ -268,7 +271,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::daemon::RunKind;
+    use crate::daemon::{Cut, RunKind};
 
     #[test]
     fn configurations_know_the_events_that_there_are() {
@@ -292,6 +295,7 @@ mod tests {
             exit,
             error: (exit == Exit::Unexpected).then(|| format!("failed to\nreach {}", "x".repeat(900))),
             held: None,
+            cut: None,
             tally,
         }
     }
@@ -300,6 +304,29 @@ mod tests {
     fn a_run_that_had_nothing_to_do_is_nothing_to_tell() {
         for mode in [Mode::DryRun, Mode::Enforce] {
             assert_eq!(of_run(&record(Exit::Done, mode, Tally::default())), None);
+        }
+    }
+
+    #[test]
+    fn who_gives_up_or_asks_for_what_cannot_be_is_no_news_to_others() {
+        let made = record(Exit::Usage, Mode::Enforce, Tally::default());
+        assert!(of_run(&made).is_some(), "a schedule that fails is");
+        let asked = Record {
+            by: "uid 1".to_owned(),
+            ..made
+        };
+        assert_eq!(of_run(&asked), None);
+        let failed = Record {
+            exit: Exit::Unexpected,
+            ..asked
+        };
+        assert!(of_run(&failed).is_some());
+        for (cut, told) in [(Cut::GivenUp, false), (Cut::Stopped, true)] {
+            let cut = Record {
+                cut: Some(cut),
+                ..failed.clone()
+            };
+            assert_eq!(of_run(&cut).is_some(), told, "{cut:?}");
         }
     }
 

@@ -57,7 +57,7 @@ pub(super) struct Run {
     pub(super) ended: Option<String>,
     /// Its exit code, as of the command line.
     pub(super) exit: Option<i32>,
-    /// In a word or two: `done`, `planned only`, `partial`, `refused by a limit`, `failed`.
+    /// In a word or two: `done`, `planned only`, `partial`, `refused by a limit`, `failed`, `given up`.
     pub(super) outcome: Option<String>,
     /// What ended it, where that was an error.
     pub(super) error: Option<String>,

@@ -638,6 +638,7 @@ async fn whoever_goes_away_stops_what_was_asked_and_others_have_their_turn() {
                 _ => None,
             });
             let given_up = given_up.await;
+            assert_eq!(given_up.outcome(), "given up");
             assert!(given_up.error.unwrap().contains("went away"));
             for run in runs {
                 let ended = async {
@@ -650,6 +651,40 @@ async fn whoever_goes_away_stops_what_was_asked_and_others_have_their_turn() {
                 };
                 assert_eq!(ended.await["exit"], 0, "{run}");
             }
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_was_given_up_or_cannot_be_is_no_look_at_a_registry() {
+    let scene = Scene::new().await;
+    scene
+        .asked(async |daemon| {
+            let hangs = scene.sandbox.faults().push(Fault::new(Effect::Hang));
+            let asked = daemon.post("/api/v1/plan", &json!({})).send().await.unwrap();
+            while scene.sandbox.faults().fired(hangs) == 0 {
+                tokio::task::yield_now().await;
+            }
+            drop(asked);
+            let ended = |happening: &Happening| match happening {
+                Happening::Ended(record) => Some((**record).clone()),
+                _ => None,
+            };
+            assert_eq!(daemon.told(ended).await.outcome(), "given up");
+            scene.sandbox.faults().clear();
+            let run = daemon
+                .over(
+                    "/api/v1/undo",
+                    &json!({"target": "01KAJ3E5Z0000000000000000A", "registry": "r"}),
+                )
+                .await;
+            assert_eq!(run["exit"], 2, "{run}");
+            let ready = daemon.json("/readyz").await;
+            assert_eq!(ready["registries"], Value::Null, "{ready}");
+            daemon.over("/api/v1/plan", &json!({})).await;
+            let ready = daemon.json("/readyz").await;
+            assert_eq!(ready["registries"]["r"]["error"], Value::Null, "{ready}");
+            assert!(ready["registries"]["r"]["at"].is_string(), "{ready}");
         })
         .await;
 }

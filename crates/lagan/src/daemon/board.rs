@@ -116,7 +116,7 @@ impl Board {
 
     /// Notes what a run came to.
     pub(super) fn ended(&self, record: &Record) {
-        if record.registry.is_empty() {
+        if record.registry.is_empty() || !record.was_made() {
             return;
         }
         let look = Look {

@@ -35,6 +35,15 @@ impl Kind {
     }
 }
 
+/// How a run was cut short by people, which says nothing of its registry or its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Whoever asked for it went away before anything was changed.
+    GivenUp,
+    /// They went away while it deleted or put back.
+    Stopped,
+}
+
 /// Who a run is by that nobody asked for.
 pub(crate) const BY_SCHEDULE: &str = "schedule";
 
@@ -67,15 +76,25 @@ pub(crate) struct Record {
     pub(crate) error: Option<String>,
     /// Why it deleted nothing, although its policy is enforced.
     pub(crate) held: Option<String>,
+    /// How people cut it short, if they did.
+    pub(crate) cut: Option<Cut>,
     /// What it came to, in numbers.
     pub(crate) tally: Tally,
 }
 
 impl Record {
     pub(super) fn new(job: &Job, done: Done, ended: Time) -> Self {
+        let cut = match done {
+            Done::GivenUp(_) => Some(Cut::GivenUp),
+            Done::Stopped => Some(Cut::Stopped),
+            Done::Exit(..) | Done::Failed(_) | Done::InUse(_) => None,
+        };
         let (exit, error, held) = match done {
             Done::Exit(exit, held) => (exit, None, held),
-            Done::Failed(failure) | Done::InUse(failure) => (failure.exit, Some(failure.text()), None),
+            Done::Stopped => (Exit::Partial, None, None),
+            Done::Failed(failure) | Done::InUse(failure) | Done::GivenUp(failure) => {
+                (failure.exit, Some(failure.text()), None)
+            }
         };
         let kind = match &held {
             Some(_) => Kind::Plan,
@@ -94,6 +113,7 @@ impl Record {
             exit,
             error,
             held,
+            cut,
             tally: job.observing.tally(),
         }
     }
@@ -101,12 +121,24 @@ impl Record {
     /// In a word.
     pub(crate) fn outcome(&self) -> &'static str {
         match self.exit {
+            _ if self.cut == Some(Cut::GivenUp) => "given up",
             Exit::Done if self.held.is_some() => "planned only",
             Exit::Done | Exit::Changes => "done",
             Exit::Unexpected | Exit::Usage => "failed",
             Exit::Refused => "refused by a limit",
             Exit::Partial => "partial",
         }
+    }
+
+    /// Whether it was made: not where whoever asked for it gave it up before, or asked for what cannot be.
+    pub(crate) fn was_made(&self) -> bool {
+        let asked_for = self.by != BY_SCHEDULE;
+        self.cut != Some(Cut::GivenUp) && !(asked_for && self.exit == Exit::Usage)
+    }
+
+    /// Whether it says something of how its registry and its policy do.
+    pub(crate) fn is_telling(&self) -> bool {
+        self.was_made() && self.cut.is_none()
     }
 }
 

@@ -38,6 +38,8 @@ use tokio::sync::mpsc::Receiver;
 pub(crate) use self::board::{Board, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
+#[cfg(test)]
+pub(crate) use self::history::Cut;
 use self::history::History;
 #[cfg(test)]
 pub(crate) use self::history::Kind as RunKind;

@@ -46,6 +46,10 @@ pub(super) enum Done {
     Failed(Failure),
     /// It did not begin: somebody else has the state directory.
     InUse(Failure),
+    /// Whoever asked for it went away before it changed anything.
+    GivenUp(Failure),
+    /// Whoever asked for it went away, and it stopped before it was done.
+    Stopped,
 }
 
 impl Job {
@@ -174,9 +178,12 @@ async fn ordered(
     }
     told.request();
     if told.has_begun() {
-        return Done::of(work.await, None);
+        return match work.await {
+            Ok(Exit::Partial) => Done::Stopped,
+            done => Done::of(done, None),
+        };
     }
-    Done::Failed(Failure::new(
+    Done::GivenUp(Failure::new(
         Exit::Unexpected,
         anyhow::Error::msg("whoever asked for it went away before anything was changed"),
     ))

@@ -181,12 +181,17 @@ impl Metrics {
             outcome: outcome.copied().unwrap_or("other"),
         };
         families.runs.get_or_create(&of_run).inc();
+        // What an undo finds in the journal has no name of the configuration.
+        if !record.was_made() || record.registry.is_empty() {
+            return;
+        }
         let ended = record.ended.timestamp();
         families.last_run.get_or_create(&of).set(ended);
         let took = (record.ended - record.began).to_std().unwrap_or_default();
         families.last_duration.get_or_create(&of).set(took.as_secs_f64());
-        // What a limit refuses says nothing of how the registry does, or the policy.
+        // What a limit refuses says nothing of how the registry does, or the policy, and what people stop neither.
         let succeeded = match of_run.outcome {
+            _ if !record.is_telling() => None,
             "done" | "planned_only" => Some(true),
             "partial" | "failed" => Some(false),
             _ => None,
@@ -256,7 +261,14 @@ impl Told for Metrics {
 }
 
 /// What comes of runs, as a label.
-const OUTCOMES: [&str; 5] = ["done", "planned_only", "partial", "refused_by_a_limit", "failed"];
+const OUTCOMES: [&str; 6] = [
+    "done",
+    "planned_only",
+    "partial",
+    "refused_by_a_limit",
+    "failed",
+    "given_up",
+];
 
 fn of(registry: impl Into<Name>, policy: impl Into<Name>) -> OfPolicy {
     OfPolicy {

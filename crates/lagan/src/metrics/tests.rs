@@ -17,7 +17,7 @@ use lagan_state::{DiskJournal, Options};
 
 use super::catalogue::{ALL, Kind, PREFIX};
 use super::{Metrics, Observing, Tally};
-use crate::daemon::{Happening, Record, RunKind};
+use crate::daemon::{Cut, Happening, Record, RunKind};
 use crate::exit::Exit;
 use crate::rollout::{Changed, Known};
 
@@ -84,6 +84,7 @@ fn record(exit: Exit, held: Option<&str>) -> Happening {
         exit,
         error: None,
         held: held.map(str::to_owned),
+        cut: None,
         tally: Tally::default(),
     }))
 }
@@ -349,6 +350,45 @@ fn a_run_that_was_held_or_refused_says_nothing_against_its_policy() {
         ),
         0.02
     );
+}
+
+#[test]
+fn what_people_cut_short_or_mistype_says_nothing_against_a_registry() {
+    let metrics = metrics();
+    let asked = |exit, cut, registry: &str| {
+        let Happening::Ended(record) = record(exit, None) else {
+            unreachable!();
+        };
+        let record = Record {
+            by: "uid 1".to_owned(),
+            registry: registry.to_owned(),
+            cut,
+            ..*record
+        };
+        metrics.happened(&Happening::Ended(Box::new(record)))
+    };
+    asked(Exit::Unexpected, Some(Cut::GivenUp), "r");
+    asked(Exit::Usage, None, "r");
+    asked(Exit::Partial, Some(Cut::Stopped), "r");
+    // An undo that finds nothing, and one that fails.
+    asked(Exit::Usage, None, "");
+    asked(Exit::Unexpected, None, "");
+    let text = metrics.render();
+    assert!(!text.contains("lagan_health_score{"), "{text}");
+    assert!(
+        !text.contains("lagan_last_run_timestamp_seconds{registry=\"\""),
+        "{text}"
+    );
+    for (outcome, runs) in [("given_up", 1.0), ("partial", 1.0)] {
+        assert_eq!(
+            value(&metrics, "lagan_runs_total", &[("outcome", outcome)]),
+            runs,
+            "{text}"
+        );
+    }
+    asked(Exit::Partial, None, "r");
+    let score = value(&metrics, "lagan_health_score", &[("policy", "")]);
+    assert!(score < 80.0, "{score}");
 }
 
 #[test]

@@ -134,6 +134,7 @@ impl Run {
     /// The class of these words; they say the same without it.
     fn class(&self) -> &'static str {
         match (self.state.as_str(), self.exit) {
+            ("ended", _) if self.outcome.as_deref() == Some("given up") => "odd",
             ("ended", Some(0)) => "good",
             ("ended", Some(1 | 2)) | ("interrupted", _) => "bad",
             ("ended", _) => "odd",
