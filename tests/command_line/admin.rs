@@ -83,6 +83,12 @@ async fn the_journal_is_shown_and_a_run_undone_through_a_daemon_that_is_busy() {
         .run("journal show 01KAJ3E5Z0000000000000000A")
         .await
         .exits(2);
+    // What is no name is not taken for the last run.
+    for typo in ["01KAJ3E5Z", "lasst"] {
+        let said = place.run(&format!("journal show {typo}")).await.exits(2);
+        assert_eq!(said.stdout, "");
+        assert!(said.stderr.contains("is no run"), "{}", said.stderr);
+    }
 
     // An undo waits for what somebody asked for, says so, and stops when it is told to.
     let mut waits = place.command("undo last").spawn().unwrap();

@@ -39,12 +39,9 @@ pub(crate) fn run(
         }
         JournalCommand::Show { run, format } => {
             let form = form(*format, colour);
-            let read = print(|out| show(&*state::open(&directory)?, run, form, out));
-            // What is no name of a run is none of the daemon's, and would be no path either.
-            let name = match run.parse::<RunId>() {
-                Ok(run) => run.to_string(),
-                Err(_) => "last".to_owned(),
-            };
+            // Before anybody is asked: a daemon would be asked for something else.
+            let name = wanted(run)?.map_or_else(|| LAST.to_owned(), |run| run.to_string());
+            let read = print(|out| show(&*state::open(&directory)?, &name, form, out));
             or_by_daemon(read, &directory, &format!("/api/v1/journal/{name}"), form)
         }
         JournalCommand::Export { runs, since, out } => {
@@ -129,17 +126,28 @@ fn note(summary: RunSummary) -> RunNote {
     }
 }
 
-/// The run that was named, which has to be one in the journal.
-fn named(journal: &DiskJournal, text: &str) -> Result<RunId, Failure> {
-    if text == "last" {
-        return journal
-            .last_run()?
-            .ok_or_else(|| Failure::usage("the journal has no runs: nothing was ever deleted"));
+/// What means the last run.
+const LAST: &str = "last";
+
+/// The run that was named, whether or not there is one; `None` for the last.
+fn wanted(text: &str) -> Result<Option<RunId>, Failure> {
+    if text == LAST {
+        return Ok(None);
     }
-    text.parse().map_err(|error| {
+    text.parse().map(Some).map_err(|error| {
         Failure::usage(format!("{text:?} is no run: {error}"))
             .with_hint("`lagan journal list` names the runs")
     })
+}
+
+/// The run that was named, where the last has to be one in the journal.
+fn named(journal: &DiskJournal, text: &str) -> Result<RunId, Failure> {
+    match wanted(text)? {
+        Some(run) => Ok(run),
+        None => journal
+            .last_run()?
+            .ok_or_else(|| Failure::usage("the journal has no runs: nothing was ever deleted")),
+    }
 }
 
 /// Writes one run.
