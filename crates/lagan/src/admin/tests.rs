@@ -690,6 +690,40 @@ async fn what_was_given_up_or_cannot_be_is_no_look_at_a_registry() {
 }
 
 #[tokio::test]
+async fn a_configuration_that_was_refused_is_shown_until_it_is_put_back() {
+    let scene = Scene::new().await;
+    let path = scene.place.path().join("lagan.yaml");
+    let holds = fs::read_to_string(&path).unwrap();
+    scene
+        .asked(async |daemon| {
+            for (text, refused) in [("registries: [", true), (&holds, false)] {
+                fs::write(&path, text).unwrap();
+                for event in [Event::Changed, Event::Beat] {
+                    daemon.events.send(event).await.unwrap();
+                }
+                let told = daemon.told(|happening| match happening {
+                    Happening::Refused { .. } => Some(true),
+                    Happening::PutBack => Some(false),
+                    _ => None,
+                });
+                assert_eq!(told.await, refused);
+                let ready = daemon.json("/readyz").await;
+                assert_eq!(ready["configuration"]["refused"].is_string(), refused, "{ready}");
+            }
+        })
+        .await;
+    let audited = fs::read_to_string(scene.state().join("audit/000001.jsonl")).unwrap();
+    let entries = audited
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let outcomes: Vec<_> = entries
+        .filter(|entry| entry["event"] == "configuration")
+        .map(|entry| entry["outcome"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(outcomes, ["taken", "refused", "taken"]);
+}
+
+#[tokio::test]
 async fn a_socket_is_private_a_stale_one_is_replaced_and_a_live_one_is_an_error() {
     let scene = Scene::new().await;
     scene.asked(async |_| {}).await;

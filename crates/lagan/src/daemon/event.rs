@@ -71,6 +71,8 @@ pub(crate) enum Happening {
     Refused {
         why: Why,
     },
+    /// The one that was refused is gone: the configuration that holds is there again.
+    PutBack,
     Unrecovered {
         registry: String,
         why: Why,
@@ -154,6 +156,7 @@ impl Happening {
                     why.trim_end()
                 );
             }
+            Self::PutBack => tracing::info!("the configuration is again the one that holds"),
             Self::Unrecovered { registry, why } => tracing::warn!(
                 "what earlier runs left open on {} is not known yet: {}",
                 harmless(registry),

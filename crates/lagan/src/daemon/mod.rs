@@ -354,7 +354,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// Takes the configuration as it is now, or none of it.
     fn reload(&mut self, asked: bool) {
         match self.loaded.again(&self.options.config, asked) {
-            Ok(None) => {}
+            Ok(None) => self.put_back(),
             Ok(Some(loaded)) => {
                 let moved = loaded.config.state_dir != self.loaded.config.state_dir;
                 self.loaded = loaded;
@@ -366,6 +366,16 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                 self.audit();
             }
             Err(failure) => self.refuse(&failure),
+        }
+    }
+
+    /// The text of the configuration is that of the one that holds. Where another had been refused, that is over.
+    fn put_back(&mut self) {
+        let refused = self.board.write().refused.take();
+        if refused.is_some() {
+            (self.tell)(&Happening::PutBack);
+            self.tell_ready();
+            self.audit();
         }
     }
 

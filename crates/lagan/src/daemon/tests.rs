@@ -299,7 +299,7 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays() {
             }
             daemon.pass(27).await;
             assert_eq!(daemon.ended().await.policy, "prereleases");
-            // What is not there any more is refused, too; what is as it was says nothing.
+            // What is not there any more is refused, too, until what was there is back.
             fs::remove_file(scene.place.path().join("lagan.yaml")).unwrap();
             daemon.say(Event::Changed).await;
             daemon.pass(1).await;
@@ -309,7 +309,14 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays() {
             scene.configure(&[("prereleases", "dry-run")]);
             daemon.say(Event::Changed).await;
             daemon.pass(1).await;
-            assert_eq!(daemon.quiet().await, [""; 0]);
+            daemon
+                .next(|happening| matches!(happening, Happening::PutBack).then_some(()))
+                .await;
+            daemon.say(Event::Changed).await;
+            daemon.pass(1).await;
+            for _ in 0..2 {
+                assert_eq!(daemon.quiet().await, [""; 0]);
+            }
         })
         .await;
 }
