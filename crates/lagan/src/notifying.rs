@@ -13,7 +13,7 @@ use lagan_report::sanitize::harmless;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::daemon::{Happening, Record};
+use crate::daemon::{Cut, Happening, Record};
 use crate::exit::Exit;
 use crate::metrics::{Change, Tally};
 use crate::rollout::Changed;
@@ -87,9 +87,10 @@ impl<C: Clock + 'static> Notifying<C> {
     }
 }
 
-/// What there is to say of a run; of one that had nothing to do, or was not made, nothing.
+/// What there is to say of a run; of one that had nothing to do, or was not made, nothing. Of one that was promised and
+/// not made there is.
 fn of_run(record: &Record) -> Option<Message> {
-    if !record.was_made() {
+    if !record.was_made() && record.cut != Some(Cut::TurnedAway) {
         return None;
     }
     let tally = &record.tally;
@@ -271,7 +272,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::daemon::{Cut, RunKind};
+    use crate::daemon::RunKind;
 
     #[test]
     fn configurations_know_the_events_that_there_are() {
@@ -321,7 +322,11 @@ mod tests {
             ..asked
         };
         assert!(of_run(&failed).is_some());
-        for (cut, told) in [(Cut::GivenUp, false), (Cut::Stopped, true)] {
+        for (cut, told) in [
+            (Cut::GivenUp, false),
+            (Cut::Stopped, true),
+            (Cut::TurnedAway, true),
+        ] {
             let cut = Record {
                 cut: Some(cut),
                 ..failed.clone()

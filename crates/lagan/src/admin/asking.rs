@@ -27,7 +27,7 @@ use super::problem::Problem;
 use super::runs::{NO_SUCH_RUN, form};
 use crate::cli::{ConnectArgs, SourceArgs, UndoArgs};
 use crate::commands::undo;
-use crate::daemon::{Answer, Asked, MOST_ORDERS, Order, SAVED, Wanted, new_id, runs_folder};
+use crate::daemon::{Answer, Asked, NotPlaced, Order, SAVED, Wanted, new_id, runs_folder};
 use crate::sources::{self, Source, globs};
 use crate::state;
 
@@ -416,14 +416,12 @@ pub(super) fn place(
         tell,
         detached: !wait,
         configuration: how.configuration,
+        place: None,
     };
-    let shown = desk.board.read();
-    if shown.stopping {
-        return Err(Problem::busy("the daemon stops", 30));
-    }
-    if shown.waiting.len() >= MOST_ORDERS || desk.orders.try_send(order).is_err() {
-        return Err(Problem::busy("too much is asked for at once", 10));
-    }
+    desk.board.place(order, &desk.orders).map_err(|why| match why {
+        NotPlaced::Stopping => Problem::busy("the daemon stops", 30),
+        NotPlaced::TooMany => Problem::busy("too much is asked for at once", 10),
+    })?;
     let location = format!("{RUNS}{id}");
     let mut answer = match wait {
         false => {

@@ -57,7 +57,8 @@ pub(super) struct Run {
     pub(super) ended: Option<String>,
     /// Its exit code, as of the command line.
     pub(super) exit: Option<i32>,
-    /// In a word or two: `done`, `planned only`, `partial`, `refused by a limit`, `failed`, `given up`.
+    /// In a word or two: `done`, `planned only`, `partial`, `refused by a limit`, `failed`, `given up`,
+    /// `turned away`.
     pub(super) outcome: Option<String>,
     /// What ended it, where that was an error.
     pub(super) error: Option<String>,

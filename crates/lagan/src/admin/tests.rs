@@ -690,6 +690,77 @@ async fn what_was_given_up_or_cannot_be_is_no_look_at_a_registry() {
 }
 
 #[tokio::test]
+async fn what_is_taken_on_is_shown_at_once_and_no_more_is_taken_on_than_may_wait() {
+    let scene = Scene::new().await;
+    let daemon = Daemon::open(scene.options(), scene.clock.clone(), |_: &Happening| {}).await;
+    let daemon = daemon.unwrap_or_else(|failure| panic!("{}", failure.text()));
+    let (orders, mut placed) = mpsc::channel(MOST_ORDERS);
+    let listen = "127.0.0.1:0".parse().ok();
+    let board = daemon.board();
+    let admin = Admin::start(daemon.state(), listen, board, orders, scene.metrics.clone()).unwrap();
+    // Nobody gives them their turn here.
+    let asked = Asked {
+        address: admin.address().unwrap(),
+        http: reqwest::Client::builder()
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap(),
+        events: mpsc::channel(1).0,
+        told: mpsc::unbounded_channel().1,
+    };
+    let mut taken = Vec::new();
+    let body = json!({"wait": false});
+    for _ in 0..MOST_ORDERS {
+        let answer = asked.post("/api/v1/plan", &body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::ACCEPTED);
+        let run = answer.headers()[header::LOCATION].to_str().unwrap();
+        assert_eq!(asked.json(run).await["state"], "waiting");
+        // A daemon that has them in its own queue, and something else in hand.
+        taken.push(placed.recv().await.unwrap());
+    }
+    let answer = asked.post("/api/v1/plan", &body).send().await.unwrap();
+    assert_eq!(problem(answer).await.0, 503);
+    taken.pop();
+    let answer = asked.post("/api/v1/plan", &body).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::ACCEPTED);
+    tokio::task::spawn_blocking(move || admin.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_and_the_daemon_does_not_come_to_is_on_record() {
+    let scene = Scene::new().await;
+    let (mut first, mut second) = (String::new(), String::new());
+    scene
+        .asked(async |daemon| {
+            let hangs = scene.sandbox.faults().push(Fault::new(Effect::Hang));
+            let body = json!({"wait": false});
+            for run in [&mut first, &mut second] {
+                let answer = daemon.post("/api/v1/plan", &body).send().await.unwrap();
+                *run = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
+            }
+            while scene.sandbox.faults().fired(hangs) == 0 {
+                tokio::task::yield_now().await;
+            }
+            daemon.events.send(Event::Stop).await.unwrap();
+            for _ in 0..2 {
+                let ended = daemon.told(|happening| match happening {
+                    Happening::Ended(record) => Some(record.outcome()),
+                    _ => None,
+                });
+                assert_eq!(ended.await, "turned away");
+            }
+        })
+        .await;
+    for run in [first, second] {
+        let id = run.rsplit('/').next().unwrap();
+        let path = scene.state().join("daemon/runs").join(id).join("run.json");
+        let run: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        assert_eq!(run["outcome"], "turned away");
+        assert!(run["error"].as_str().unwrap().contains("stops"), "{run}");
+    }
+}
+
+#[tokio::test]
 async fn a_configuration_that_was_refused_is_shown_until_it_is_put_back() {
     let scene = Scene::new().await;
     let path = scene.place.path().join("lagan.yaml");

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 use lagan_config::Config;
 use lagan_model::Time;
 use lagan_policy::Mode;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
 
 use super::history::{Kind, Record};
+use super::order::{MOST, Order};
 use crate::exit::Exit;
 
 /// A daemon whose clock says nothing for so long does not live any more: it beats once a second.
@@ -19,6 +22,17 @@ const LIFELESS: Duration = Duration::from_secs(120);
 pub(crate) struct Board {
     shown: Mutex<Shown>,
     beat: Mutex<Instant>,
+    /// Where orders wait.
+    places: Arc<Semaphore>,
+}
+
+/// Why an order was not taken on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotPlaced {
+    /// So many wait as may.
+    TooMany,
+    /// The daemon stops.
+    Stopping,
 }
 
 /// The state of a daemon.
@@ -36,6 +50,8 @@ pub(crate) struct Shown {
     pub(crate) running: Option<RunNote>,
     /// The orders that wait, in the order in which they begin.
     pub(crate) waiting: Vec<RunNote>,
+    /// Those that were placed, and that the daemon has not seen yet.
+    placed: Vec<RunNote>,
     /// What came of the last look at each registry.
     pub(crate) looks: BTreeMap<String, Look>,
     /// What could not be written, the last time that something was.
@@ -87,17 +103,47 @@ impl Board {
                 policies: Arc::default(),
                 running: None,
                 waiting: Vec::new(),
+                placed: Vec::new(),
                 looks: BTreeMap::new(),
                 unwritten: None,
                 stopping: false,
             }),
             beat: Mutex::new(Instant::now()),
+            places: Arc::new(Semaphore::new(MOST)),
         }
     }
 
     /// What it shows now.
     pub(crate) fn read(&self) -> Shown {
-        self.write().clone()
+        let mut shown = self.write().clone();
+        shown.waiting.append(&mut shown.placed);
+        shown
+    }
+
+    /// Hands an order to the daemon. From then on it is shown, and something comes of it.
+    pub(crate) fn place(&self, mut order: Order, orders: &Sender<Order>) -> Result<(), NotPlaced> {
+        // The daemon sees the order when it is shown, and not before.
+        let mut shown = self.write();
+        if shown.stopping {
+            return Err(NotPlaced::Stopping);
+        }
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        order.place = Some(Arc::new(place.map_err(|_| NotPlaced::TooMany)?));
+        let note = order.note();
+        orders.try_send(order).map_err(|_| NotPlaced::Stopping)?;
+        shown.placed.push(note);
+        Ok(())
+    }
+
+    /// The daemon has seen an order.
+    pub(super) fn taken(&self, order: &Order) {
+        let shown = &mut *self.write();
+        let of_order = |note: &RunNote| note.id == order.id;
+        let (taken, placed) = std::mem::take(&mut shown.placed)
+            .into_iter()
+            .partition::<Vec<_>, _>(of_order);
+        shown.placed = placed;
+        shown.waiting.extend(taken);
     }
 
     /// Whether the daemon gives signs of life.

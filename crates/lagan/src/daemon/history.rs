@@ -42,6 +42,8 @@ pub(crate) enum Cut {
     GivenUp,
     /// They went away while it deleted or put back.
     Stopped,
+    /// The daemon was stopped before anything was changed.
+    TurnedAway,
 }
 
 /// Who a run is by that nobody asked for.
@@ -87,14 +89,16 @@ impl Record {
         let cut = match done {
             Done::GivenUp(_) => Some(Cut::GivenUp),
             Done::Stopped => Some(Cut::Stopped),
+            Done::TurnedAway(_) => Some(Cut::TurnedAway),
             Done::Exit(..) | Done::Failed(_) | Done::InUse(_) => None,
         };
         let (exit, error, held) = match done {
             Done::Exit(exit, held) => (exit, None, held),
             Done::Stopped => (Exit::Partial, None, None),
-            Done::Failed(failure) | Done::InUse(failure) | Done::GivenUp(failure) => {
-                (failure.exit, Some(failure.text()), None)
-            }
+            Done::Failed(failure)
+            | Done::InUse(failure)
+            | Done::GivenUp(failure)
+            | Done::TurnedAway(failure) => (failure.exit, Some(failure.text()), None),
         };
         let kind = match &held {
             Some(_) => Kind::Plan,
@@ -122,6 +126,7 @@ impl Record {
     pub(crate) fn outcome(&self) -> &'static str {
         match self.exit {
             _ if self.cut == Some(Cut::GivenUp) => "given up",
+            _ if self.cut == Some(Cut::TurnedAway) => "turned away",
             Exit::Done if self.held.is_some() => "planned only",
             Exit::Done | Exit::Changes => "done",
             Exit::Unexpected | Exit::Usage => "failed",
@@ -130,10 +135,11 @@ impl Record {
         }
     }
 
-    /// Whether it was made: not where whoever asked for it gave it up before, or asked for what cannot be.
+    /// Whether it was made: not where it was cut short before anything was changed, or where somebody asked for what
+    /// cannot be.
     pub(crate) fn was_made(&self) -> bool {
         let asked_for = self.by != BY_SCHEDULE;
-        self.cut != Some(Cut::GivenUp) && !(asked_for && self.exit == Exit::Usage)
+        matches!(self.cut, None | Some(Cut::Stopped)) && !(asked_for && self.exit == Exit::Usage)
     }
 
     /// Whether it says something of how its registry and its policy do.

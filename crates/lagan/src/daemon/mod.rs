@@ -35,15 +35,13 @@ use lagan_scheduler::{Entry, Table};
 use lagan_state::{StateError, Who};
 use tokio::sync::mpsc::Receiver;
 
-pub(crate) use self::board::{Board, RunNote, Shown};
+pub(crate) use self::board::{Board, NotPlaced, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
-#[cfg(test)]
-pub(crate) use self::history::Cut;
 use self::history::History;
 #[cfg(test)]
 pub(crate) use self::history::Kind as RunKind;
-pub(crate) use self::history::{BY_SCHEDULE, Record, folder as runs_folder, new_id};
+pub(crate) use self::history::{BY_SCHEDULE, Cut, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
 pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
 pub(crate) use self::service::Service;
@@ -227,7 +225,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
         }
         (self.tell)(&Happening::Stopping);
-        self.dismiss();
+        self.dismiss(orders).await;
         self.stop(hand).await
     }
 
@@ -238,6 +236,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         };
         hand.told.request();
         if !hand.told.has_begun() {
+            drop(hand.work);
             self.leave(hand.job);
             return Exit::Done;
         }

@@ -1,12 +1,16 @@
 //! What is asked of a daemon beside its schedules. An order becomes a run of the history, as a policy that is due does.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lagan_config::Config;
 use lagan_model::Time;
+use lagan_policy::Mode;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::Sender;
 
-use super::history::Record;
+use super::board::RunNote;
+use super::history::{Kind, Record};
 use crate::cli::{Format, UndoArgs};
 use crate::exit::{Exit, Failure};
 
@@ -35,6 +39,8 @@ pub(crate) struct Order {
     pub(crate) detached: bool,
     /// The hash of the configuration that whoever asks goes by.
     pub(crate) configuration: Option<String>,
+    /// What it holds as long as it waits: there are not more of them than [`MOST`].
+    pub(crate) place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Whether a configuration is the one that somebody goes by, as its hash says: what they asked for means something else in
@@ -123,5 +129,33 @@ impl Order {
 
     pub(super) fn is_undo(&self) -> bool {
         matches!(self.what, Asked::Undo(_))
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        match &self.what {
+            Asked::Plan(_) => Mode::DryRun,
+            Asked::Apply(_) | Asked::Saved(_) | Asked::Undo(_) => Mode::Enforce,
+        }
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        match &self.what {
+            Asked::Plan(_) => Kind::Plan,
+            Asked::Apply(_) | Asked::Saved(_) => Kind::Apply,
+            Asked::Undo(_) => Kind::Undo,
+        }
+    }
+
+    /// As it is shown while it waits.
+    pub(super) fn note(&self) -> RunNote {
+        RunNote {
+            id: self.id.clone(),
+            kind: self.kind(),
+            policy: self.name(),
+            registry: self.registry.clone(),
+            mode: self.mode(),
+            by: self.by.clone(),
+            since: self.at,
+        }
     }
 }

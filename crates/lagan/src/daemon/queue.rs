@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use lagan_model::Clock;
 
+use tokio::sync::mpsc::Receiver;
+
 use super::board::{PolicyNote, RunNote};
-use super::order::{MOST, Order, Told};
+use super::order::{Order, Told};
 use super::work::Job;
-use super::{Daemon, Happening, InHand, Record};
+use super::{Daemon, Done, Happening, InHand, Record};
 use crate::exit::{Exit, Failure};
 
 impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// Takes an order. What puts back goes before what plans and deletes, and a plan that is due makes way for it: it is
     /// made again.
     pub(super) fn enqueue(&mut self, order: Order, hand: &mut Option<InHand>) {
-        if self.queue.len() >= MOST {
-            self.turn_away(order, "too much is asked for at once");
-            return;
-        }
+        self.board.taken(&order);
         let makes_way = |hand: &InHand| hand.job.order.is_none() && !hand.told.has_begun();
         if order.is_undo() && hand.as_ref().is_some_and(makes_way) {
             if let Some(left) = hand.take() {
@@ -42,7 +41,10 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// The order whose turn it is.
     pub(super) fn dequeue(&mut self) -> Option<Order> {
         self.queue.retain(|order| !order.is_given_up());
-        self.queue.pop_front()
+        let mut order = self.queue.pop_front()?;
+        // Another may wait in its place.
+        order.place.take();
+        Some(order)
     }
 
     /// Leaves what has not changed anything. What is due is made again, what was asked for is over.
@@ -53,7 +55,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                 self.table.postponed(&job.policy);
                 self.persist();
             }
-            Some(order) => self.turn_away(order, STOPPING),
+            Some(order) => self.turn_away(order),
         }
     }
 
@@ -72,24 +74,38 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         }
     }
 
-    /// Tells all who wait that nothing comes of it.
-    pub(super) fn dismiss(&mut self) {
+    /// Tells all who wait that nothing comes of it. Nothing can be placed any more.
+    pub(super) async fn dismiss(&mut self, orders: Option<Receiver<Order>>) {
         self.board.write().stopping = true;
         for order in std::mem::take(&mut self.queue) {
-            self.turn_away(order, STOPPING);
+            self.turn_away(order);
+        }
+        if let Some(mut orders) = orders {
+            orders.close();
+            while let Some(order) = orders.recv().await {
+                self.board.taken(&order);
+                self.turn_away(order);
+            }
         }
     }
 
-    fn turn_away(&mut self, order: Order, why: &'static str) {
-        let failure = Failure::new(Exit::Unexpected, anyhow::Error::msg(why));
+    /// What goes on by itself was promised, and has to be found: nobody waits who could be told.
+    fn turn_away(&mut self, order: Order) {
+        let failure = Failure::new(Exit::Unexpected, anyhow::Error::msg(STOPPING));
         let now = self.clock.now();
-        let tell = order.clone();
-        let record = Record::new(
-            &Job::of(order, now, &self.options.metrics),
-            super::Done::Failed(failure),
-            now,
-        );
-        tell.tell(Told::Ended(Box::new(record)));
+        let job = Job::of(order.clone(), now, &self.options.metrics);
+        let record = Record::new(&job, Done::TurnedAway(failure), now);
+        if order.detached {
+            let kept = self
+                .history
+                .folder(&record.id)
+                .and_then(|_| self.history.keep(&record));
+            if let Err(error) = kept {
+                self.unwritten("what came of a run", &error);
+            }
+            (self.tell)(&Happening::Ended(Box::new(record.clone())));
+        }
+        order.tell(Told::Ended(Box::new(record)));
     }
 
     /// Shows how things stand.
@@ -116,11 +132,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
         }
         let running = hand.map(|hand| note(&hand.job));
-        let waiting: Vec<_> = self
-            .queue
-            .iter()
-            .map(|order| note(&Job::of(order.clone(), order.at, &self.options.metrics)))
-            .collect();
+        let waiting: Vec<_> = self.queue.iter().map(Order::note).collect();
         let mut shown = self.board.write();
         if *shown.policies != policies {
             shown.policies = Arc::new(policies);
@@ -130,7 +142,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     }
 }
 
-const STOPPING: &str = "the daemon stops; nothing was begun";
+const STOPPING: &str = "the daemon stops; nothing was changed";
 
 fn note(job: &Job) -> RunNote {
     RunNote {

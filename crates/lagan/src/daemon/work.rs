@@ -50,20 +50,18 @@ pub(super) enum Done {
     GivenUp(Failure),
     /// Whoever asked for it went away, and it stopped before it was done.
     Stopped,
+    /// The daemon stops, and it changed nothing yet.
+    TurnedAway(Failure),
 }
 
 impl Job {
     /// What was asked for, which begins now.
     pub(super) fn of(order: Order, began: Time, metrics: &Arc<Metrics>) -> Self {
-        let mode = match &order.what {
-            Asked::Plan(_) => Mode::DryRun,
-            Asked::Apply(_) | Asked::Saved(_) | Asked::Undo(_) => Mode::Enforce,
-        };
         Self {
             id: order.id.clone(),
             policy: order.name(),
             registry: order.registry.clone(),
-            mode,
+            mode: order.mode(),
             began,
             observing: Observing::new(metrics, &order.registry, order.policy()),
             order: Some(order),
@@ -72,9 +70,9 @@ impl Job {
 
     pub(super) fn kind(&self) -> Kind {
         match (&self.order, self.mode) {
-            (Some(order), _) if order.is_undo() => Kind::Undo,
-            (_, Mode::DryRun) => Kind::Plan,
-            (_, Mode::Enforce) => Kind::Apply,
+            (Some(order), _) => order.kind(),
+            (None, Mode::DryRun) => Kind::Plan,
+            (None, Mode::Enforce) => Kind::Apply,
         }
     }
 

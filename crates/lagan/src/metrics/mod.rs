@@ -261,13 +261,14 @@ impl Told for Metrics {
 }
 
 /// What comes of runs, as a label.
-const OUTCOMES: [&str; 6] = [
+const OUTCOMES: [&str; 7] = [
     "done",
     "planned_only",
     "partial",
     "refused_by_a_limit",
     "failed",
     "given_up",
+    "turned_away",
 ];
 
 fn of(registry: impl Into<Name>, policy: impl Into<Name>) -> OfPolicy {

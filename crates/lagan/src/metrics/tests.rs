@@ -368,6 +368,7 @@ fn what_people_cut_short_or_mistype_says_nothing_against_a_registry() {
         metrics.happened(&Happening::Ended(Box::new(record)))
     };
     asked(Exit::Unexpected, Some(Cut::GivenUp), "r");
+    asked(Exit::Unexpected, Some(Cut::TurnedAway), "r");
     asked(Exit::Usage, None, "r");
     asked(Exit::Partial, Some(Cut::Stopped), "r");
     // An undo that finds nothing, and one that fails.
@@ -379,7 +380,7 @@ fn what_people_cut_short_or_mistype_says_nothing_against_a_registry() {
         !text.contains("lagan_last_run_timestamp_seconds{registry=\"\""),
         "{text}"
     );
-    for (outcome, runs) in [("given_up", 1.0), ("partial", 1.0)] {
+    for (outcome, runs) in [("given_up", 1.0), ("turned_away", 1.0), ("partial", 1.0)] {
         assert_eq!(
             value(&metrics, "lagan_runs_total", &[("outcome", outcome)]),
             runs,
