@@ -43,6 +43,8 @@ pub(super) struct Patience {
     pub(super) body: Duration,
     /// For whoever reads an answer to read on.
     pub(super) reading: Duration,
+    /// For what is being answered when the server stops.
+    pub(super) stopping: Duration,
 }
 
 impl Default for Patience {
@@ -51,15 +53,13 @@ impl Default for Patience {
             headers: Duration::from_secs(10),
             body: Duration::from_secs(10),
             reading: Duration::from_secs(30),
+            stopping: Duration::from_secs(5),
         }
     }
 }
 
 /// How much of a request's headers is read, in bytes.
 const LONGEST_HEADERS: usize = 32 * 1024;
-
-/// How long what is being answered may take once the server stops.
-const STOPPING: Duration = Duration::from_secs(5);
 
 /// What is listened on.
 pub(super) struct Doors {
@@ -155,7 +155,7 @@ impl Doors {
         // An error means that nobody is left to tell it.
         _ = stopped.wait_for(|stopped| *stopped).await;
         let closed = async { while doors.join_next().await.is_some() {} };
-        _ = tokio::time::timeout(STOPPING, closed).await;
+        _ = tokio::time::timeout(patience.stopping, closed).await;
         // One that stays is replaced by the next daemon.
         _ = fs::remove_file(path);
     }

@@ -109,7 +109,11 @@ impl Admin {
             .max_blocking_threads(4)
             .build()?;
         let (stop, stopped) = watch::channel(false);
-        let serve = move || runtime.block_on(doors.serve(router(desk), patience, stopped));
+        let serve = move || {
+            runtime.block_on(doors.serve(router(desk), patience, stopped));
+            // Whoever reads the journal or asks a registry for a page that nobody will get is not waited for.
+            runtime.shutdown_background();
+        };
         let thread = thread::Builder::new()
             .name("admin".to_owned())
             .spawn(serve)
@@ -129,7 +133,7 @@ impl Admin {
         self.address
     }
 
-    /// Finishes what it is answering, and stops.
+    /// Finishes what it is answering, unless that takes long, and stops. This waits for it: on a thread that may.
     pub(crate) fn stop(self) {
         _ = self.stop.send(true);
         // What went wrong in it, it has told.

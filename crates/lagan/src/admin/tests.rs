@@ -761,6 +761,36 @@ async fn what_nobody_waits_for_and_the_daemon_does_not_come_to_is_on_record() {
 }
 
 #[tokio::test]
+async fn who_looks_at_a_tag_of_a_registry_that_hangs_does_not_keep_a_daemon_from_stopping() {
+    let scene = Scene::new().await;
+    let daemon = Daemon::open(scene.options(), scene.clock.clone(), |_: &Happening| {}).await;
+    let daemon = daemon.unwrap_or_else(|failure| panic!("{}", failure.text()));
+    let patience = Patience {
+        stopping: Duration::from_millis(10),
+        ..Patience::default()
+    };
+    let (orders, _placed) = mpsc::channel(MOST_ORDERS);
+    let listen = "127.0.0.1:0".parse().ok();
+    let (board, metrics) = (daemon.board(), scene.metrics.clone());
+    let admin = Admin::with(daemon.state(), listen, board, orders, metrics, patience).unwrap();
+    let hangs = scene.sandbox.faults().push(Fault::new(Effect::Hang));
+    let mut looks = TcpStream::connect(admin.address().unwrap()).unwrap();
+    looks
+        .write_all(b"GET /tag?registry=r&tag=team/app:1.0.0-rc.1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    while scene.sandbox.faults().fired(hangs) == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The page is given up after half a minute, which is what it must not wait for.
+    let stopped = tokio::task::spawn_blocking(move || admin.stop());
+    let stopped = tokio::time::timeout(Duration::from_secs(15), stopped).await;
+    stopped.expect("the server stops").unwrap();
+    assert!(!scene.state().join(SOCKET).exists());
+    // A runtime waits at its end for whoever still sits on one of its threads.
+    scene.sandbox.faults().clear();
+}
+
+#[tokio::test]
 async fn a_configuration_that_was_refused_is_shown_until_it_is_put_back() {
     let scene = Scene::new().await;
     let path = scene.place.path().join("lagan.yaml");

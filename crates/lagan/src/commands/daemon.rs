@@ -62,8 +62,10 @@ pub(crate) fn run(
         }
         let heartbeat = Heartbeat::start(events).await?;
         let exit = daemon.run(received).await;
-        // Whoever waits for a run has been told by now.
-        admin.stop();
+        // Whoever waits for a run has been told by now. Signals are heard meanwhile.
+        if tokio::task::spawn_blocking(move || admin.stop()).await.is_err() {
+            tracing::error!("the admin API did not stop as it should");
+        }
         notifying.close().await;
         heartbeat.stop().await;
         signals.abort();
