@@ -65,6 +65,8 @@ const LONGEST_HEADERS: usize = 32 * 1024;
 pub(super) struct Doors {
     socket: StdUnixListener,
     path: PathBuf,
+    /// Which file it is: device and number.
+    file: (u64, u64),
     /// Whose state directory it is.
     owner: u32,
     tcp: Option<(StdTcpListener, SocketAddr)>,
@@ -90,13 +92,12 @@ impl Doors {
         socket
             .set_nonblocking(true)
             .map_err(|error| failed("listen on", error))?;
-        let owner = fs::metadata(path)
-            .map_err(|error| failed("look at", error))?
-            .uid();
+        let there = fs::metadata(path).map_err(|error| failed("look at", error))?;
         Ok(Self {
             socket,
             path: path.to_owned(),
-            owner,
+            file: (there.dev(), there.ino()),
+            owner: there.uid(),
             tcp,
         })
     }
@@ -110,6 +111,7 @@ impl Doors {
         let Self {
             socket,
             path,
+            file,
             owner,
             tcp,
         } = self;
@@ -156,8 +158,10 @@ impl Doors {
         _ = stopped.wait_for(|stopped| *stopped).await;
         let closed = async { while doors.join_next().await.is_some() {} };
         _ = tokio::time::timeout(patience.stopping, closed).await;
-        // One that stays is replaced by the next daemon.
-        _ = fs::remove_file(path);
+        // One that stays is replaced by the next daemon, and one of somebody else is left alone.
+        if fs::symlink_metadata(&path).is_ok_and(|there| (there.dev(), there.ino()) == file) {
+            _ = fs::remove_file(path);
+        }
     }
 }
 

@@ -839,6 +839,19 @@ async fn a_socket_is_private_a_stale_one_is_replaced_and_a_live_one_is_an_error(
         })
         .await;
 
+    // One that somebody put in its place is left to them.
+    let daemon = Daemon::open(scene.options(), scene.clock.clone(), |_: &Happening| {}).await;
+    let daemon = daemon.unwrap_or_else(|failure| panic!("{}", failure.text()));
+    let (orders, _placed) = mpsc::channel(1);
+    let board = daemon.board();
+    let admin = Admin::start(daemon.state(), None, board, orders, scene.metrics.clone()).unwrap();
+    fs::rename(&socket, scene.state().join("away")).unwrap();
+    let other = UnixListener::bind(&socket).unwrap();
+    tokio::task::spawn_blocking(move || admin.stop()).await.unwrap();
+    assert!(socket.exists());
+    drop((daemon, other));
+    fs::remove_file(&socket).unwrap();
+
     let refused = async |listen: Option<SocketAddr>| {
         let daemon = Daemon::open(scene.options(), scene.clock.clone(), |_: &Happening| {}).await;
         let daemon = daemon.unwrap_or_else(|failure| panic!("{}", failure.text()));

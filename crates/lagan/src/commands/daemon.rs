@@ -48,6 +48,8 @@ pub(crate) fn run(
             service.tell(happening);
         };
         let daemon = Daemon::open(options, SystemClock, tell).await?;
+        // Until its socket is gone: the next daemon would put its own there.
+        let owner = daemon.owner();
         let (orders, placed) = mpsc::channel(MOST_ORDERS);
         let board = daemon.board();
         let listen = arguments.listen.or(board.read().config.admin.listen);
@@ -66,6 +68,7 @@ pub(crate) fn run(
         if tokio::task::spawn_blocking(move || admin.stop()).await.is_err() {
             tracing::error!("the admin API did not stop as it should");
         }
+        drop(owner);
         notifying.close().await;
         heartbeat.stop().await;
         signals.abort();

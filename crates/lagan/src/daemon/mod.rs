@@ -78,8 +78,7 @@ pub(crate) struct Daemon<C, T> {
     tell: T,
     /// The state directory.
     state: PathBuf,
-    /// Held as long as it runs; of each state directory there is one.
-    _owner: fs::File,
+    owner: Owner,
     loaded: Loaded,
     /// Whether the configuration has to be looked at.
     changed: bool,
@@ -96,6 +95,12 @@ pub(crate) struct Daemon<C, T> {
     /// Orders that have not begun.
     queue: VecDeque<Order>,
     audited: Auditing,
+}
+
+/// Keeps other daemons from the state directory, as long as it or the daemon is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    _lock: Arc<fs::File>,
 }
 
 /// A run in hand.
@@ -135,7 +140,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             clock,
             tell,
             state,
-            _owner: owner,
+            owner,
             loaded,
             // It may have been changed while all this was done, and nobody was watching yet.
             changed: true,
@@ -158,6 +163,11 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// The state directory.
     pub(crate) fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// What keeps other daemons away, for whoever still has to do with the state directory when this one has ended.
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 
     /// What it shows of itself.
@@ -512,7 +522,7 @@ async fn next(orders: &mut Option<Receiver<Order>>) -> Order {
 }
 
 /// Makes sure that no other daemon has the state directory.
-fn owner(folder: &Path, state: &Path) -> Result<fs::File, Failure> {
+fn owner(folder: &Path, state: &Path) -> Result<Owner, Failure> {
     let failed = |error: std::io::Error| {
         let context = format!("failed to open {}", folder.display());
         Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
@@ -525,7 +535,9 @@ fn owner(folder: &Path, state: &Path) -> Result<fs::File, Failure> {
         .open(folder.join("lock"))
         .map_err(failed)?;
     match owner.try_lock() {
-        Ok(()) => Ok(owner),
+        Ok(()) => Ok(Owner {
+            _lock: Arc::new(owner),
+        }),
         Err(fs::TryLockError::Error(error)) => Err(failed(error)),
         Err(fs::TryLockError::WouldBlock) => Err(Failure::usage(format!(
             "another daemon works with the state directory {}",

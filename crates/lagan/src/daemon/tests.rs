@@ -721,7 +721,11 @@ async fn of_a_state_directory_there_is_one_daemon() {
     let second = scene.open().await.map(drop).unwrap_err();
     assert_eq!(second.exit, Exit::Usage);
     assert!(second.text().contains("another daemon"), "{}", second.text());
+    // Also when it has ended, as long as something of it is there.
+    let owner = first.owner();
     drop(first);
+    assert!(scene.open().await.is_err());
+    drop(owner);
     assert!(scene.open().await.is_ok());
 }
 
