@@ -182,7 +182,14 @@ async fn a_chat_gets_text_that_mentions_nobody() {
     let got = server.got();
     assert_eq!(
         got[0].json(),
-        json!({ "text": "p failed &lt;1&gt;", "mrkdwn": false })
+        json!({
+            "text": "p failed &lt;1&gt;",
+            "mrkdwn": false,
+            "parse": "none",
+            "link_names": false,
+            "unfurl_links": false,
+            "unfurl_media": false,
+        })
     );
     assert!(!got[0].headers.contains_key("webhook-signature"));
 }
