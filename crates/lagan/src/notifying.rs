@@ -69,7 +69,11 @@ impl<C: Clock + 'static> Notifying<C> {
             }
         };
         if let Err(error) = taken {
-            tracing::error!("nobody is told of anything: {error}");
+            let instead = match *outbox {
+                Some(_) => "those before are told as ever",
+                None => "nobody is told of anything",
+            };
+            tracing::error!("the receivers of the configuration cannot be told, {instead}: {error}");
         }
     }
 

@@ -84,7 +84,7 @@ pub(crate) struct Daemon<C, T> {
     changed: bool,
     table: Table<String, Shared>,
     history: History,
-    /// Those of which it was told that they wait.
+    /// The policies of which it was told that they wait.
     waiting: BTreeSet<String>,
     /// When the state directory that somebody else has is tried again, and how long that was waited for.
     again: Option<(Time, TimeDelta)>,
@@ -200,7 +200,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                         self.done(&job, done);
                     }
                     // What was asked for waits for nothing but its turn.
-                    if !self.queue.is_empty() && self.waiting.is_empty() {
+                    if !self.queue.is_empty() && self.again.is_none() {
                         hand = self.begin();
                     }
                 }
@@ -321,7 +321,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             let wait = (waited * 2).clamp(TimeDelta::seconds(1), LONGEST_WAIT);
             self.again = Some((now + wait, wait));
             self.count_due();
-            if self.waiting.insert(job.policy.clone()) && job.order.is_none() {
+            if job.order.is_none() && self.waiting.insert(job.policy.clone()) {
                 (self.tell)(&Happening::Postponed {
                     policy: job.policy.clone(),
                     why: failure.text(),
@@ -329,9 +329,9 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
             return;
         }
-        self.waiting.remove(&job.policy);
         self.again = None;
         if job.order.is_none() {
+            self.waiting.remove(&job.policy);
             if self.table.finished(&job.policy, now) {
                 (self.tell)(&Happening::LeftOut {
                     policy: job.policy.clone(),

@@ -14,7 +14,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
-use super::{Daemon, Event, Happening, Options, Record};
+use super::{Answer, Asked, Daemon, Event, Happening, Options, Order, Record, Wanted, new_id};
+use crate::cli::UndoArgs;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::notifying::Notifying;
@@ -59,6 +60,7 @@ struct Scene {
 struct Running<'s> {
     scene: &'s Scene,
     events: mpsc::Sender<Event>,
+    orders: mpsc::Sender<Order>,
     told: mpsc::UnboundedReceiver<Happening>,
 }
 
@@ -137,16 +139,18 @@ impl Scene {
         let daemon = daemon
             .await
             .unwrap_or_else(|failure| panic!("{}", failure.text()));
+        let (orders, placed) = mpsc::channel(16);
         let mut running = Running {
             scene: self,
             events,
+            orders,
             told,
         };
         let story = async {
             story(&mut running).await;
             _ = running.events.send(Event::Stop).await;
         };
-        let both = async { tokio::join!(daemon.run(received), story).0 };
+        let both = async { tokio::join!(daemon.taking(placed).run(received), story).0 };
         tokio::time::timeout(LONGEST, both).await.unwrap()
     }
 
@@ -186,6 +190,27 @@ impl Running<'_> {
     async fn pass(&self, minutes: i64) {
         self.scene.clock.pass(minutes);
         self.say(Event::Beat).await;
+    }
+
+    /// Asks for something, as the admin API does.
+    async fn order(&self, what: Asked) -> mpsc::Receiver<Answer> {
+        let now = self.scene.clock.now();
+        let (tell, told) = mpsc::channel(16);
+        let order = Order {
+            id: new_id(now),
+            by: "uid 1".to_owned(),
+            at: now,
+            what,
+            registry: "r".to_owned(),
+            policies: Vec::new(),
+            form: None,
+            tell,
+            detached: false,
+            configuration: None,
+            place: None,
+        };
+        self.orders.send(order).await.unwrap();
+        told
     }
 
     /// What is told next of what is looked for; the rest is passed over.
@@ -390,6 +415,34 @@ async fn a_run_waits_for_whoever_works_with_the_state_directory() {
         .await;
     assert_eq!(scene.tags(), 2);
     assert_eq!(scene.runs().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_given_up_while_it_waited_holds_up_nothing() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene
+        .told(async |daemon| {
+            let journal = DiskJournal::open(&scene.state(), &lagan_state::Options::default()).unwrap();
+            let last = UndoArgs {
+                target: Some("last".to_owned()),
+                ..UndoArgs::default()
+            };
+            let mut told = daemon.order(Asked::Undo(Box::new(last))).await;
+            while !matches!(told.recv().await.unwrap(), Answer::Waits(_)) {}
+            drop((told, journal));
+            daemon.pass(1).await;
+            daemon.quiet().await;
+            // They follow each other without a beat.
+            let both = [
+                daemon.order(Asked::Plan(Wanted::default())).await,
+                daemon.order(Asked::Plan(Wanted::default())).await,
+            ];
+            for mut told in both {
+                while !matches!(told.recv().await.unwrap(), Answer::Ended(_)) {}
+            }
+        })
+        .await;
 }
 
 #[tokio::test]
