@@ -37,7 +37,7 @@ pub(crate) use self::client::{Answer, Client};
 use self::listen::{Doors, Patience};
 use self::problem::Problem;
 use self::tokens::Tokens;
-pub(crate) use self::tokens::check as check_token;
+pub(crate) use self::tokens::check as check_tokens;
 use crate::daemon::{Board, Order};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;

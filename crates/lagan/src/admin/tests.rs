@@ -383,9 +383,14 @@ async fn looking_is_open_on_loopback_and_asking_takes_a_token_with_the_right() {
             assert_eq!(scene.tags(), 6);
             assert_eq!(scene.sandbox.log().counts().total(), 0);
 
-            // It is read again when its file changes.
-            let other = "another-token-than-before";
+            // It is read again when its file changes, whatever time that is given.
+            let path = scene.place.path().join("all");
+            let before = fs::metadata(&path).unwrap().modified().unwrap();
+            let other: String = ALL.chars().rev().collect();
+            let other = other.as_str();
             scene.file("all", other);
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            file.set_modified(before).unwrap();
             let answer = daemon.post("/api/v1/plan", &json!({})).send().await.unwrap();
             assert_eq!(problem(answer).await.0, 401);
             let answer = daemon.post("/api/v1/plan", &json!({}));
@@ -891,4 +896,13 @@ async fn a_token_that_cannot_be_one_is_refused_with_the_configuration() {
         assert!(text.is_empty() || !failure.text().contains(text));
         assert!(failure.text().contains("the token read"), "{}", failure.text());
     }
+    // One that is another's would have the rights of either.
+    scene.file("read", ALL);
+    let daemon = Daemon::open(scene.options(), scene.clock.clone(), |_: &Happening| {}).await;
+    let failure = daemon.map(drop).unwrap_err();
+    assert!(
+        failure.text().contains("the tokens all and read are the same"),
+        "{}",
+        failure.text()
+    );
 }

@@ -32,18 +32,25 @@ struct Read {
 }
 
 /// What changes when a file does, a link that is swapped among it.
+///
+/// The time of its last change of any kind is among it, which nobody can set: a file can be written anew with the length
+/// and the time that it had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp(u64, u64, i64, i64, u64);
+struct Stamp {
+    file: (u64, u64),
+    written: (i64, i64),
+    changed: (i64, i64),
+    size: u64,
+}
 
 impl From<Metadata> for Stamp {
     fn from(file: Metadata) -> Self {
-        Self(
-            file.dev(),
-            file.ino(),
-            file.mtime(),
-            file.mtime_nsec(),
-            file.size(),
-        )
+        Self {
+            file: (file.dev(), file.ino()),
+            written: (file.mtime(), file.mtime_nsec()),
+            changed: (file.ctime(), file.ctime_nsec()),
+            size: file.size(),
+        }
     }
 }
 
@@ -83,17 +90,26 @@ fn refreshed(read: &mut BTreeMap<PathBuf, Read>, token: &AdminToken) -> Option<H
     hash
 }
 
-/// Finds out whether a file holds a token.
+/// Finds out whether files hold tokens.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or holds something else.
-pub(crate) fn check(token: &AdminToken) -> Result<(), Failure> {
-    hash(&token.file).map(drop).map_err(|why| {
-        Failure::usage(format!("the token {} cannot be used: {why}", token.name)).with_hint(
-            "a token is 16 letters, digits and signs at the least, as `openssl rand -hex 32` writes them",
-        )
-    })
+/// Where one cannot be read, or holds something else, or the same as another one.
+pub(crate) fn check(tokens: &[AdminToken]) -> Result<(), Failure> {
+    let mut known: BTreeMap<Hash, &str> = BTreeMap::new();
+    for token in tokens {
+        let hash = hash(&token.file).map_err(|why| {
+            Failure::usage(format!("the token {} cannot be used: {why}", token.name)).with_hint(
+                "a token is 16 letters, digits and signs at the least, as `openssl rand -hex 32` writes them",
+            )
+        })?;
+        if let Some(other) = known.insert(hash, &token.name) {
+            let same = format!("the tokens {other} and {} are the same", token.name);
+            return Err(Failure::usage(same)
+                .with_hint("give each name a token of its own: rights, and who asked, are found by it"));
+        }
+    }
+    Ok(())
 }
 
 fn hash(path: &Path) -> Result<Hash, String> {

@@ -44,9 +44,7 @@ impl Loaded {
         for registry in &config.registries {
             settings::of_registry(registry, &ConnectArgs::default())?;
         }
-        for token in &config.admin.tokens {
-            admin::check_token(token)?;
-        }
+        admin::check_tokens(&config.admin.tokens)?;
         let receivers = settings::receivers(&config.notifications)?;
         Ok(Self {
             config: Arc::new(config),
