@@ -171,7 +171,7 @@ struct Policy {
     rollout: Option<Rollout>,
     /// The run that is under way.
     running: Option<String>,
-    /// What the last of its runs came to that is kept.
+    /// What the last of its runs came to, where it is among the newest thousand that are kept.
     last: Option<Run>,
 }
 
@@ -229,11 +229,7 @@ pub(super) async fn policies(
 ) -> Result<Json<Policies>, Problem> {
     caller.may(Right::Read)?;
     let shown = desk.board.read();
-    let mut last: BTreeMap<String, Run> = BTreeMap::new();
-    for run in super::runs::ended(&desk.state)? {
-        // The newest come first.
-        last.entry(run.policy.clone()).or_insert(run);
-    }
+    let mut last = super::runs::last(&desk.state, shown.policies.iter())?;
     let running = |policy: &str| {
         let of_policy = |run: &&RunNote| run.policy == policy;
         shown.running.as_ref().filter(of_policy).map(|run| run.id.clone())

@@ -1,5 +1,6 @@
 //! What runs came to: those of the history, and those that are not over.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use super::Desk;
 use super::caller::Caller;
 use super::problem::Problem;
 use crate::cli::Format;
-use crate::daemon::{BY_SCHEDULE, RunNote, report_name, runs_folder};
+use crate::daemon::{BY_SCHEDULE, PolicyNote, RunNote, report_name, runs_folder};
 
 /// How many runs are listed unless said otherwise, and at the most.
 const LISTED: usize = 100;
@@ -141,15 +142,36 @@ impl Run {
     }
 }
 
-/// Every run of the history that is over, newest first.
-pub(super) fn ended(state: &Path) -> io::Result<Vec<Run>> {
+/// The runs of the history that are over, newest first, each read when it is asked for.
+pub(super) fn ended(state: &Path) -> io::Result<impl Iterator<Item = Run> + use<>> {
     let folder = runs_folder(state);
     let mut names: Vec<_> = fs::read_dir(&folder)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| Ulid::from_string(name).is_ok())
         .collect();
     names.sort_unstable_by(|one, other| other.cmp(one));
-    Ok(names.iter().filter_map(|name| Run::read(&folder, name)).collect())
+    Ok(names
+        .into_iter()
+        .filter_map(move |name| Run::read(&folder, &name)))
+}
+
+/// The last run of each of these policies, where it is among the newest of the history.
+pub(super) fn last<'p>(
+    state: &Path,
+    policies: impl IntoIterator<Item = &'p PolicyNote>,
+) -> io::Result<BTreeMap<String, Run>> {
+    let policies = policies.into_iter().map(|policy| policy.name.as_str());
+    let mut missing: BTreeSet<&str> = policies.collect();
+    let mut last = BTreeMap::new();
+    for run in ended(state)?.take(MOST_LISTED) {
+        if missing.is_empty() {
+            break;
+        }
+        if missing.remove(run.policy.as_str()) {
+            last.insert(run.policy.clone(), run);
+        }
+    }
+    Ok(last)
 }
 
 impl From<io::Error> for Problem {
@@ -230,9 +252,7 @@ pub(super) fn listed(desk: &Desk, which: &Which) -> Result<Vec<Run>, Problem> {
     let running = shown.running.map(|note| Run::of_note(note, "running"));
     let not_over: Vec<_> = waiting.rev().chain(running).collect();
     let known: Vec<_> = not_over.iter().map(|run| run.id.clone()).collect();
-    let over = ended(&desk.state)?
-        .into_iter()
-        .filter(|run| !known.contains(&run.id));
+    let over = ended(&desk.state)?.filter(|run| !known.contains(&run.id));
     let is_meant = |run: &Run| {
         which.policy.as_ref().is_none_or(|policy| run.policy == *policy)
             && which.kind.as_ref().is_none_or(|kind| run.kind == *kind)
@@ -392,5 +412,44 @@ fn media_type(format: Format) -> &'static str {
         Format::Csv => "text/csv; charset=utf-8",
         Format::Markdown => "text/markdown; charset=utf-8",
         Format::Text => "text/plain; charset=utf-8",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_the_history_is_read_when_it_is_asked_for() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = runs_folder(place.path());
+        for (id, policy) in [
+            ("01KAJ3E5Z0000000000000000A", "p"),
+            ("01KAJ3E5Z0000000000000000B", "q"),
+            ("01KAJ3E5Z0000000000000000C", "p"),
+        ] {
+            fs::create_dir_all(folder.join(id)).unwrap();
+            let text = format!("{{\"id\": \"{id}\", \"policy\": \"{policy}\"}}");
+            fs::write(folder.join(id).join("run.json"), text).unwrap();
+        }
+        let policy = |name: &str| PolicyNote {
+            name: name.to_owned(),
+            registry: "r".to_owned(),
+            mode: Mode::DryRun,
+            schedule: None,
+            next: None,
+        };
+        let policies = [policy("p"), policy("q"), policy("never")];
+        let found = last(place.path(), &policies).unwrap();
+        let found: Vec<_> = found
+            .values()
+            .map(|run| (run.policy.as_str(), run.id.chars().next_back().unwrap()))
+            .collect();
+        assert_eq!(found, [("p", 'C'), ("q", 'B')]);
+
+        let mut runs = ended(place.path()).unwrap();
+        assert_eq!(runs.next().unwrap().policy, "p");
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(runs.next(), None);
     }
 }

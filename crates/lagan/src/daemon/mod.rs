@@ -35,7 +35,7 @@ use lagan_scheduler::{Entry, Table};
 use lagan_state::{StateError, Who};
 use tokio::sync::mpsc::Receiver;
 
-pub(crate) use self::board::{Board, NotPlaced, RunNote, Shown};
+pub(crate) use self::board::{Board, NotPlaced, PolicyNote, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;

@@ -1,6 +1,5 @@
 //! The first page: policies, what is due, what was freed, how the registries were reached.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -15,7 +14,7 @@ use super::freed::Chart;
 use super::{Frame, Shown, show};
 use crate::admin::Desk;
 use crate::admin::caller::Caller;
-use crate::admin::runs::{Run, ended, mode, time};
+use crate::admin::runs::{Run, last, mode, time};
 use crate::bans::Pause;
 use crate::metrics::Scored;
 use crate::rollout::{self, Known, said};
@@ -82,11 +81,7 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
     caller.may(Right::Read)?;
     desk.freed.count(&desk.state);
     let shown = desk.board.read();
-    let mut last: BTreeMap<String, Run> = BTreeMap::new();
-    for run in ended(&desk.state)? {
-        // The newest come first.
-        last.entry(run.policy.clone()).or_insert(run);
-    }
+    let mut last = last(&desk.state, shown.policies.iter())?;
     let mut notices = Vec::new();
     if shown.stopping {
         notices.push("The daemon stops.".to_owned());
