@@ -1,11 +1,14 @@
-//! The decision of one tag, asked of the registry now. It reads and changes nothing.
+//! The decision of one tag, asked of the registry now. It changes nothing.
+//!
+//! Where the registry is probed, asking sends deletions of what does not exist; and it takes time and requests. So it is
+//! not done because some other page had a browser ask.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use lagan_config::Right;
 use serde::Deserialize;
 
@@ -33,9 +36,19 @@ pub(super) struct Which {
 pub(super) async fn tag(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
+    headers: HeaderMap,
     which: Result<Query<Which>, axum::extract::rejection::QueryRejection>,
 ) -> Shown {
     caller.may(Right::Read)?;
+    // `none`: somebody wrote the address, or has it among their bookmarks.
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        let detail = "another page leads here, and the registry is asked for no other page's sake";
+        let problem = Problem::new(StatusCode::FORBIDDEN, detail);
+        return Err(problem
+            .hint("ask on the overview, or write the address yourself")
+            .into());
+    }
     let which = which.map_err(|error| Problem::wrong(error.body_text()))?.0;
     let (repository, tag) = explain::parse(which.tag.trim())?;
     // Whoever looks must not keep the registry busy.

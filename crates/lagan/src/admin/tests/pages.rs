@@ -83,6 +83,20 @@ async fn pages_show_policies_runs_and_the_journal_and_run_nothing_from_outside()
             let tag = page(daemon, "/tag?registry=r&tag=team/app:1.0.0-rc.6").await;
             assert!(tag.contains("1.0.0-rc.6") && tag.contains("kept"), "{tag}");
 
+            let asked = scene.sandbox.log().counts().total();
+            for (site, status) in [
+                ("cross-site", 403),
+                ("same-site", 403),
+                ("same-origin", 200),
+                ("none", 200),
+            ] {
+                let look = daemon.get("/tag?registry=r&tag=team/app:1.0.0-rc.6");
+                let answer = look.header("sec-fetch-site", site).send().await.unwrap();
+                assert_eq!(answer.status().as_u16(), status, "{site}");
+                let asks = scene.sandbox.log().counts().total() > asked;
+                assert_eq!(asks, status == 200, "{site}");
+            }
+
             for (path, status) in [
                 (format!("/runs/{HOSTILE}"), 404),
                 (format!("/journal/{HOSTILE}"), 404),
