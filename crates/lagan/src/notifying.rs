@@ -13,7 +13,7 @@ use lagan_report::sanitize::harmless;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::daemon::{Cut, Happening, Record};
+use crate::daemon::{Cut, Happening, Record, RunKind};
 use crate::exit::Exit;
 use crate::metrics::{Change, Tally};
 use crate::rollout::Changed;
@@ -98,7 +98,10 @@ fn of_run(record: &Record) -> Option<Message> {
         return None;
     }
     let tally = &record.tally;
-    let whose = format!("{} on {}", harmless(&record.policy), harmless(&record.registry));
+    let whose = match &*record.registry {
+        "" => harmless(&record.policy).into_owned(),
+        registry => format!("{} on {}", harmless(&record.policy), harmless(registry)),
+    };
     let held = record.held.as_deref().map(|why| format!(" ({})", shown(why)));
     let is_plan = record.mode == Mode::DryRun || record.held.is_some();
     let (kind, likeness, what) = match record.exit {
@@ -117,6 +120,8 @@ fn of_run(record: &Record) -> Option<Message> {
             let what = match is_plan {
                 true => "planned, and not all of it: the report says what could not be read or is held back"
                     .to_owned(),
+                // What was put back is not counted: its report has it.
+                false if record.kind == RunKind::Undo => "not all was put back".to_owned(),
                 false => format!("not all was done: {}", done(tally)),
             };
             (Kind::RunPartial, what.clone(), what)
@@ -149,7 +154,10 @@ fn of_run(record: &Record) -> Option<Message> {
         id: Ulid::new().to_string(),
         kind,
         at: record.ended,
-        subject: subject(&record.registry, &record.policy),
+        subject: match record.kind {
+            RunKind::Undo => format!("journal/{}", harmless(&record.policy)),
+            RunKind::Plan | RunKind::Apply => subject(&record.registry, &record.policy),
+        },
         summary: format!("{whose}: {what} (run {})", record.id),
         data,
         likeness,
@@ -276,7 +284,6 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::daemon::RunKind;
 
     #[test]
     fn configurations_know_the_events_that_there_are() {
@@ -337,6 +344,20 @@ mod tests {
             };
             assert_eq!(of_run(&cut).is_some(), told, "{cut:?}");
         }
+    }
+
+    #[test]
+    fn an_undo_that_is_not_whole_is_told_as_an_undo() {
+        let undo = Record {
+            kind: RunKind::Undo,
+            by: "uid 1".to_owned(),
+            policy: "undo of 01X".to_owned(),
+            registry: String::new(),
+            ..record(Exit::Partial, Mode::Enforce, Tally::default())
+        };
+        let message = of_run(&undo).unwrap();
+        assert_eq!(message.summary, "undo of 01X: not all was put back (run 01RUN)");
+        assert_eq!(message.subject, "journal/undo of 01X");
     }
 
     #[test]

@@ -39,9 +39,7 @@ pub(crate) use self::board::{Board, NotPlaced, PolicyNote, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;
-#[cfg(test)]
-pub(crate) use self::history::Kind as RunKind;
-pub(crate) use self::history::{BY_SCHEDULE, Cut, Record, folder as runs_folder, new_id};
+pub(crate) use self::history::{BY_SCHEDULE, Cut, Kind as RunKind, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
 pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
 pub(crate) use self::service::Service;

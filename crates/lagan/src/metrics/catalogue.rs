@@ -42,7 +42,7 @@ catalogue! {
     LEFT_OUT: Counter "runs_left_out" ["policy"]
         "Runs that were due while their policy was run, and so were left out";
     POSTPONED: Counter "runs_postponed" ["policy"]
-        "Runs that found the state directory in use and waited for it, each once";
+        "Scheduled runs that waited: for whoever had the state directory, once, or for an undo, each time that one went before";
     LAST_RUN: Gauge "last_run_timestamp_seconds" ["registry", "policy"]
         "When the last run ended, since the daemon was started";
     LAST_SUCCESS: Gauge "last_success_timestamp_seconds" ["registry", "policy"]
