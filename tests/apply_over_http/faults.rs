@@ -75,6 +75,28 @@ async fn a_deletion_that_was_cut_off_is_in_doubt_and_left_out_until_it_can_no_lo
 }
 
 #[tokio::test]
+async fn a_deletion_that_is_accepted_and_not_done_is_in_doubt_and_not_sent_again() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let accepted = Effect::Answer {
+        status: 202,
+        retry_after: None,
+        body: None,
+    };
+    sandbox
+        .faults()
+        .push(Fault::new(accepted).on(RequestKind::ManifestDelete).nth(1));
+    let place = Place::new();
+    let report = apply(&place, &sandbox, TWO, 4).await;
+    assert_eq!(outcomes(&report), json!({"deleted": 1, "in_doubt": 1}));
+    let doubt = entries(&report, "in_doubt");
+    let detail = doubt[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("still serves the manifest"), "{detail}");
+    assert_eq!(sandbox.log().counts().of(RequestKind::ManifestDelete), 2);
+    assert_eq!(sandbox.tags("team/app").len(), 3);
+}
+
+#[tokio::test]
 async fn a_deletion_that_happens_late_is_found_out_and_can_be_undone() {
     let sandbox = start(SandboxOptions::default()).await;
     candidates(&sandbox, "team/app", 4);

@@ -12,6 +12,7 @@ mod audit;
 mod faults;
 mod grace;
 mod harbor;
+mod limits;
 mod notice;
 mod pauses;
 #[path = "../support/photograph.rs"]
@@ -20,6 +21,7 @@ mod refusals;
 mod requests;
 mod rollout;
 mod saved;
+mod states;
 mod stories;
 #[path = "../support/mod.rs"]
 mod support;

@@ -217,6 +217,34 @@ async fn a_single_tag_is_taken_off_where_the_registry_can_and_put_back() {
 }
 
 #[tokio::test]
+async fn what_somebody_attached_since_stays_listed_beside_what_comes_back() {
+    let sandbox = start(SandboxOptions::default().profile(Profile::Distribution28)).await;
+    candidates(&sandbox, "team/app", 3);
+    let subject = sandbox.resolve("team/app", "1.0.0-rc.1").unwrap();
+    let before = sandbox.put_referrer("team/app", subject, "application/vnd.example.sbom");
+    let place = Place::new();
+    let report = apply(&place, &sandbox, TWO, 0).await;
+    assert_eq!(sandbox.resolve("team/app", &subject.fallback_tag()), None);
+    assert!(outcomes(&report)["deleted"].as_u64().unwrap() >= 3);
+    // Without an API for referrers an index lists what is attached, and whoever attaches something writes it anew.
+    let since = sandbox.put_referrer("team/app", subject, "application/vnd.example.scan");
+    undo(&place, "last", 0).await;
+    let index = sandbox.resolve("team/app", &subject.fallback_tag()).unwrap();
+    let index = sandbox.manifest("team/app", &index).unwrap();
+    let index: Value = serde_json::from_slice(&index.bytes).unwrap();
+    let listed: Vec<&Value> = index["manifests"].as_array().unwrap().iter().collect();
+    let digests: Vec<&str> = listed.iter().map(|one| one["digest"].as_str().unwrap()).collect();
+    assert_eq!(digests, [since.to_string(), before.to_string()]);
+    for digest in [subject, before, since] {
+        assert!(sandbox.manifest("team/app", &digest).is_some());
+    }
+    // Undoing again finds everything listed, and writes nothing.
+    let written = sandbox.resolve("team/app", &subject.fallback_tag());
+    undo(&place, "last", 0).await;
+    assert_eq!(sandbox.resolve("team/app", &subject.fallback_tag()), written);
+}
+
+#[tokio::test]
 async fn every_form_of_the_report_tells_what_was_done() {
     let place = Place::new();
     for (format, marks) in [

@@ -1,0 +1,182 @@
+//! State directories that cannot be used, that fail half way, and what must not be in them.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use base64::Engine as _;
+use lagan_sandbox::{Auth, Bearer, Grant, RequestKind, Sandbox, SandboxOptions, User};
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::photograph::photograph;
+use crate::support::{Place, finish};
+use crate::{TWO, apply, candidates, outcomes, start, undo};
+
+/// A registry, and a state directory with a run that can be undone.
+async fn applied() -> (Sandbox, Place, PathBuf) {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let place = Place::new();
+    apply(&place, &sandbox, &format!("{TWO} --state-dir state"), 0).await;
+    candidates(&sandbox, "team/app", 5);
+    let root = place.path().join("state");
+    (sandbox, place, root)
+}
+
+fn files(root: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.push(path);
+        }
+    }
+    all
+}
+
+/// Takes a record out of both copies.
+fn damage(root: &Path) {
+    let mirror = root.join("journal.1/mirror.jsonl");
+    let text = fs::read_to_string(&mirror).unwrap();
+    let kept: Vec<_> = text.lines().filter(|line| !line.contains("\"seq\":2,")).collect();
+    fs::write(&mirror, kept.join("\n") + "\n").unwrap();
+    fs::remove_dir_all(root.join("journal.1/store")).unwrap();
+}
+
+fn expose(root: &Path) {
+    fs::set_permissions(root, Permissions::from_mode(0o750)).unwrap();
+}
+
+fn from_the_future(root: &Path) {
+    let head = root.join("lagan-state.json");
+    let text = fs::read_to_string(&head).unwrap();
+    fs::write(&head, text.replace("\"version\":1", "\"version\":9")).unwrap();
+}
+
+/// What is done to a state directory, the exit code, and what is said.
+type Damage = (fn(&Path), i32, &'static str);
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_trusted_deletes_and_restores_nothing() {
+    let damages: [Damage; 3] = [
+        (damage, 1, "record 2 is in neither copy"),
+        (expose, 2, "0750"),
+        (from_the_future, 2, "format 9"),
+    ];
+    for (damage, code, said) in damages {
+        let (sandbox, place, root) = applied().await;
+        let before = photograph(&sandbox.url(), None).await;
+        damage(&root);
+        let url = sandbox.url();
+        for line in [
+            format!("apply --registry {url} {TWO} --yes --state-dir state"),
+            format!("undo last --registry {url} --state-dir state"),
+        ] {
+            let run = place.run(&line).await.exits(code);
+            assert!(run.stderr.contains(said), "{line}: {}", run.stderr);
+            assert!(run.stderr.contains("hint: "), "{line}: {}", run.stderr);
+        }
+        assert_eq!(photograph(&url, Some(&before)).await, before, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_directory_that_nobody_can_make_deletes_nothing() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 4);
+    let place = Place::new();
+    // Whoever runs this.
+    let line = format!(
+        "apply --registry {} {TWO} --yes --state-dir /sys/lagan",
+        sandbox.url()
+    );
+    let run = place.run(&line).await.exits(2);
+    assert!(run.stderr.contains("create the state"), "{}", run.stderr);
+    let run = place.run("undo last --state-dir nowhere").await.exits(2);
+    assert!(run.stderr.contains("there is none"), "{}", run.stderr);
+    assert_eq!(sandbox.tags("team/app").len(), 4);
+    assert_eq!(sandbox.log().counts().of(RequestKind::ManifestDelete), 0);
+}
+
+#[tokio::test]
+async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registry() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 500);
+    let before = photograph(&sandbox.url(), None).await;
+    let place = Place::new();
+    let url = sandbox.url();
+    // A first run lays out the files: what fails later is the journal, and not making one.
+    apply(
+        &place,
+        &sandbox,
+        "--select tags=1.0.0-rc.1 --keep none --allow-empty-repository",
+        0,
+    )
+    .await;
+    let line = format!(
+        "apply --registry {url} {TWO} --override-limit max_change_from_last_run=off --yes --format json"
+    );
+    let mut command = Command::new("sh");
+    // Blocks of 512 bytes: the store alone takes 1,024, and what is to be written more. Without the signal, a write
+    // beyond the limit is an error.
+    let script = "trap '' XFSZ; ulimit -f 1100; exec \"$0\" \"$@\"";
+    command
+        .args(["-c", script, env!("CARGO_BIN_EXE_lagan")])
+        .args(line.split(' '))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place.path())
+        .current_dir(place.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let run = finish(command).await.exits(1);
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    let report = run.json();
+    let failure = report["failure"].as_str().unwrap();
+    assert!(failure.contains("nothing more was deleted"), "{failure}");
+    let stayed = sandbox.tags("team/app").len();
+    assert!(stayed > 2 && stayed < 499, "{stayed} stayed");
+
+    // What is gone is on record, all of it: everything comes back. What was not sent may still be in doubt.
+    place.run("journal verify").await.exits(0);
+    let undone = place.run("undo --since 1h --yes --format json").await;
+    assert!([0, 4].contains(&undone.code), "{}", undone.stderr);
+    let now = photograph(&url, Some(&before)).await;
+    assert_eq!(before.differences(&now), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_state_directory() {
+    const PASSWORD: &str = "correct-horse-battery-staple";
+    let all = ["pull", "push", "delete"];
+    let user = User::new("lagan", PASSWORD)
+        .grant(Grant::catalog())
+        .grant(Grant::repository("team/app", &all));
+    let sandbox = start(SandboxOptions {
+        auth: Auth::Bearer(Bearer::new(vec![user])),
+        ..SandboxOptions::default()
+    })
+    .await;
+    candidates(&sandbox, "team/app", 4);
+    let place = Place::new();
+    let password = place.file("password", PASSWORD);
+    let login = format!("--username lagan --password-file {}", password.display());
+    let report = apply(&place, &sandbox, &format!("{TWO} {login}"), 0).await;
+    assert_eq!(outcomes(&report), json!({"deleted": 2}));
+    undo(&place, &format!("last {login}"), 0).await;
+    let basic = base64::engine::general_purpose::STANDARD.encode(format!("lagan:{PASSWORD}"));
+    let all = files(&place.path().join(".local/state/lagan"));
+    assert!(all.len() > 8, "{all:?}");
+    for path in all {
+        let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+        for secret in [PASSWORD, &basic, "Bearer ", "sandbox-token-"] {
+            assert!(!text.contains(secret), "{secret} in {}", path.display());
+        }
+    }
+}
