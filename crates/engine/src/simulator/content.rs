@@ -256,7 +256,14 @@ impl State {
         if let Some(repository) = self.repositories.get_mut(name) {
             if is_holding(name) {
                 let tagged: std::collections::BTreeSet<&Digest> = repository.tags.values().collect();
-                repository.manifests.retain(|digest, _| tagged.contains(digest));
+                let step = self.step;
+                repository.manifests.retain(|digest, _| {
+                    let stays = tagged.contains(digest);
+                    if !stays {
+                        self.removed.insert((name.clone(), digest.clone()), step);
+                    }
+                    stays
+                });
             }
             let needed: std::collections::BTreeSet<Digest> =
                 repository.manifests.values().flat_map(blobs).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lagan_model::journal::Sequence;
-use lagan_model::{RepositoryName, Tag};
+use lagan_model::{Digest, RepositoryName, Tag};
 use serde_json::Value;
 
 use super::store::Kept;
@@ -44,6 +44,25 @@ impl State {
             }
         }
         wrong
+    }
+
+    /// What the journal says was put back, and was not there at any time since that was intended.
+    pub(crate) fn was_never_back(&self, kept: &Kept, settled: &Value) -> Option<String> {
+        let said = settled["result"]["result"].as_str()?;
+        if settled["record"] != "restored" || !matches!(said, "restored" | "already_there" | "conflict") {
+            return None;
+        }
+        let intent = Sequence(settled["intent"].as_u64()?);
+        let intended: Value = serde_json::from_slice(&kept.entries.get(&intent)?.body).ok()?;
+        let name: RepositoryName = intended["repository"].as_str()?.parse().ok()?;
+        let digest: Digest = intended["digest"].as_str()?.parse().ok()?;
+        let repository = self.repositories.get(&name);
+        let is_there = repository.is_some_and(|repository| repository.manifests.contains_key(&digest));
+        let since = kept.steps.get(&intent).copied().unwrap_or(0);
+        let removed = self.removed.get(&(name.clone(), digest.clone()));
+        let was_there = removed.is_some_and(|removed| *removed >= since);
+        (!is_there && !was_there)
+            .then(|| format!("I5: the journal says that {name}@{digest} was put back, and it was not there"))
     }
 
     /// Whether a tag that was to go went with another manifest that it was on by then.

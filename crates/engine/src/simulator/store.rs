@@ -52,6 +52,10 @@ impl ModelStore {
     fn tell(&self, durable: &Kept, from: Sequence) {
         for (sequence, entry) in durable.entries.range(from..) {
             let record: serde_json::Value = serde_json::from_slice(&entry.body).unwrap();
+            let wrong = self.world.state().was_never_back(durable, &record);
+            if let Some(wrong) = wrong {
+                self.world.state().violation(wrong);
+            }
             let digest = record
                 .get("digest")
                 .and_then(|digest| digest.as_str()?.parse::<Digest>().ok());

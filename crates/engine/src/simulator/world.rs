@@ -98,6 +98,8 @@ pub(crate) struct State {
     pub promised: BTreeMap<Sequence, (RepositoryName, Time)>,
     /// Copies that are on record: until when each is held.
     pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
+    /// When each manifest was removed last, by step.
+    pub removed: BTreeMap<(RepositoryName, Digest), u64>,
     pub violations: Vec<String>,
     pub requests: BTreeMap<RequestKind, u64>,
     pub crashed: bool,
@@ -156,6 +158,7 @@ impl State {
             durable: BTreeMap::new(),
             promised: BTreeMap::new(),
             copies: BTreeMap::new(),
+            removed: BTreeMap::new(),
             violations: Vec::new(),
             requests: BTreeMap::new(),
             crashed: false,
@@ -435,6 +438,9 @@ impl State {
             let taken = lost.iter().filter(|tag| intended.contains(*tag));
             self.taken.extend(taken.map(|tag| (name.clone(), tag.clone())));
             repository.manifests.remove(&effect.digest);
+            for digest in hanging.iter().chain([&effect.digest]) {
+                self.removed.insert((name.clone(), digest.clone()), self.step);
+            }
             repository.tags.retain(|_, digest| *digest != effect.digest);
             for digest in &hanging {
                 let lost = repository.tags.iter().filter(|(_, on)| *on == digest);

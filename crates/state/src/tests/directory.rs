@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
 
-use super::{create, entry, intents, options, room, run, wait};
+use super::{create, entry, intents, manifest, options, room, run, wait};
 use crate::{DiskJournal, Options, StateError};
 
 fn open(root: &Path) -> Result<DiskJournal, StateError> {
@@ -191,6 +191,42 @@ fn without_room_nothing_is_deleted_and_what_was_is_ended_or_brought_back() {
     };
     assert_eq!(wait(journal.append(restore)).unwrap(), Sequence(3));
     assert_eq!(wait(journal.open_entries()).unwrap(), [Sequence(3)]);
+}
+
+#[test]
+fn room_is_asked_for_as_much_as_the_journal_takes_twice_and_the_reserve_at_least() {
+    for (reserve, journal, needed) in [
+        (512, 0, 512),
+        (512, 256, 512),
+        (512, 257, 514),
+        (0, 300, 600),
+        (1, u64::MAX, u64::MAX),
+    ] {
+        assert_eq!(crate::space::needed(reserve, journal), needed);
+    }
+}
+
+#[test]
+fn no_value_goes_to_a_file_of_its_own() {
+    let (_room, root) = room();
+    let journal = create(&root);
+    let contents: Vec<_> = (0..2).map(|number| manifest(number, 600_000)).collect();
+    let entries = contents
+        .iter()
+        .map(|(digest, _)| entry(run(0), Effect::Opens, &format!("\"{digest}\"")));
+    let group = Group {
+        entries: entries.collect(),
+        contents: contents.clone(),
+        needs_room: true,
+    };
+    wait(journal.append(group)).unwrap();
+    journal.close().unwrap();
+    let beside = root.join("journal.1/store/blobs");
+    assert_eq!(fs::read_dir(&beside).unwrap().count(), 0);
+    let journal = DiskJournal::open(&root, &options()).unwrap();
+    for (digest, bytes) in contents {
+        assert_eq!(wait(journal.content(&digest)).unwrap(), Some(bytes));
+    }
 }
 
 #[test]
