@@ -12,6 +12,7 @@ mod audit;
 mod faults;
 mod grace;
 mod harbor;
+mod left;
 mod limits;
 mod notice;
 mod pauses;

@@ -13,6 +13,7 @@ use lagan_model::{Digest, RepositoryName, Tag, Time};
 use lagan_policy::RunHistory;
 
 use crate::holding::{COPIES, Copies, Copy};
+use crate::leftover::{Below, LEFT};
 use crate::mend::{DeletedHere, DeletedManifest};
 use crate::turns::Turns;
 use crate::undo::{Holds, LONGEST_HOLD};
@@ -129,6 +130,11 @@ impl Chronicle {
         RunHistory(done.take(RunHistory::RUNS).collect())
     }
 
+    /// What runs left below something that they deleted.
+    pub(crate) fn left(&self) -> impl Iterator<Item = Sequence> {
+        self.runs.values().flat_map(RunHere::left)
+    }
+
     /// The copies on record that are not on record as purged.
     pub(crate) fn copies(&self) -> Copies {
         let mut copies = Copies::new();
@@ -152,7 +158,9 @@ impl Chronicle {
 fn is_needed(purpose: &Purpose, end: Option<&End>, now: Time) -> bool {
     let Some(end) = end else { return true };
     match purpose {
-        Purpose::Apply { .. } => end.results.contains_key(COPIES),
+        Purpose::Apply { .. } => [COPIES, LEFT]
+            .iter()
+            .any(|asked| end.results.contains_key(*asked)),
         Purpose::Purge => true,
         Purpose::Undo { .. } => now - end.at <= LONGEST_HOLD + A_WRONG_CLOCK,
         Purpose::Collect => false,
@@ -234,6 +242,7 @@ pub(crate) struct RunHere {
     /// What was purged, as long as no outcome is on record.
     purging: BTreeMap<Sequence, (RepositoryName, Vec<Tag>)>,
     deletions: BTreeMap<Sequence, Deletion>,
+    below: Below,
 }
 
 #[derive(Debug)]
@@ -257,7 +266,13 @@ impl RunHere {
             purged: Vec::new(),
             purging: BTreeMap::new(),
             deletions: BTreeMap::new(),
+            below: Below::default(),
         }
+    }
+
+    /// What it left below something that it deleted.
+    pub(crate) fn left(&self) -> impl Iterator<Item = Sequence> {
+        self.below.left()
     }
 
     /// What it deleted, by repository. What may still be deleted is among it.
@@ -294,6 +309,9 @@ impl RunHere {
     fn add(&mut self, sequence: Sequence, record: Record) {
         match record {
             Record::Delete(intent) => {
+                if matches!(self.purpose, Purpose::Apply { .. }) {
+                    self.below.begin(sequence, &intent);
+                }
                 if self.is_open {
                     let deletion = Deletion {
                         repository: intent.repository.clone(),
@@ -326,6 +344,7 @@ impl RunHere {
             }
             Record::Outcome(outcome) => {
                 self.count(outcome.result.as_str());
+                self.below.end(&outcome);
                 let purging = self.purging.remove(&outcome.intent);
                 if outcome.result == DeleteResult::Deleted {
                     self.purged.extend(purging);

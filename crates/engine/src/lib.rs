@@ -13,6 +13,7 @@ mod config_blob;
 mod health;
 mod holding;
 mod inspect;
+mod leftover;
 mod memory;
 mod mend;
 mod plan;
@@ -33,10 +34,13 @@ pub use apply::{ApplyError, ApplyRequest, all_waits, apply};
 pub use approve::{Approval, ApprovedPlan, Going, Refused};
 pub use chronicle::Chronicle;
 pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
+pub use leftover::{LeftoverRequest, Leftovers, leftovers};
 pub use memory::Memory;
 pub use plan::{Outcome, PlanError, PlanRequest, plan};
 pub use purge::{Due, PurgeRequest, due, purge};
-pub use recover::{IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, unsettled};
+pub use recover::{
+    IN_DOUBT_WINDOW, InDoubt, LeftOut, Recovery, Resolved, recover, recover_and_wait, unsettled,
+};
 pub use replay::{ReplayError, replay};
 pub use run::{ActionOutcome, ActionRun, ManifestRun, Mended, RepositoryRun, RunTotals};
 pub use saved::{MAX_PLAN_AGE, Present, SavedPlan, Stale};

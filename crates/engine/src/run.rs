@@ -37,6 +37,21 @@ pub struct ActionRun {
     pub manifests: Vec<ManifestRun>,
 }
 
+impl ActionRun {
+    /// How many manifests stayed although the artifact is gone.
+    fn left(&self) -> u64 {
+        let mut manifests = self.manifests.iter().map(|manifest| &manifest.outcome);
+        if manifests.next() != Some(&ActionOutcome::Deleted) {
+            return 0;
+        }
+        let stayed = |outcome: &&ActionOutcome| {
+            let unit = matches!(outcome, ActionOutcome::Skipped { why: Skip::Unit, .. });
+            unit || matches!(outcome, ActionOutcome::Failed { .. })
+        };
+        manifests.filter(stayed).count() as u64
+    }
+}
+
 /// One manifest of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestRun {
@@ -129,6 +144,9 @@ pub struct RunTotals {
     pub outcomes: BTreeMap<&'static str, u64>,
     /// Copies in holding repositories that are on record, whatever became of them.
     pub copies: u64,
+    /// Manifests that stayed although what they were below is gone.
+    #[serde(skip)]
+    pub(crate) left: u64,
     /// Manifests that were put back.
     pub mended: u64,
     /// Repositories with a problem as a whole, and manifests that could not be put back.
@@ -142,6 +160,7 @@ impl RunTotals {
         for manifest in run.actions.iter().flat_map(|action| &action.manifests) {
             *self.outcomes.entry(manifest.outcome.as_str()).or_default() += 1;
         }
+        self.left += run.actions.iter().map(ActionRun::left).sum::<u64>();
         let failed = run
             .mended
             .iter()

@@ -41,12 +41,18 @@ pub(crate) enum Safeguard {
     UntagCheck,
     /// Blobs are read, not only asked for, before a manifest that needs them is put back.
     ReadBlobs,
+    /// A blob is there when its first byte was read: a registry may claim what its collection took. Adapters see to that:
+    /// only the simulated one asks.
+    #[cfg(test)]
+    TasteBlobs,
     /// What was put back is read back.
     ReadBack,
     /// Children are put back before their index.
     ChildrenFirst,
     /// A tag that is on something else is left there.
     TagsOnlyWhereAbsent,
+    /// An index of what is attached that others have written since is added to, and not overwritten.
+    Merge,
     /// What was put back is held.
     Hold,
     /// Where a policy has a grace, a copy is in the holding repository before the deletion.
@@ -59,6 +65,8 @@ pub(crate) enum Safeguard {
     HoldNotInDoubt,
     /// Blobs that are gone are taken over from the copy.
     BringBack,
+    /// What an interrupted run left stays, where what listed it is there again or still, with a tag or without.
+    NothingAbove,
     /// A copy is purged only when every grace of it is over.
     PurgeWhenDue,
 }

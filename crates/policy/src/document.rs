@@ -114,6 +114,12 @@ impl<'a> RepositoryPolicies<'a> {
             .any(|(policy, _)| protects(policy) || selects(policy))
     }
 
+    /// Whether any of them protects by what names do not tell.
+    #[must_use]
+    pub fn protect_by_facts(&self) -> bool {
+        self.policies.iter().any(|(policy, _)| policy.protects_by_facts())
+    }
+
     /// Whether all of them let a tag be taken from an artifact that stays.
     #[must_use]
     pub fn may_untag(&self) -> bool {

@@ -8,7 +8,7 @@
 mod delete;
 pub(crate) mod reading;
 mod repository;
-mod unit;
+pub(crate) mod unit;
 mod untag;
 
 use chrono::TimeDelta;
@@ -22,6 +22,7 @@ use self::repository::RepositoryApply;
 pub use self::repository::all_waits;
 use crate::approve::ApprovedPlan;
 use crate::holding::COPIES;
+use crate::leftover::LEFT;
 use crate::recover::LeftOut;
 use crate::run::{RepositoryRun, RunTotals};
 use crate::safeguard::{Safeguard, on};
@@ -143,6 +144,7 @@ where
             .iter()
             .map(|(outcome, count)| ((*outcome).to_owned(), *count))
             .chain((totals.copies > 0).then(|| (COPIES.to_owned(), totals.copies)))
+            .chain((totals.left > 0).then(|| (LEFT.to_owned(), totals.left)))
             .collect(),
         stopped: world.stop.is_requested(),
     };

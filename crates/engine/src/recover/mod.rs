@@ -8,6 +8,7 @@
 mod doubt;
 mod look;
 mod others;
+mod wait;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,9 @@ use serde::Serialize;
 pub use self::doubt::{IN_DOUBT_WINDOW, InDoubt, LeftOut};
 use self::look::Look;
 pub(crate) use self::others::Others;
+pub use self::wait::recover_and_wait;
 use crate::chronicle::{Chronicle, purposes};
+use crate::leftover::LEFT;
 use crate::mend::{DeletedHere, MendError, mend};
 use crate::run::Mended;
 use crate::safeguard::{Safeguard, on};
@@ -115,9 +118,13 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
             continue;
         };
         if well.contains(&run) && !doubtful.contains(&run) {
+            let left = here.left().count() as u64;
+            let results = here.results.iter().map(|(name, count)| (name.clone(), *count));
             let end = End {
                 at: world.clock.now(),
-                results: here.results.clone(),
+                results: results
+                    .chain((left > 0).then(|| (LEFT.to_owned(), left)))
+                    .collect(),
                 stopped: true,
             };
             world.journal.end(run, end).await?;

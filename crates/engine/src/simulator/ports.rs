@@ -15,7 +15,7 @@ use lagan_model::{
     RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
-use super::world::{Effect, Late, Repository, State, blobs, children, taken_along};
+use super::world::{Effect, Late, State, blobs, children, taken_along, was_there};
 use crate::safeguard::{Safeguard, on};
 
 /// The simulated registry and clock.
@@ -269,10 +269,17 @@ impl RegistryWrite for Simulated {
         self.asked(RequestKind::Blob).await;
         self.fails("HEAD blob")?;
         let state = self.state();
-        Ok(state
-            .repositories
-            .get(repository)
-            .is_some_and(|repository| repository.blobs.contains(digest)))
+        let Some(repository) = state.repositories.get(repository) else {
+            return Ok(false);
+        };
+        if state.quirks.claims_blobs && was_there(repository, digest) {
+            // By a HEAD it is there. Only who reads it finds out.
+            return match on(Safeguard::TasteBlobs) {
+                true => Err(error(Failure::NotFound, "GET blob")),
+                false => Ok(true),
+            };
+        }
+        Ok(repository.blobs.contains(digest))
     }
 
     fn deletes(&self) -> DeletesHow {
@@ -344,7 +351,13 @@ impl RegistryWrite for Simulated {
         let Some(repository) = state.repositories.get_mut(name) else {
             return Err(error(Failure::NotFound, "PUT manifest"));
         };
-        let whole = is_whole(repository, &manifest);
+        let is_known = |blob: &Digest| {
+            repository.blobs.contains(blob) || quirks.claims_blobs && was_there(repository, blob)
+        };
+        let whole = blobs(&manifest).iter().all(is_known)
+            && children(&manifest)
+                .iter()
+                .all(|child| repository.manifests.contains_key(child));
         if quirks.checks_references && !whole {
             return Err(error(Failure::Unsupported, "PUT manifest"));
         }
@@ -394,23 +407,17 @@ impl RegistryWrite for Simulated {
         }
         let forgotten = state.fault(15);
         let there = state.repositories.get(from);
-        if !there.is_some_and(|there| there.blobs.contains(&blob.digest)) {
+        let has = there.is_some_and(|there| there.blobs.contains(&blob.digest));
+        let claims = state.quirks.claims_blobs && there.is_some_and(|there| was_there(there, &blob.digest));
+        if !has && !claims {
             return Err(error(Failure::NotFound, "POST mount"));
         }
-        if !forgotten {
+        if has && !forgotten {
             let repository = state.repositories.entry(to).or_default();
             repository.blobs.insert(blob.digest.clone());
         }
         Ok(Mount::Mounted)
     }
-}
-
-/// Whether everything that a manifest needs is there.
-fn is_whole(repository: &Repository, manifest: &Manifest) -> bool {
-    blobs(manifest).iter().all(|blob| repository.blobs.contains(blob))
-        && children(manifest)
-            .iter()
-            .all(|child| repository.manifests.contains_key(child))
 }
 
 impl Simulated {

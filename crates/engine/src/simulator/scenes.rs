@@ -1,6 +1,8 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
 mod chronicles;
+mod left;
+mod merging;
 mod readings;
 
 use std::convert::Infallible;

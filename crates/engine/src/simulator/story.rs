@@ -18,8 +18,9 @@ use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::world::{State, children, is_collected, is_holding, is_sound};
 use crate::{
-    ApplyRequest, Approval, Chronicle, Due, LeftOut, ManifestUndo, PlanRequest, PurgeRequest, RepositoryUndo,
-    Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due, plan, purge, recover, undo,
+    ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo, PlanRequest,
+    PurgeRequest, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due,
+    leftovers, plan, purge, recover, undo,
 };
 
 /// What came of a story.
@@ -29,6 +30,8 @@ pub(crate) struct End {
     pub trace: Vec<String>,
     pub deleted: usize,
     pub restored: usize,
+    /// How often something was to go that an earlier run had left.
+    pub left: usize,
     pub crashes: u32,
 }
 
@@ -46,6 +49,7 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
         chance: Chance::new(case.seed, 6),
         runs: 0,
         restored: 0,
+        left: 0,
         world,
     };
     story.calm(false);
@@ -61,6 +65,8 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
     }
     story.apply_once();
     story.calm(true);
+    // Whoever is told that it claims what it cannot send starts it again.
+    story.world.state().quirks.claims_blobs = false;
     story.settle_down();
     story.purge_rest();
     story.check_rest();
@@ -71,6 +77,7 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
         trace: state.trace.take().unwrap_or_default(),
         deleted: state.effects.len(),
         restored: story.restored,
+        left: story.left,
         crashes: case.crashes - state.crashes_left,
     }
 }
@@ -121,6 +128,7 @@ struct Story {
     chance: Chance,
     runs: u128,
     restored: usize,
+    left: usize,
 }
 
 impl Story {
@@ -209,6 +217,9 @@ impl Story {
             announcements: &announcements,
             now,
         };
+        if self.add_left(&mut plans, evidence).is_none() {
+            return;
+        }
         let mut approval = Approval::new(&limits, evidence);
         for plan in &plans {
             let Some(policies) = self.policies.of_repository(&plan.name, &|_| true) else {
@@ -280,6 +291,47 @@ impl Story {
             self.purge(world, begin_purge, &in_doubt, &mut chronicle, &due)
                 .await
         });
+    }
+
+    /// Adds what earlier runs left: only what a plan was approved for that said so.
+    fn add_left(&mut self, plans: &mut [RepositoryPlan], evidence: Evidence<'_>) -> Option<()> {
+        let stop = self.new_stop();
+        let world = World {
+            registry: &self.world,
+            journal: &self.journal,
+            clock: &self.world,
+            stop: &stop,
+        };
+        let request = LeftoverRequest {
+            memory: crate::Memory::default(),
+            in_doubt: &LeftOut::default(),
+            of: &|name| !is_holding(name),
+        };
+        let left = self.run(async {
+            let chronicle = chronicle(world).await?;
+            leftovers(world, &chronicle, &request).await
+        })?;
+        let left = left.ok()?;
+        for plan in plans {
+            let policies = self.policies.of_repository(&plan.name, &|_| true);
+            let Some(more) = policies.and_then(|policies| left.added_to(plan, &policies, None, evidence))
+            else {
+                continue;
+            };
+            let planned: BTreeSet<Digest> = going(plan).collect();
+            let added: Vec<Digest> = going(&more).filter(|digest| !planned.contains(digest)).collect();
+            self.note(&format!("left: {added:?}"));
+            self.left += added.len();
+            for digest in added {
+                let key = (plan.name.clone(), digest);
+                if !self.world.state().approved.contains(&key) {
+                    let text = format!("{}@{} is said to be left, and was never to go", key.0, key.1);
+                    self.world.state().violation(text);
+                }
+            }
+            *plan = more;
+        }
+        Some(())
     }
 
     /// What of a plan every plan has said for as long as was promised. Of a repository that could not be read, no plan

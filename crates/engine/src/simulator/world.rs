@@ -30,6 +30,8 @@ pub(crate) struct Quirks {
     /// Whether a deletion takes along what hangs on the manifest, as Harbor's does; such a registry deletes nothing of
     /// which its adapter sees that it is not what is on record.
     pub takes_along: bool,
+    /// Whether it remembers blobs that its collection took, until somebody starts it again.
+    pub claims_blobs: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -109,6 +111,8 @@ pub(crate) struct State {
     pub stop: Arc<Stop>,
     /// Whether that is done as soon as something is deleted.
     pub stop_at_deletion: bool,
+    /// Whether the program dies as soon as something is deleted.
+    pub dies_after_deletion: bool,
     /// How long each step takes, where that is not left to chance.
     pub slow: Option<TimeDelta>,
     /// The last step that took long by chance.
@@ -136,6 +140,7 @@ impl State {
             checks_references: quirks.per_mille(700),
             forgets: quirks.per_mille(500),
             takes_along: quirks.per_mille(300),
+            claims_blobs: quirks.per_mille(250),
         };
         if quirks.takes_along {
             quirks.referrers_api = true;
@@ -165,6 +170,7 @@ impl State {
             journal_failed: false,
             stop: Arc::default(),
             stop_at_deletion: false,
+            dies_after_deletion: false,
             slow: None,
             long_step: None,
             calm: true,
@@ -355,6 +361,16 @@ impl State {
                     ));
                 }
             }
+            for (digest, manifest) in &repository.manifests {
+                let back = self.put_back.get(&(name.clone(), digest.clone()));
+                let held = back.is_some_and(|at| self.now - *at < TimeDelta::days(13));
+                if held && children(manifest).contains(&effect.digest) {
+                    bad.push(format!(
+                        "I4: {} went, and {digest}, which was put back and is held, lists it",
+                        effect.digest
+                    ));
+                }
+            }
             let copies = self.copies.get(&(name.clone(), effect.digest.clone()));
             if copies.is_some_and(|copies| copies.iter().any(|until| *until > self.now)) {
                 bad.push(format!(
@@ -460,6 +476,9 @@ impl State {
         if self.stop_at_deletion {
             self.stop.request();
         }
+        if std::mem::take(&mut self.dies_after_deletion) {
+            self.crashed = true;
+        }
         self.effects.push(effect);
         self.effects.extend(with_it);
         true
@@ -502,6 +521,12 @@ pub(crate) fn taken_along(repository: &Repository, digest: &Digest) -> BTreeSet<
     }
     going.remove(digest);
     going
+}
+
+/// Whether a blob that is gone was in a repository once.
+pub(crate) fn was_there(repository: &Repository, blob: &Digest) -> bool {
+    let mut ever = repository.ever.values();
+    !repository.blobs.contains(blob) && ever.any(|manifest| blobs(manifest).contains(blob))
 }
 
 /// What an index lists.

@@ -409,6 +409,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             Err(error) => return Ok(Err(error.to_string())),
         };
         let bytes = match merged(now.bytes(), recorded.bytes()) {
+            _ if !on(Safeguard::Merge) => recorded.bytes().clone(),
             Ok(None) => return Ok(Ok(())),
             Ok(Some(bytes)) => bytes,
             Err(why) => return Ok(Err(format!("the fallback index {tag} cannot be merged: {why}"))),

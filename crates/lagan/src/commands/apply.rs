@@ -202,7 +202,6 @@ async fn carry_out(
     let recovery = recover(world, &mut chronicle).await?;
     let holds = chronicle.holds(SystemClock.now());
     let due = due(world, &chronicle, Limits::default().max_deletions).await;
-    let history = chronicle.history();
     let shown = (!arguments.yes).then(|| is_coloured(colour, None));
     let now = match plan {
         Plan::Fresh(_) => source.now,
@@ -211,10 +210,12 @@ async fn carry_out(
     };
     let board = Board::read(Some(directory), registry.identity(), now);
     let mut rolling = Rolling::read(Some(directory), &source, registry.identity(), now);
+    let in_doubt = recovery.left_out();
     let past = Past {
         board: &board,
         rollouts: rolling.rollouts(),
-        history,
+        chronicle: &chronicle,
+        in_doubt: &in_doubt,
         holds: &holds,
     };
     let told = Told::by(&registry).await;
@@ -263,7 +264,8 @@ async fn carry_out(
     for repository in &approved.incomplete {
         report.repository(repository)?;
     }
-    report.foot.recovery.problems.extend(due.problems.iter().cloned());
+    let problems = due.problems.iter().chain(&approved.problems).cloned();
+    report.foot.recovery.problems.extend(problems);
     let begin_collect = begin.clone();
     let (mut whole, mut deleted) = (true, 0);
     let (mut failure, mut failing) = (None, run);
@@ -297,7 +299,6 @@ async fn carry_out(
         bans.refuse(SystemClock.now())?;
         let stop = stopping.begin()?;
         let world = World { stop: &stop, ..world };
-        let in_doubt = recovery.left_out();
         let vetoes = Vetoes {
             holds: &holds,
             policies: &source.policies,

@@ -4,13 +4,12 @@ mod by_daemon;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Duration;
 
 use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_engine::{
-    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover, undo,
-    unsettled,
+    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover,
+    recover_and_wait, undo, unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName, Time};
@@ -204,21 +203,18 @@ async fn recovered(
     world: World<'_, Connected, state::Shared, SystemClock>,
     wait: bool,
 ) -> Result<Recovery, Failure> {
-    loop {
-        let url = &world.registry.identity().url;
-        let mut chronicle = Chronicle::read(world.journal, url, world.clock.now()).await?;
-        let recovery = recover(world, &mut chronicle).await?;
-        let last = recovery.in_doubt.iter().filter_map(|doubt| doubt.until).max();
-        let Some(until) = last.filter(|_| wait) else {
-            return Ok(recovery);
+    if wait {
+        let waiting = |until: Time| {
+            tell(&format!(
+                "waiting until {} for deletions that may still happen",
+                until.format("%Y-%m-%d %H:%M:%S UTC")
+            ));
         };
-        let left = (until - world.clock.now()).to_std().unwrap_or_default() + Duration::from_secs(1);
-        tell(&format!(
-            "waiting until {} for deletions that may still happen",
-            until.format("%Y-%m-%d %H:%M:%S UTC")
-        ));
-        world.clock.sleep(left).await;
+        return Ok(recover_and_wait(world, waiting).await?);
     }
+    let url = &world.registry.identity().url;
+    let mut chronicle = Chronicle::read(world.journal, url, world.clock.now()).await?;
+    Ok(recover(world, &mut chronicle).await?)
 }
 
 /// What is to be undone, and how that is called.

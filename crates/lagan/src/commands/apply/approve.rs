@@ -5,12 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use lagan_config::Config;
-use lagan_engine::{Approval, ApprovedPlan, Holds, PlanRequest, Present, Scope, World, plan};
+use lagan_engine::{
+    Approval, ApprovedPlan, Chronicle, Holds, LeftOut, LeftoverRequest, PlanRequest, Present, Scope, World,
+    leftovers, plan,
+};
 use lagan_model::journal::PolicyIdentity;
 use lagan_model::{Capability, Clock as _, RegistryIdentity, RegistryProbe as _, RegistryRead as _};
 use lagan_policy::{
     Action, Depth, Guard, GuardReport, Limits, Planned, PolicySet, RepositoryPattern, RepositoryPlan,
-    Rollouts, RunHistory, Totals, Undo,
+    Rollouts, Totals, Undo,
 };
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
@@ -33,13 +36,16 @@ use crate::state;
 pub(super) type Here<'a> = World<'a, Connected, state::Shared, SystemClock>;
 
 /// What earlier runs left on record.
+#[derive(Clone, Copy)]
 pub(super) struct Past<'a> {
     /// What they announced.
     pub(super) board: &'a Board,
     /// How far policies have been rolled out.
     pub(super) rollouts: &'a Rollouts,
-    /// How much they deleted.
-    pub(super) history: RunHistory,
+    /// What they deleted, and what they left.
+    pub(super) chronicle: &'a Chronicle,
+    /// What may still be deleted by them.
+    pub(super) in_doubt: &'a LeftOut,
     /// What was put back, and stays for a while.
     pub(super) holds: &'a Holds,
 }
@@ -55,6 +61,8 @@ pub(super) struct Approved {
     pub(super) planned: Vec<Planned>,
     /// Whether the plan says of some deletion that it cannot be undone.
     pub(super) loses: bool,
+    /// What earlier runs left and could not be looked at.
+    pub(super) problems: Vec<String>,
 }
 
 impl Approved {
@@ -88,7 +96,7 @@ struct Gathering<'a> {
 
 impl<'a> Gathering<'a> {
     fn new(source: &'a Source, past: Past<'a>, arguments: &ApplyArgs, shown: Option<bool>) -> Self {
-        let Past { board, history, .. } = past;
+        let Past { board, chronicle, .. } = past;
         let asked = source
             .policies
             .policies
@@ -99,7 +107,7 @@ impl<'a> Gathering<'a> {
             .reduce(Limits::strictest);
         let approval = Approval::new(&limits.unwrap_or_default(), board.evidence())
             .overridden(&arguments.override_limit)
-            .after(history);
+            .after(chronicle.history());
         let shown = shown.map(|colour| {
             let options = PlanOptions { all: false, colour };
             (PlanFormat::Text.writer(options), Spool::new())
@@ -164,11 +172,12 @@ impl<'a> Gathering<'a> {
             incomplete: self.incomplete,
             planned: self.planned,
             loses: self.loses,
+            problems: Vec::new(),
         })
     }
 }
 
-/// Plans now.
+/// Plans now, with what earlier runs left at the end of each repository.
 pub(super) async fn fresh(
     source: &Source,
     only: Vec<RepositoryPattern>,
@@ -191,22 +200,48 @@ pub(super) async fn fresh(
         now: source.now,
         depth: Depth::Exact,
         probe: source.probe,
-        undo,
+        undo: undo.clone(),
         facts: false,
         memory: remembered(Some(&memory), Some(&ledger), Some(past.holds), true),
         evidence: past.board.evidence(),
         rollouts: past.rollouts,
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
+    let scope = &request.scope.only;
+    let asked = LeftoverRequest {
+        memory: request.memory,
+        in_doubt: past.in_doubt,
+        of: &|name| {
+            let in_scope = scope.is_empty() || scope.iter().any(|pattern| pattern.matches(name));
+            in_scope && source.of_repository(name).is_some()
+        },
+    };
+    let left = leftovers(world, past.chronicle, &asked).await?;
     let mut gathering = Gathering::new(source, past, arguments, shown);
     let progress = Progress::new();
-    let planned = plan(registry, &progress, &request, |plan, _| gathering.add(plan)).await;
+    let mut more = 0;
+    let planned = plan(registry, &progress, &request, |plan, _| {
+        let policies = source.of_repository(&plan.name);
+        let with_left = |policies| left.added_to(plan, &policies, undo.as_ref(), past.board.evidence());
+        let Some(with_left) = policies.and_then(with_left) else {
+            return gathering.add(plan);
+        };
+        let added = with_left.actions.iter().skip(plan.actions.len());
+        more += added.map(Action::manifests).sum::<u64>();
+        gathering.add(&with_left)
+    })
+    .await;
     progress.finish();
     tell_of(Some(&memory));
-    let totals = planned?.totals;
+    let mut totals = planned?.totals;
+    totals.delete_artifacts += more;
     let id = ulid::Ulid::new().to_string();
-    gathering.approve(id, totals.clone(), |plan| {
+    let approved = gathering.approve(id, totals.clone(), |plan| {
         ends(source, registry, true, plan.id(), plan.guards(), &totals)
+    })?;
+    Ok(Approved {
+        problems: left.problems,
+        ..approved
     })
 }
 
