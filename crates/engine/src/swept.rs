@@ -4,7 +4,7 @@ use lagan_model::journal::{
     JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult, RunId,
     Sequence, UntagIntent,
 };
-use lagan_model::{Artifact, Clock, Manifest, RegistryWrite};
+use lagan_model::{Artifact, Clock, Manifest, Reference, RegistryError, RegistryWrite};
 
 use crate::restore::{collected, create_tag, missing_blob, on_tag, put_exact};
 use crate::world::World;
@@ -15,6 +15,43 @@ pub(crate) struct Failed {
     pub detail: String,
     /// Whether trying again is of no use: garbage was collected in between.
     pub forever: bool,
+}
+
+/// How many of the tags that were to stay have to be gone, where the manifest is there: somebody may have pushed it again
+/// in the same moment, with other tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// One of them, right after the request: nobody else has had the time.
+    Any,
+    /// All of them, later: others may have deleted some for reasons of their own.
+    All,
+}
+
+/// Whether the manifest went, of which one tag was to go, or tags of it did that were to stay.
+pub(crate) async fn is_swept<R: RegistryWrite>(
+    registry: &R,
+    untag: &UntagIntent,
+    missing: Missing,
+) -> Result<bool, RegistryError> {
+    let (mut stays, mut there, mut gone) = (false, 0, 0);
+    for tag in &untag.others {
+        match on_tag(registry, &untag.repository, tag).await? {
+            Some(digest) => {
+                stays |= digest == untag.digest;
+                there += 1;
+            }
+            None => gone += 1,
+        }
+    }
+    let lacks = match missing {
+        Missing::Any => gone > 0,
+        Missing::All => there == 0,
+    };
+    if lacks || stays {
+        return Ok(lacks);
+    }
+    let reference = Reference::Digest(untag.digest.clone());
+    Ok(registry.resolve(&untag.repository, &reference).await?.is_none())
 }
 
 /// Puts the manifest back with the tags that were to stay; how that failed, if it did.

@@ -14,7 +14,7 @@ use super::reading::Reading;
 
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
-use crate::swept::{alarm as alarm_of, put_back_swept};
+use crate::swept::{Missing, alarm as alarm_of, is_swept, put_back_swept};
 use crate::world::World;
 
 pub(crate) struct Untagger<'a, R, S, C> {
@@ -100,9 +100,8 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
         }
         let answer = self.world.registry.untag(&recorded).await;
         let mut alarm = None;
-        let reference = Reference::Digest(manifest.digest().clone());
-        let stays = self.world.registry.resolve(self.repository, &reference).await;
-        if on(Safeguard::UntagCheck) && matches!(stays, Ok(None)) {
+        let swept = is_swept(self.world.registry, recorded.intent(), Missing::Any).await;
+        if on(Safeguard::UntagCheck) && matches!(swept, Ok(true)) {
             let failure = put_back_swept(self.world, self.run, sequence, recorded.intent()).await?;
             alarm = Some(alarm_of(recorded.intent(), failure.as_ref()));
             if let Some(failure) = failure.filter(|failure| !failure.forever) {
@@ -116,7 +115,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                 });
             }
         }
-        if let Err(error) = stays {
+        if let Err(error) = swept {
             // Nobody knows whether the manifest stayed: the intent stays open, and recovery looks again.
             return Ok(Untagged {
                 sequence: Some(sequence),

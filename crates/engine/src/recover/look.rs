@@ -12,7 +12,7 @@ use super::doubt::{IN_DOUBT_WINDOW, InDoubt};
 use super::{Recovery, Resolved};
 use crate::restore::{bytes_of, on_tag};
 use crate::safeguard::{Safeguard, on};
-use crate::swept::{Failed, alarm, put_back_swept};
+use crate::swept::{Failed, Missing, alarm, is_swept, put_back_swept};
 use crate::world::World;
 
 pub(crate) struct Look<'a, R, S, C> {
@@ -37,15 +37,14 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
             .is_some())
     }
 
-    /// Whether the manifest is gone, of which one tag was to go; then it is put back.
-    async fn is_swept(
+    /// Puts back the manifest, of which one tag was to go, where it is gone, or its other tags are.
+    async fn swept(
         &self,
         intent: &UntagIntent,
         recovery: &mut Recovery,
     ) -> Result<Result<(), RegistryError>, JournalError> {
-        let manifest = Reference::Digest(intent.digest.clone());
-        match self.is_there(&intent.repository, &manifest).await {
-            Ok(false) if on(Safeguard::UntagCheck) => {
+        match is_swept(self.world.registry, intent, Missing::All).await {
+            Ok(true) if on(Safeguard::UntagCheck) => {
                 let failure = put_back_swept(self.world, self.run, self.sequence, intent).await?;
                 recovery.problems.push(alarm(intent, failure.as_ref()));
                 Ok(match failure.filter(|failure| !failure.forever) {
@@ -103,7 +102,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
     ) -> Result<(), JournalError> {
         let tag = Reference::Tag(intent.tag.clone());
         // On something else by now, it is there as well: a late deletion does not ask what it is on.
-        let there = match self.is_swept(&intent, recovery).await? {
+        let there = match self.swept(&intent, recovery).await? {
             Ok(()) => self.is_there(&intent.repository, &tag).await,
             Err(error) => Err(error),
         };
