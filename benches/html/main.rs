@@ -119,6 +119,7 @@ fn report(decisions: usize) -> String {
         guards: Vec::new(),
         capabilities: lagan_model::Capabilities::default(),
         probed: false,
+        pass: None,
     };
     let foot = PlanFoot {
         totals,

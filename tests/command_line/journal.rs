@@ -50,6 +50,7 @@ fn begin(run: RunId, purpose: Purpose, minute: u32) -> Begin {
         at: at(minute),
         program: "lagan 0.1.0".to_owned(),
         collections: None,
+        pass: None,
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod apply;
+mod hints;
 mod independent;
 #[path = "../support/oracle.rs"]
 mod oracle;

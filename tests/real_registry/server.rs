@@ -23,25 +23,34 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one that is open to everybody; `None` where such tests are to be skipped.
     pub(crate) async fn start() -> Option<Self> {
-        Self::start_with("", true, false).await
+        Self::start_with("", true, false, "").await
     }
 
     /// Starts one that remembers which blobs it has, as most installations do: what a collection took, it says to have.
     pub(crate) async fn remembering() -> Option<Self> {
-        Self::start_with("", true, true).await
+        Self::start_with("", true, true, "").await
     }
 
     /// Starts one that knows the users of a `htpasswd` file with these lines.
     pub(crate) async fn guarded(htpasswd: &str) -> Option<Self> {
-        Self::start_with(htpasswd, true, false).await
+        Self::start_with(htpasswd, true, false, "").await
     }
 
     /// Starts one that deletes nothing.
     pub(crate) async fn without_deletion() -> Option<Self> {
-        Self::start_with("", false, false).await
+        Self::start_with("", false, false, "").await
     }
 
-    async fn start_with(htpasswd: &str, deletes: bool, remembers: bool) -> Option<Self> {
+    /// Starts one that tells whoever listens there of all that happens in it, pulls among it.
+    pub(crate) async fn telling(url: &str, secret: &str) -> Option<Self> {
+        let notifications = format!(
+            "notifications:\n  endpoints:\n    - name: test\n      url: {url}\n      \
+             headers: {{Authorization: [Bearer {secret}]}}\n      timeout: 5s\n      threshold: 5\n      backoff: 1s\n"
+        );
+        Self::start_with("", true, false, &notifications).await
+    }
+
+    async fn start_with(htpasswd: &str, deletes: bool, remembers: bool, more: &str) -> Option<Self> {
         // In memory where that is possible: the registry waits for the disk with every upload, tests need not.
         let folder = TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap();
         let cache = if remembers {
@@ -56,7 +65,7 @@ storage:
   filesystem: {{rootdirectory: '{}'}}
   delete: {{enabled: {deletes}}}{cache}
 http: {{addr: '127.0.0.1:0', secret: for-tests-only}}
-",
+{more}",
             folder.path().join("storage").display()
         );
         if !htpasswd.is_empty() {

@@ -18,3 +18,4 @@ pub(crate) mod rollout;
 pub(crate) mod rule;
 pub(crate) mod select;
 pub(crate) mod timing;
+pub(crate) mod webhook;

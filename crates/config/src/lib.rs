@@ -50,6 +50,7 @@ pub use document::registry::{
     ClientCertificateFiles, CollectAfter, CollectGarbage, Credentials, RegistrySettings, SecretSource,
     TlsSettings,
 };
+pub use document::webhook::WebhookSettings;
 pub use error::{ConfigError, ConfigErrors};
 pub use lint::{CheckOptions, Checked, Finding, Lint, SeenPlan, SeenPlanError, Severity};
 pub use notice::{Notice, NoticeKind};

@@ -15,6 +15,7 @@ mod notifications;
 mod print;
 mod refused;
 mod schedules;
+mod webhooks;
 
 /// Every error in one line: place, message, hint.
 fn lines(errors: &ConfigErrors) -> Vec<String> {

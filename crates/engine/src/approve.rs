@@ -123,6 +123,13 @@ impl<'e> Approval<'e> {
         self
     }
 
+    /// Approval of a run that goes on with another, which did so much: limits of a run are about both together.
+    #[must_use]
+    pub fn besides(mut self, done: u64) -> Self {
+        self.guards = self.guards.besides(done);
+        self
+    }
+
     /// Approval under other limits, for this run, than the policies say.
     #[must_use]
     pub fn overridden(mut self, by: &[LimitOverride]) -> Self {

@@ -68,7 +68,7 @@ impl Chronicle {
             };
             let mut here = RunHere {
                 is_open: head.end.is_none() || unsettled.contains(&run),
-                ..RunHere::new(head.purpose)
+                ..RunHere::new(head.purpose, head.pass)
             };
             if here.is_open || is_needed(&here.purpose, head.end.as_ref(), now) {
                 here.read_on(journal, run, &mut turns).await?;
@@ -119,15 +119,41 @@ impl Chronicle {
     /// What the last completed runs on this registry deleted, for [`Approval::after`](crate::Approval::after).
     ///
     /// A run that was stopped, or was interrupted and resolved later, is not completed.
+    /// A full pass and those that go on with it are one run, the newer the later the last of them ended.
     #[must_use]
     pub fn history(&self) -> RunHistory {
+        self.history_besides(None).0
+    }
+
+    /// The same for a run that goes on with the full pass that began at `pass`: what other runs did, and for
+    /// [`Approval::besides`](crate::Approval::besides) what this one did so far.
+    #[must_use]
+    pub fn history_besides(&self, pass: Option<Time>) -> (RunHistory, u64) {
         let ends = self.runs.values().rev().filter_map(|run| match run.purpose {
-            Purpose::Apply { .. } => run.end.as_ref().filter(|end| !end.stopped),
+            Purpose::Apply { .. } => {
+                let end = run.end.as_ref().filter(|end| !end.stopped)?;
+                Some((run.pass, end))
+            }
             Purpose::Undo { .. } | Purpose::Purge | Purpose::Collect => None,
         });
         let of = |end: &End, result: DeleteResult| end.results.get(result.as_str()).copied().unwrap_or(0);
-        let done = ends.map(|end| of(end, DeleteResult::Deleted) + of(end, DeleteResult::Untagged));
-        RunHistory(done.take(RunHistory::RUNS).collect())
+        let (mut runs, mut passes, mut so_far) = (Vec::new(), HashMap::new(), 0);
+        for (of_pass, end) in ends {
+            let done = of(end, DeleteResult::Deleted) + of(end, DeleteResult::Untagged);
+            match of_pass {
+                None => runs.push(done),
+                Some(_) if of_pass == pass => so_far += done,
+                Some(began) => match passes.get(&began) {
+                    Some(at) => runs[*at] += done,
+                    None => {
+                        passes.insert(began, runs.len());
+                        runs.push(done);
+                    }
+                },
+            }
+        }
+        runs.truncate(RunHistory::RUNS);
+        (RunHistory(runs), so_far)
     }
 
     /// What runs left below something that they deleted.
@@ -173,6 +199,8 @@ const A_WRONG_CLOCK: TimeDelta = TimeDelta::days(1);
 /// The first and the last record of a run.
 struct Head {
     purpose: Purpose,
+    /// The full pass that it is, or goes on with.
+    pass: Option<Time>,
     /// What the last one says, if it is the end.
     end: Option<End>,
 }
@@ -199,6 +227,7 @@ impl Head {
         };
         Ok(Some(Self {
             purpose: begin.purpose,
+            pass: begin.pass,
             end,
         }))
     }
@@ -227,6 +256,8 @@ pub(crate) async fn purposes<S: JournalStore>(
 #[derive(Debug)]
 pub(crate) struct RunHere {
     pub purpose: Purpose,
+    /// The full pass that it is, or goes on with.
+    pass: Option<Time>,
     /// How it came to its end; `None` where it was interrupted, or something in it is not resolved.
     pub end: Option<End>,
     /// When what is in doubt was first seen to be there by somebody who had stopped sending.
@@ -253,9 +284,10 @@ struct Deletion {
 }
 
 impl RunHere {
-    fn new(purpose: Purpose) -> Self {
+    fn new(purpose: Purpose, pass: Option<Time>) -> Self {
         Self {
             purpose,
+            pass,
             end: None,
             doubts: BTreeMap::new(),
             results: BTreeMap::new(),

@@ -188,7 +188,9 @@ async fn plan_repository<R: RegistryProbe, O: Observer>(
         Collected::Incomplete(why, tags) => incomplete(name, names, tags, why),
         // In the catalog without tags: uploads that were never finished leave such repositories behind. There is
         // no tag to delete, whatever the reason.
-        Collected::NotFound if said_by == SaidBy::Catalog => RepositoryPlan::untagged(name, names),
+        Collected::NotFound if matches!(said_by, SaidBy::Catalog | SaidBy::Hint) => {
+            RepositoryPlan::untagged(name, names)
+        }
         Collected::NotFound if said_by == SaidBy::Name && !request.scope.only.is_empty() => {
             return Err(ScopeError::NoMatch(name.to_string()));
         }

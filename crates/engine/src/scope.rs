@@ -1,6 +1,6 @@
 //! Which repositories a run looks at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::{Incomplete, RegistryError, RegistryKind, RegistryRead, RepositoryName};
 use lagan_policy::{Policy, PolicySet, RepositoryPattern};
@@ -13,6 +13,9 @@ pub struct Scope {
     pub only: Vec<RepositoryPattern>,
     /// The repositories there are, said by somebody in the place of a catalog; `None` asks the registry.
     pub listed: Option<Vec<RepositoryName>>,
+    /// Where not everything is looked at: those that are said to have changed. No catalog is asked for, and it is no error
+    /// when none of them is there, or named by a policy; `None` looks at all.
+    pub changed: Option<BTreeSet<RepositoryName>>,
 }
 
 /// Why there is nothing to look at.
@@ -50,6 +53,8 @@ pub(crate) enum SaidBy {
     List,
     /// A policy or an argument that is a plain name.
     Name,
+    /// Whoever said that it changed, which may be that it is gone.
+    Hint,
 }
 
 impl Scope {
@@ -66,6 +71,9 @@ impl Scope {
         policies: &PolicySet,
         asked: &(dyn Fn(&Policy) -> bool + Sync),
     ) -> Result<Repositories, ScopeError> {
+        if let Some(changed) = &self.changed {
+            return Ok(self.hinted(registry, policies, asked, changed));
+        }
         let named: Option<Vec<RepositoryName>> = if self.only.is_empty() {
             let patterns = policies
                 .policies
@@ -134,6 +142,31 @@ impl Scope {
             unread,
             said_by,
         })
+    }
+
+    /// Those in scope that are said to have changed.
+    fn hinted<R: RegistryRead>(
+        &self,
+        registry: &R,
+        policies: &PolicySet,
+        asked: &(dyn Fn(&Policy) -> bool + Sync),
+        changed: &BTreeSet<RepositoryName>,
+    ) -> Repositories {
+        let listed: Option<BTreeSet<_>> = self.listed.as_ref().map(|listed| listed.iter().collect());
+        let is_meant = |name: &&RepositoryName| {
+            listed.as_ref().is_none_or(|listed| listed.contains(name))
+                && self.admits(name)
+                && policies.of_repository(name, &|policy| asked(policy)).is_some()
+        };
+        let names: Vec<_> = changed.iter().filter(is_meant).cloned().collect();
+        if !names.is_empty() {
+            registry.will_survey(&names);
+        }
+        Repositories {
+            names,
+            unread: BTreeMap::new(),
+            said_by: SaidBy::Hint,
+        }
     }
 }
 

@@ -17,6 +17,7 @@ mod metrics;
 mod notifying;
 mod outcome;
 mod output;
+mod pass;
 mod plans;
 mod progress;
 mod rollout;

@@ -107,7 +107,9 @@ fn of_run(record: &Record) -> Option<Message> {
     let (kind, likeness, what) = match record.exit {
         Exit::Done | Exit::Changes if is_plan => {
             let planned = planned(tally).filter(|_| would_delete(tally))?;
-            let what = format!("would delete {planned}{}", held.unwrap_or_default());
+            let part = tally.pass.as_ref().and_then(|pass| pass.changed.as_ref());
+            let part = part.map_or("", |_| " in what changed since the last run");
+            let what = format!("would delete {planned}{part}{}", held.unwrap_or_default());
             (Kind::PlanReady, planned, what)
         }
         Exit::Done | Exit::Changes => {

@@ -23,12 +23,14 @@ use crate::cli::{ConnectArgs, SourceArgs};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Observing;
 use crate::output::print_notices;
+use crate::pass::Pass;
 use crate::settings;
 
 /// What the policy is called that stands on the command line.
 const ON_THE_COMMAND_LINE: &str = "command line";
 
 /// A registry, all policies that keep there, and those of them that make candidates.
+#[derive(Clone)]
 pub(crate) struct Source {
     pub registry: Settings,
     /// What it speaks; `None`: find out.
@@ -46,6 +48,8 @@ pub(crate) struct Source {
     pub probe: bool,
     /// The repositories there are, where a file says so and not the registry.
     pub listed: Option<Vec<RepositoryName>>,
+    /// What is looked at, where the registry tells what changes; `None` is all, and begins nothing.
+    pub pass: Option<Pass>,
     /// On whose behalf it is done.
     pub who: Who,
     /// Who counts what is done, if somebody does.
@@ -131,6 +135,7 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: arguments.probe || configured.is_some_and(|registry| registry.probe),
             listed: repositories(configured, arguments)?,
+            pass: None,
             who: Who::user(),
             observing: None,
             collect: configured.and_then(|registry| registry.collect_garbage),
@@ -203,6 +208,7 @@ impl Source {
             state_dir: config.and_then(|config| config.state_dir.clone()),
             probe: false,
             listed: None,
+            pass: None,
             who: Who::user(),
             observing: None,
             collect: configured.and_then(|registry| registry.collect_garbage),

@@ -86,6 +86,7 @@ pub struct Guards {
     run: Limits,
     history: RunHistory,
     overrides: Vec<LimitOverride>,
+    besides: u64,
     deletions: u64,
     reports: Vec<GuardReport>,
 }
@@ -98,6 +99,7 @@ impl Guards {
             run: run.clone(),
             history: RunHistory::default(),
             overrides: Vec::new(),
+            besides: 0,
             deletions: 0,
             reports: Vec::new(),
         }
@@ -107,6 +109,13 @@ impl Guards {
     #[must_use]
     pub fn after(mut self, history: RunHistory) -> Self {
         self.history = history;
+        self
+    }
+
+    /// Guards of a plan that goes on with a run which did so much: the limits of a run are about both together.
+    #[must_use]
+    pub fn besides(mut self, done: u64) -> Self {
+        self.besides = done;
         self
     }
 
@@ -195,13 +204,15 @@ impl Guards {
             ),
         ];
         let mut reports = self.reports;
+        let wanted = self.deletions.saturating_add(self.besides);
         for (limit, allowed) in of_run {
             reports.extend(allowed.map(|allowed| GuardReport {
                 limit,
                 allowed,
-                wanted: self.deletions,
+                wanted,
                 repository: None,
-                refuses: self.deletions > allowed,
+                // A plan that deletes nothing makes nothing worse.
+                refuses: self.deletions > 0 && wanted > allowed,
             }));
         }
         reports
@@ -273,6 +284,40 @@ mod tests {
                 reports.iter().map(|report| report.wanted).collect::<Vec<_>>(),
                 allowed.map_or(vec![], |_| vec![7])
             );
+        }
+    }
+
+    #[test]
+    fn what_a_run_goes_on_with_counts_for_it_and_refuses_nothing_that_deletes_nothing() {
+        let limits = Limits {
+            max_change_from_last_run: Some(2),
+            ..limits(Some(150), None, 0)
+        };
+        for (done, deleted, refused) in [
+            (0, 50, vec![]),
+            (40, 50, vec![]),
+            (41, 50, vec![Guard::MaxChangeFromLastRun]),
+            (100, 50, vec![Guard::MaxDeletions, Guard::MaxChangeFromLastRun]),
+            (
+                u64::MAX,
+                1,
+                vec![Guard::MaxDeletions, Guard::MaxChangeFromLastRun],
+            ),
+            (u64::MAX, 0, vec![]),
+        ] {
+            let guards = Guards::new(&limits).after(RunHistory(vec![70]));
+            let mut guards = guards.besides(done);
+            // Each artifact has a child.
+            guards.add(&plan("a", 200, deleted, 0), &limits);
+            let reports = guards.finish();
+            let refusing = reports.iter().filter(|report| report.refuses);
+            assert_eq!(
+                refusing.map(|report| report.limit).collect::<Vec<_>>(),
+                refused,
+                "{done}"
+            );
+            let wanted = done.saturating_add(2 * deleted);
+            assert!(reports.iter().all(|report| report.wanted == wanted));
         }
     }
 

@@ -7,7 +7,7 @@
 //! it) and those of Harbor, in its own form and as CloudEvents. Pulls are no hints: they would name every repository.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::RepositoryName;
 use lagan_model::name::NameError;
@@ -17,7 +17,7 @@ use thiserror::Error;
 /// The longest notification, in bytes.
 pub const MAX_HINT_BYTES: usize = 1 << 20;
 
-/// How many repositories are remembered; of more, all are taken to have changed.
+/// How many repositories of a registry are remembered; of more, all are taken to have changed.
 pub const MAX_HINTS: usize = 10_000;
 
 /// A notification that says nothing.
@@ -130,41 +130,56 @@ pub fn changed(notification: &[u8]) -> Result<BTreeSet<RepositoryName>, HintErro
     }
 }
 
-/// What is known to have changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Changed {
-    /// These, as far as anybody told.
-    These(BTreeSet<RepositoryName>),
-    /// More than is remembered.
-    TooMany,
-}
+/// A place among the hints of one registry: those that came before it, and those that came since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(u64);
 
-/// The hints of one registry, until somebody takes them.
+/// The hints of one registry. Several ask for them, each of those that came since it last read.
 #[derive(Debug, Clone, Default)]
 pub struct Hints {
-    changed: BTreeSet<RepositoryName>,
-    too_many: bool,
+    /// When each repository was named last.
+    named: BTreeMap<RepositoryName, Mark>,
+    now: Mark,
+    /// What came up to here is not known any more.
+    lost: Mark,
 }
 
 impl Hints {
-    /// Remembers that these changed.
+    /// Remembers that these changed. Of too many, that all did.
     pub fn add(&mut self, changed: BTreeSet<RepositoryName>) {
-        if self.too_many {
-            return;
-        }
-        self.changed.extend(changed);
-        if self.changed.len() > MAX_HINTS {
-            self.changed = BTreeSet::new();
-            self.too_many = true;
+        self.now.0 += 1;
+        let now = self.now;
+        self.named.extend(changed.into_iter().map(|name| (name, now)));
+        if self.named.len() > MAX_HINTS {
+            self.lose();
         }
     }
 
-    /// What changed since this was asked the last time.
-    pub fn take(&mut self) -> Changed {
-        match std::mem::take(self) {
-            Self { too_many: true, .. } => Changed::TooMany,
-            Self { changed, .. } => Changed::These(changed),
-        }
+    /// Something changed, and nobody knows what.
+    pub fn lose(&mut self) {
+        self.now.0 += 1;
+        self.lost = self.now;
+        self.named = BTreeMap::new();
+    }
+
+    /// The place behind all that came so far.
+    #[must_use]
+    pub fn now(&self) -> Mark {
+        self.now
+    }
+
+    /// What came behind a place; `None` where that is not known: anything may have changed.
+    #[must_use]
+    pub fn since(&self, mark: Mark) -> Option<BTreeSet<RepositoryName>> {
+        let known = mark >= self.lost && mark <= self.now;
+        let named = self.named.iter().filter(|(_, at)| **at > mark);
+        known.then(|| named.map(|(name, _)| name.clone()).collect())
+    }
+
+    /// Forgets what came before a place: nobody will ask for it any more.
+    pub fn forget(&mut self, before: Mark) {
+        self.named.retain(|_, at| *at > before);
+        self.lost = self.lost.max(before.min(self.now));
     }
 }
 

@@ -48,7 +48,7 @@ pub use harbor::examine::{
 };
 pub use harbor::release::HarborRelease;
 pub use harbor::retention::{Fate, Retained, Retention};
-pub use hint::{Changed, HintError, Hints, MAX_HINT_BYTES, MAX_HINTS, changed};
+pub use hint::{HintError, Hints, MAX_HINT_BYTES, MAX_HINTS, Mark, changed};
 pub use observe::{Answered, Observer, Sent};
 pub use oci::{ConnectError, OciRegistry};
 pub use page::{MAX_ENTRIES, MAX_LISTING_BYTES, MAX_PAGE_BYTES, MAX_PAGES};

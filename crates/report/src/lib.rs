@@ -14,6 +14,7 @@ pub mod explain;
 pub mod history;
 pub mod number;
 pub mod outcome;
+pub mod pass;
 pub mod plan;
 pub mod sanitize;
 pub mod saved;
@@ -29,6 +30,7 @@ pub use outcome::{
     CollectedNote, CollectionNote, InDoubtNote, MendedEntry, OutcomeEntry, OutcomeFoot, OutcomeHead,
     OutcomeOf, OutcomeSums, OutcomeWriter, RecoveryNote, RepositoryOutcome, outcome_writer,
 };
+pub use pass::PassNote;
 pub use plan::{
     ClockNote, GroupBy, Part, PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote,
 };

@@ -11,6 +11,7 @@ use lagan_model::{Digest, RegistryIdentity, RepositoryName, RequestCounts, Tag, 
 use lagan_policy::{GuardReport, Undo};
 use serde::Serialize;
 
+use crate::pass::PassNote;
 use crate::plan::PlanFormat;
 use crate::sanitize::clipped;
 
@@ -207,6 +208,8 @@ pub struct OutcomeFoot {
     pub guards: Vec<GuardReport>,
     /// Repositories that could not be read, and so were not planned.
     pub incomplete: u64,
+    /// What was left out, where not everything was looked at.
+    pub pass: Option<PassNote>,
     /// Held copies whose grace is over and that wait for another run, since one purges so many at most.
     pub copies_waiting: u64,
     /// What earlier runs left open.

@@ -11,6 +11,8 @@ use lagan_model::{Capabilities, RegistryIdentity, RequestCounts, Time};
 use lagan_policy::{Clock, GuardReport, Mode, PolicyName, RepositoryPlan, Totals};
 use serde::{Deserialize, Serialize};
 
+use crate::pass::PassNote;
+
 mod csv;
 mod decision;
 mod group;
@@ -50,6 +52,8 @@ pub struct PlanHead {
     pub capabilities: Capabilities,
     /// Whether it was to be asked what it can delete.
     pub probed: bool,
+    /// What was left out, where not everything was looked at.
+    pub pass: Option<PassNote>,
 }
 
 /// A policy, as a plan names it.

@@ -68,6 +68,7 @@ fn report() -> PathBuf {
         guards: Vec::new(),
         capabilities: lagan_model::Capabilities::default(),
         probed: false,
+        pass: None,
     };
     let mut writer = PlanFormat::Html.writer(PlanOptions {
         all: true,

@@ -12,6 +12,7 @@ use lagan_scheduler::{Freeze, Schedule};
 use url::Url;
 
 use super::keep::age;
+use super::webhook::{self, WebhookSettings};
 use crate::decode::{Fields, Schema, all, choice, label, mapping, number, one_or_more, text, truth};
 use crate::error::{Problems, Read};
 use crate::source::Span;
@@ -43,6 +44,8 @@ pub struct RegistrySettings {
     pub token_realms: Vec<String>,
     /// Whether the registry is to collect its garbage after runs; `None`: not.
     pub collect_garbage: Option<CollectGarbage>,
+    /// What it tells a daemon when something changes in it; `None`: nothing.
+    pub webhook: Option<WebhookSettings>,
     /// The policies for it, in the order of the document.
     pub policies: PolicySet,
     /// When the daemon runs them; those that are not in it run when somebody asks for it.
@@ -137,6 +140,7 @@ pub(crate) const SCHEMA: Schema = Schema {
         "deadline",
         "token_realms",
         "collect_garbage",
+        "webhook",
     ],
     later: &["aliases"],
 };
@@ -209,6 +213,10 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         let hint = Some("leave `collect_garbage` out, or write `kind: harbor`".to_owned());
         problems.report(*place, message, hint);
     }
+    let webhook = match fields.entry("webhook") {
+        Some((key, node)) => webhook::decode(node, key.span, problems).map(Some),
+        None => Ok(None),
+    };
     Ok(RegistrySettings {
         name: name?,
         url: url?,
@@ -221,6 +229,7 @@ fn decode(key: &Key, node: &Node, problems: &mut Problems<'_>) -> Read<RegistryS
         deadline: deadline?,
         token_realms: token_realms?.unwrap_or_default(),
         collect_garbage: collect_garbage?.map(|(_, read)| read),
+        webhook: webhook?,
         policies: PolicySet::default(),
         schedules: BTreeMap::new(),
         freezes: BTreeMap::new(),

@@ -9,7 +9,7 @@ use super::parts::{
 use super::{Part, Property, mapping, other};
 use crate::document::{
     admin, channels as words, config, email as mail, grace, health as targets, keep, limits, notifications,
-    policy, policy_file, protect, registry, rollout, rule, select, timing,
+    policy, policy_file, protect, registry, rollout, rule, select, timing, webhook,
 };
 
 pub(super) const CONFIGURATION: &str = "configuration";
@@ -447,6 +447,29 @@ fn of_registries() -> Vec<Part> {
                     "collect_garbage",
                     "Whether a Harbor collects its garbage after runs; what was deleted cannot be brought back then.",
                     reference("collect_garbage"),
+                ),
+                Property(
+                    "webhook",
+                    "What it tells the daemon when something changes in it; without it, every run reads everything.",
+                    reference("registryWebhook"),
+                ),
+            ],
+        ),
+        mapping(
+            "registryWebhook",
+            &webhook::SCHEMA,
+            &[],
+            [
+                Property("secret_file", "The file that holds what it has to show.", text()),
+                Property(
+                    "secret_env",
+                    "The variable that holds what it has to show.",
+                    text(),
+                ),
+                Property(
+                    "full_pass",
+                    "How often everything is read, whatever it tells; 24h unless said, 31d at most.",
+                    age(),
                 ),
             ],
         ),

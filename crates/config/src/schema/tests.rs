@@ -84,6 +84,7 @@ fn every_mapping_has_the_keys_that_its_decoder_reads() {
         let refused = [
             ("credentials", "password"),
             ("webhook", "secret"),
+            ("registryWebhook", "secret"),
             ("slack", "url"),
             ("email", "password"),
         ];
@@ -210,7 +211,7 @@ fn what_the_decoder_reads_validates() {
         PolicyFile::read("p", &text, "p").unwrap_or_else(|errors| panic!("{errors}"));
         assert_eq!(invalid(Document::Policy, &text), None, "{text}");
     }
-    let config = "registries: {a: {url: 'http://localhost:5000', probe: false, collect_garbage: {after: whole-run}}}\npolicies: {p: {repositories: a, rules: \
+    let config = "registries: {a: {url: 'http://localhost:5000', probe: false, collect_garbage: {after: whole-run}, webhook: {secret_file: s, full_pass: 12h}}}\npolicies: {p: {repositories: a, rules: \
                   [{select: {tags: a}, keep: all}]}}\n";
     Config::read("c", config).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(invalid(Document::Configuration, config), None);
@@ -263,6 +264,8 @@ fn what_the_decoder_refuses_for_its_keys_or_words_does_not_validate() {
         "registries: {a: {kind: oci}}",
         "registries: {a: {url: 'http://a', max_concurrency: 257}}",
         "registries: {a: {url: 'http://a', collect_garbage: {}}}",
+        "registries: {a: {url: 'http://a', webhook: {secret: s}}}",
+        "registries: {a: {url: 'http://a', webhook: {secret_file: s, full_pass: daily}}}",
         "registries: {a: {url: 'http://a', collect_garbage: {after: now}}}",
         "registries: {a: {url: 'http://a', credentials: {username: a, password: b}}}",
         "policy: {}",

@@ -33,6 +33,8 @@ struct Scene {
     journal: Journal<ModelStore>,
     stop: Arc<Stop>,
     runs: u128,
+    /// The full pass of what is applied next.
+    pass: Option<Time>,
     /// For how many minutes what goes is held before.
     grace: Option<i64>,
 }
@@ -69,6 +71,7 @@ impl Scene {
             world,
             stop,
             runs: 0,
+            pass: None,
             grace: None,
         }
     }
@@ -111,6 +114,7 @@ impl Scene {
             at: self.world.state().now,
             program: "test".to_owned(),
             collections: None,
+            pass: self.pass,
         }
     }
 
@@ -423,6 +427,30 @@ fn completed_runs_are_known_to_the_limits_the_newest_first() {
     }
     scene.undo(|_| {});
     assert_eq!(scene.chronicle().history().0, [3, 1]);
+}
+
+#[test]
+fn a_full_pass_and_those_that_go_on_with_it_are_one_run_for_the_limits() {
+    let mut scene = Scene::new();
+    let [first, second] = [1, 2].map(|hour| scene.world.state().now + TimeDelta::hours(hour));
+    // Another policy's run, and a pass of another policy, stand between.
+    for (count, pass) in [(1, Some(first)), (2, None), (3, Some(second)), (1, Some(first))] {
+        for number in 0..count {
+            let made = scene.runs;
+            scene.image(&[format!("d{made}-{number}").as_str()]);
+        }
+        scene.pass = pass;
+        scene.apply();
+    }
+    let chronicle = scene.chronicle();
+    assert_eq!(chronicle.history().0, [2, 3, 2]);
+    let besides = |pass| {
+        let (history, so_far) = chronicle.history_besides(pass);
+        (history.0, so_far)
+    };
+    assert_eq!(besides(Some(first)), (vec![3, 2], 2));
+    assert_eq!(besides(Some(second)), (vec![2, 2], 3));
+    assert_eq!(besides(Some(second + TimeDelta::hours(1))), (vec![2, 3, 2], 0));
 }
 
 #[test]

@@ -169,6 +169,7 @@ impl Story {
             at: self.world.state().now,
             program: "simulator".to_owned(),
             collections: None,
+            pass: None,
         }
     }
 

@@ -278,7 +278,7 @@ async fn a_pattern_that_matches_nothing_is_an_error_and_so_is_a_name_that_nobody
     for pattern in ["other/*", "missing"] {
         let scope = Scope {
             only: vec![pattern.parse().unwrap()],
-            listed: None,
+            ..Scope::default()
         };
         let error = run_scoped(&fake, &all, &scope, &()).await.unwrap_err();
         assert!(matches!(error, PlanError::Scope(ScopeError::NoMatch(named)) if named == pattern));
@@ -316,7 +316,7 @@ async fn a_catalog_without_a_repository_is_told_as_that_and_not_as_a_pattern_tha
     let all = policies(&["**"], last(1, Order::Name));
     let asked = Scope {
         only: vec!["team/*".parse().unwrap()],
-        listed: None,
+        ..Scope::default()
     };
     for scope in [Scope::default(), asked] {
         let error = run_scoped(&Fake::default(), &all, &scope, &()).await.unwrap_err();
@@ -417,6 +417,7 @@ async fn a_list_stands_for_the_catalog_and_what_it_names_in_vain_is_reported() {
     let scope = Scope {
         only: vec!["team/*".parse().unwrap()],
         listed: Some(listed.into()),
+        changed: None,
     };
     let all = policies(&["**"], last(1, Order::Name));
     let (plans, outcome) = run_scoped(&fake, &all, &scope, &()).await.unwrap();
@@ -429,6 +430,53 @@ async fn a_list_stands_for_the_catalog_and_what_it_names_in_vain_is_reported() {
         [("team/gone".to_owned(), false), ("team/web".to_owned(), true)]
     );
     assert_eq!(outcome.totals.incomplete_repositories, 1);
+    assert_eq!(fake.requests().of(RequestKind::Catalog), 0);
+}
+
+#[tokio::test]
+async fn of_what_is_said_to_have_changed_only_what_policies_name_is_read_and_what_is_gone_is_no_error() {
+    let mut fake = Fake::default();
+    for name in ["team/app", "team/web", "other/app"] {
+        fake.repository(name).image(&["1.0.0"], 1);
+        fake.repository(name).image(&["1.0.1"], 2);
+    }
+    let scope = |names: &[&str], listed: Option<&[&str]>| Scope {
+        only: Vec::new(),
+        listed: listed.map(|names| names.iter().map(|name| name.parse().unwrap()).collect()),
+        changed: Some(names.iter().map(|name| name.parse().unwrap()).collect()),
+    };
+    for pattern in ["team/*", "team/app"] {
+        let named = policies(&[pattern], last(1, Order::Version));
+        let hinted = scope(&["other/app", "team/app", "team/gone"], None);
+        let (plans, outcome) = run_scoped(&fake, &named, &hinted, &()).await.unwrap();
+        let read: Vec<_> = plans
+            .iter()
+            .map(|plan| (plan.name.as_str(), plan.actions.len()))
+            .collect();
+        let expected: &[_] = match pattern {
+            "team/*" => &[("team/app", 1), ("team/gone", 0)],
+            _ => &[("team/app", 1)],
+        };
+        assert_eq!(
+            (&read[..], outcome.totals.incomplete_repositories),
+            (expected, 0),
+            "{pattern}"
+        );
+    }
+    let named = policies(&["team/*"], last(1, Order::Version));
+    // What is no repository by the list that stands for the catalog is none, whoever names it.
+    let hinted = scope(&["team/app", "team/web"], Some(&["team/web"]));
+    let (plans, _) = run_scoped(&fake, &named, &hinted, &()).await.unwrap();
+    assert_eq!(
+        plans.iter().map(|plan| plan.name.as_str()).collect::<Vec<_>>(),
+        ["team/web"]
+    );
+    let before = fake.requests().total;
+    for nothing in [scope(&[], None), scope(&["other/app"], None)] {
+        let (plans, outcome) = run_scoped(&fake, &named, &nothing, &()).await.unwrap();
+        assert_eq!((plans.len(), outcome.totals.repositories), (0, 0));
+    }
+    assert_eq!(fake.requests().total, before);
     assert_eq!(fake.requests().of(RequestKind::Catalog), 0);
 }
 

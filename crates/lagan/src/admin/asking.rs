@@ -32,7 +32,7 @@ use crate::sources::{self, Source, globs};
 use crate::state;
 
 /// How much may be asked at once, in bytes.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 
 /// How often something is said, so that nobody takes silence for the end.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -357,7 +357,7 @@ async fn body<T: DeserializeOwned>(request: Request, patience: Duration) -> Resu
         let detail = "what is asked is JSON: send `Content-Type: application/json`";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let bytes = whole(request.into_body(), patience).await?;
+    let bytes = whole(request.into_body(), LONGEST, patience).await?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let error = error.to_string();
         Problem::wrong(format!("what is asked cannot be read: {}", clipped(&error, 300)))
@@ -365,19 +365,19 @@ async fn body<T: DeserializeOwned>(request: Request, patience: Duration) -> Resu
 }
 
 /// A body, whole and in time.
-pub(super) async fn whole(body: Body, patience: Duration) -> Result<Bytes, Problem> {
-    let whole = Limited::new(body, LONGEST).collect();
+pub(super) async fn whole(body: Body, longest: usize, patience: Duration) -> Result<Bytes, Problem> {
+    let whole = Limited::new(body, longest).collect();
     let Ok(read) = tokio::time::timeout(patience, whole).await else {
-        let detail = "what is asked did not come in time";
+        let detail = "what is sent did not come in time";
         return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
     };
     match read {
         Ok(read) => Ok(read.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
-            let detail = "what is asked is longer than 64 KiB";
+            let detail = format!("what is sent is longer than {} KiB", longest / 1024);
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail))
         }
-        Err(_) => Err(Problem::wrong("what is asked did not come whole")),
+        Err(_) => Err(Problem::wrong("what is sent did not come whole")),
     }
 }
 

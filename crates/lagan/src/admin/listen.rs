@@ -29,6 +29,7 @@ use tokio_io_timeout::TimeoutStream;
 use tower_service::Service as _;
 
 use super::caller::Way;
+use super::hooks::Rate;
 use crate::exit::{Exit, Failure};
 
 /// How many connections there are at a time, of each kind.
@@ -45,6 +46,8 @@ pub(super) struct Patience {
     pub(super) reading: Duration,
     /// For what is being answered when the server stops.
     pub(super) stopping: Duration,
+    /// With registries that tell much.
+    pub(super) hooks: Rate,
 }
 
 impl Default for Patience {
@@ -54,6 +57,7 @@ impl Default for Patience {
             body: Duration::from_secs(10),
             reading: Duration::from_secs(30),
             stopping: Duration::from_secs(5),
+            hooks: Rate::default(),
         }
     }
 }

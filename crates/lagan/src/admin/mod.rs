@@ -5,11 +5,13 @@
 //! becomes an [`Order`], which waits for its turn.
 //!
 //! Two ways lead in. Who reaches the socket in the state directory is its owner or root, and may do everything. Over
-//! TCP only a token gives more than a look, and even that only where the daemon listens on loopback.
+//! TCP only a token gives more than a look, and even that only where the daemon listens on loopback. Registries tell
+//! what changes in them by either, with a secret of their own.
 
 mod asking;
 mod caller;
 mod client;
+mod hooks;
 mod journal;
 mod listen;
 mod looking;
@@ -34,10 +36,11 @@ use axum::routing::{MethodRouter, get, post};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 pub(crate) use self::client::{Answer, Client};
+use self::hooks::Hooks;
 use self::listen::{Doors, Patience};
 use self::problem::Problem;
 use self::tokens::Tokens;
-pub(crate) use self::tokens::check as check_tokens;
+pub(crate) use self::tokens::{check as check_tokens, check_secret};
 use crate::daemon::{Board, Order};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
@@ -53,6 +56,7 @@ struct Desk {
     orders: mpsc::Sender<Order>,
     metrics: Arc<Metrics>,
     tokens: Tokens,
+    hooks: Hooks,
     patience: Patience,
     /// What pages show of the journal.
     freed: pages::Counted,
@@ -99,6 +103,7 @@ impl Admin {
             orders,
             metrics,
             tokens: Tokens::default(),
+            hooks: Hooks::new(patience.hooks),
             patience,
             freed: pages::Counted::default(),
             explaining: Semaphore::new(1),
@@ -161,6 +166,7 @@ fn routes() -> Vec<Route> {
         (Method::POST, "/api/v1/plan", post(asking::plan)),
         (Method::POST, "/api/v1/apply", post(asking::apply)),
         (Method::POST, "/api/v1/undo", post(asking::undo)),
+        (Method::POST, "/hooks/{registry}", post(hooks::take)),
     ]
 }
 

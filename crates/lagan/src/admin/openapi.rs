@@ -1,10 +1,10 @@
 //! The description of the API, made from the code that answers.
 
 use axum::Json;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{asking, journal, looking, runs};
+use super::{asking, hooks, journal, looking, runs};
 
 /// What there is to ask.
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use super::{asking, journal, looking, runs};
         asking::plan,
         asking::apply,
         asking::undo,
+        hooks::take,
         serve,
     ),
     modifiers(&Tokens),
@@ -42,6 +43,9 @@ impl Modify for Tokens {
         bearer.description = Some("A token of `admin.tokens`, with the right that is named.".to_owned());
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("token", SecurityScheme::Http(bearer));
+        let secret = "The secret of `webhook` of the registry, alone or behind `Bearer`.";
+        let secret = ApiKeyValue::with_description("Authorization", secret);
+        components.add_security_scheme("secret", SecurityScheme::ApiKey(ApiKey::Header(secret)));
     }
 }
 

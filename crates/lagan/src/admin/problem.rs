@@ -69,6 +69,12 @@ impl Problem {
         problem
     }
 
+    /// The same with another status.
+    pub(super) fn becomes(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        self.title = status.canonical_reason().unwrap_or("Error");
+    }
+
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
     }

@@ -27,6 +27,7 @@ use crate::daemon::{Daemon, Event, Happening, MOST_ORDERS, Options};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
 
+mod hooks;
 mod pages;
 
 /// Longer than any story takes, so that one that hangs fails.

@@ -147,6 +147,7 @@ fn summary(run: u128, purpose: Purpose, minute: u32, over: Option<i64>, end: Opt
                 why: String::new(),
                 over,
             }),
+            pass: None,
         }),
         end: end.map(|word| End {
             at,

@@ -211,6 +211,7 @@ async fn carry_out(
     let board = Board::read(Some(directory), registry.identity(), now);
     let mut rolling = Rolling::read(Some(directory), &source, registry.identity(), now);
     let in_doubt = recovery.left_out();
+    let full_pass = source.pass.as_ref().map(|pass| pass.full);
     let past = Past {
         board: &board,
         rollouts: rolling.rollouts(),
@@ -226,7 +227,7 @@ async fn carry_out(
         Plan::Saved(saved) => approve::saved(&source, *saved, past, world, arguments, shown).await?,
     };
     if let Some(observing) = &observing {
-        observing.planned(&approved.totals);
+        observing.planned(&approved.totals, source.pass.as_ref());
     }
     approved.find_out_about_tags(&registry).await;
 
@@ -241,6 +242,7 @@ async fn carry_out(
         at: began,
         program: PROGRAM.to_owned(),
         collections: told.as_ref().map(|told| told.note(began)),
+        pass: full_pass,
     };
     let mut report = Report {
         views,
@@ -256,6 +258,7 @@ async fn carry_out(
         foot: OutcomeFoot {
             guards: approved.plan.guards().to_vec(),
             incomplete: approved.totals.incomplete_repositories,
+            pass: source.pass.as_ref().and_then(|pass| pass.note(&approved.totals)),
             copies_waiting: due.left,
             recovery: note(&recovery),
             ..OutcomeFoot::default()

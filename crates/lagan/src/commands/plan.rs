@@ -18,6 +18,7 @@ use crate::collecting::Told;
 use crate::comparing::Comparing;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
+use crate::pass::Pass;
 use crate::progress::Progress;
 use crate::rollout::Rolling;
 use crate::saved::Saving;
@@ -115,6 +116,7 @@ pub(crate) async fn run_source(
     let scope = Scope {
         only,
         listed: source.listed.take(),
+        changed: source.pass.as_ref().and_then(Pass::only),
     };
     let undo = match source.replayed {
         // Until when a deletion of another day could be undone, nobody tells.
@@ -174,7 +176,7 @@ pub(crate) async fn run_source(
     }
     let outcome = outcome?;
     if let Some(observing) = &source.observing {
-        observing.planned(&outcome.totals);
+        observing.planned(&outcome.totals, source.pass.as_ref());
     }
 
     let id = ulid::Ulid::new().to_string();
@@ -229,6 +231,7 @@ pub(super) fn ends(
         guards: guards.to_vec(),
         capabilities: registry.capabilities(),
         probed: source.probe,
+        pass: source.pass.as_ref().and_then(|pass| pass.note(totals)),
     };
     let foot = PlanFoot {
         totals: totals.clone(),

@@ -132,6 +132,7 @@ async fn carry_out(
             at: began,
             program: PROGRAM.to_owned(),
             collections: told.as_ref().map(|told| told.note(began)),
+            pass: None,
         },
         target,
         overwrite_moved_tags: arguments.overwrite_moved_tags,

@@ -10,6 +10,7 @@ use lagan_policy::Mode;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 
+use super::heard::Heard;
 use super::history::{Kind, Record};
 use super::order::{MOST, Order};
 use crate::exit::Exit;
@@ -24,6 +25,8 @@ pub(crate) struct Board {
     beat: Mutex<Instant>,
     /// Where orders wait.
     places: Arc<Semaphore>,
+    /// What registries told.
+    pub(crate) heard: Heard,
 }
 
 /// Why an order was not taken on.
@@ -110,6 +113,7 @@ impl Board {
             }),
             beat: Mutex::new(Instant::now()),
             places: Arc::new(Semaphore::new(MOST)),
+            heard: Heard::default(),
         }
     }
 

@@ -166,6 +166,10 @@ impl Record {
             "outcome": self.outcome(),
             "error": self.error,
             "held": self.held,
+            "pass": self.tally.pass.as_ref().map(|pass| json!({
+                "full_pass": time(pass.full),
+                "full": pass.changed.is_none(),
+            })),
             "counts": self.tally.to_json(),
             "report": report.then_some("report.json"),
         })

@@ -10,6 +10,7 @@ use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_scheduler::Schedule;
 
+use super::passes::Due;
 use super::work::Job;
 use crate::admin;
 use crate::cli::ConnectArgs;
@@ -45,6 +46,11 @@ impl Loaded {
             settings::of_registry(registry, &ConnectArgs::default())?;
         }
         admin::check_tokens(&config.admin.tokens)?;
+        for registry in &config.registries {
+            if let Some(webhook) = &registry.webhook {
+                admin::check_secret(&registry.name, &webhook.secret)?;
+            }
+        }
         let receivers = settings::receivers(&config.notifications)?;
         Ok(Self {
             config: Arc::new(config),
@@ -94,6 +100,34 @@ impl Loaded {
         })
     }
 
+    /// How a policy that is due is told what changed, where its registry tells that. One that is being rolled out looks at
+    /// everything: its stages are judged by whole runs.
+    pub(super) fn due<'a>(&'a self, job: &'a Job) -> Option<Due<'a>> {
+        let registries = &self.config.registries;
+        let registry = registries
+            .iter()
+            .find(|registry| registry.name.as_str() == job.registry)?;
+        let policies = &registry.policies.policies;
+        let policy = policies
+            .iter()
+            .find(|policy| policy.name.0.as_ref() == job.policy)?;
+        if policy.rollout.is_some() {
+            return None;
+        }
+        let (_, schedule) = registry
+            .schedules
+            .iter()
+            .find(|(policy, _)| policy.0.as_ref() == job.policy)?;
+        let next = schedule.after(job.began);
+        Some(Due {
+            policy: &job.policy,
+            registry: &job.registry,
+            full_pass: registry.webhook.as_ref()?.full_pass,
+            now: job.began,
+            next: next.and_then(|next| next.checked_add_signed(schedule.delay(&job.policy, next))),
+        })
+    }
+
     /// A run of a policy.
     pub(super) fn job(&self, policy: &str, id: &str, began: Time, metrics: &Arc<Metrics>) -> Option<Job> {
         self.config.registries.iter().find_map(|registry| {
@@ -109,6 +143,7 @@ impl Loaded {
                 mode: found.mode,
                 began,
                 observing: Observing::new(metrics, registry.name.as_str(), policy),
+                pass: None,
                 order: None,
             })
         })

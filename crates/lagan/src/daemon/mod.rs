@@ -7,10 +7,12 @@
 
 mod board;
 mod event;
+mod heard;
 mod heartbeat;
 mod history;
 mod loaded;
 mod order;
+mod passes;
 mod persisted;
 mod queue;
 mod service;
@@ -42,6 +44,7 @@ use self::history::History;
 pub(crate) use self::history::{BY_SCHEDULE, Cut, Kind as RunKind, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
 pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
+use self::passes::Passes;
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
 pub(crate) use self::work::{SAVED, report_name};
@@ -82,6 +85,8 @@ pub(crate) struct Daemon<C, T> {
     changed: bool,
     table: Table<String, Shared>,
     history: History,
+    /// Where policies stand whose registries tell what changes.
+    passes: Passes,
     /// The policies of which it was told that they wait.
     waiting: BTreeSet<String>,
     /// When the state directory that somebody else has is tried again, and how long that was waited for.
@@ -144,6 +149,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             changed: true,
             table: Table::default(),
             history,
+            passes: Passes::default(),
             waiting: BTreeSet::new(),
             again: None,
             board,
@@ -277,13 +283,15 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         // Of what shares a state directory, no more than one is begun.
         let policy = self.table.start(now).into_iter().next()?;
         let id = new_id(now);
-        let job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
+        let mut job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
             Some(job) => job,
             None => {
                 self.table.finished(&policy, now);
                 return None;
             }
         };
+        let due = self.loaded.due(&job);
+        job.pass = due.map(|due| self.passes.begin(&due, &self.board.heard));
         self.persist();
         self.begin_job(job)
     }
@@ -339,6 +347,13 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         }
         self.count_due();
         let record = Record::new(job, done, now);
+        if let Some(begun) = &job.pass {
+            let (tally, well) = (&record.tally, record.exit == Exit::Done && record.held.is_none());
+            let made = tally.pass.as_ref().zip(tally.planned.as_ref()).filter(|_| well);
+            let made = made.map(|(pass, totals)| (pass, totals.repositories));
+            let heard = &self.board.heard;
+            self.passes.ended(&job.policy, &job.registry, begun, made, heard);
+        }
         if let Err(error) = self.history.keep(&record) {
             self.unwritten("what came of a run", &error);
         }
@@ -429,6 +444,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         if self.table.lasts() != lasts {
             self.persist();
         }
+        self.passes.configured(&self.loaded.config, &self.board.heard);
         self.options.metrics.configured(&self.loaded.config);
         (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();

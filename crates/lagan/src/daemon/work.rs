@@ -14,12 +14,14 @@ use lagan_state::Who;
 
 use super::history::{BY_SCHEDULE, Kind};
 use super::order::{Asked, Order, obeys};
+use super::passes::Begun;
 use crate::auditing::Auditing;
 use crate::cli::{ApplyArgs, Colour, ConnectArgs, Format, Grouping, PlanArgs, SourceArgs, UndoArgs};
 use crate::commands::plan::{self, Announcing};
 use crate::commands::{apply, undo};
 use crate::exit::{Exit, Failure};
 use crate::metrics::{Metrics, Observing};
+use crate::pass::Pass;
 use crate::running::{Stopping, SystemClock, Told};
 use crate::sources::{Source, globs};
 use crate::state::{self, Past};
@@ -34,6 +36,8 @@ pub(super) struct Job {
     pub(super) began: Time,
     /// Who counts what it does.
     pub(super) observing: Arc<Observing>,
+    /// What it looks at, where the registry tells what changes in it.
+    pub(super) pass: Option<Begun>,
     /// What was asked for; `None`: it is due.
     pub(super) order: Option<Order>,
 }
@@ -64,6 +68,7 @@ impl Job {
             mode: order.mode(),
             began,
             observing: Observing::new(metrics, &order.registry, order.policy()),
+            pass: None,
             order: Some(order),
         }
     }
@@ -117,24 +122,45 @@ impl Job {
             source.who = Who::Schedule {
                 policy: self.policy.clone(),
             };
+            source.pass = self.pass.as_ref().map(|begun| begun.pass.clone());
             source
         });
         let (mode, began) = (self.mode, self.began);
         async move {
-            let mut held = None;
-            let done = match (source, mode) {
-                (Err(failure), _) => Err(failure),
-                (Ok(source), Mode::DryRun) => dry_run(source, &state, report, false).await,
-                // What is forbidden is deletions: a plan tells what they would be.
-                (Ok(source), Mode::Enforce) if source.bans(&state).why(began).is_some() => {
-                    held = source.bans(&state).why(began);
-                    dry_run(source, &state, report, true).await
+            let source = match source {
+                Ok(source) => source,
+                Err(failure) => return Done::of(Err(failure), None),
+            };
+            // What is forbidden is deletions: a plan tells what they would be.
+            let held = source.bans(&state).why(began).filter(|_| mode == Mode::Enforce);
+            let make = async |source: Source| {
+                let (report, told) = (report.clone(), Arc::clone(&told));
+                match mode {
+                    Mode::DryRun => dry_run(source, &state, report, false).await,
+                    Mode::Enforce if held.is_some() => dry_run(source, &state, report, true).await,
+                    Mode::Enforce => enforce(source, &state, report, told).await,
                 }
-                (Ok(source), Mode::Enforce) => enforce(source, &state, report, told).await,
+            };
+            let whole = source.pass.as_ref().is_some_and(|pass| pass.changed.is_some());
+            let whole = whole.then(|| {
+                let mut whole = source.clone();
+                whole.pass = Some(Pass::full(began));
+                whole
+            });
+            let done = make(source).await;
+            let done = match whole {
+                // What a limit says of a part, it has to say of the whole. Nothing was deleted yet.
+                Some(whole) if is_refused(&done) => make(whole).await,
+                _ => done,
             };
             Done::of(done, held)
         }
     }
+}
+
+fn is_refused(done: &Result<Exit, Failure>) -> bool {
+    let exit = done.as_ref().map_or_else(|failure| failure.exit, |exit| *exit);
+    exit == Exit::Refused
 }
 
 impl Done {

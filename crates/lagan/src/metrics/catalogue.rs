@@ -47,6 +47,8 @@ catalogue! {
         "When the last run ended, since the daemon was started";
     LAST_SUCCESS: Gauge "last_success_timestamp_seconds" ["registry", "policy"]
         "When the last run ended that did all it was to do, since the daemon was started";
+    LAST_FULL: Gauge "last_full_pass_timestamp_seconds" ["registry", "policy"]
+        "When the last run ended that looked at every repository and did all it was to do, where the registry has a `webhook`";
     LAST_DURATION: Gauge "last_run_duration_seconds" ["registry", "policy"]
         "How long the last run took";
     NEXT_RUN: Gauge "next_run_timestamp_seconds" ["registry", "policy"]
@@ -95,4 +97,6 @@ catalogue! {
         "Configurations that were read again, by whether they were taken or refused";
     NOTIFICATIONS: Counter "notifications" ["receiver", "event", "outcome"]
         "Messages to receivers, by what became of them";
+    HINTS: Counter "hints" ["registry", "outcome"]
+        "Notifications that came in from registries, by what became of them";
 }

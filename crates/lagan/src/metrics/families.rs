@@ -13,7 +13,7 @@ use prometheus_client::registry::{Metric, Registry};
 
 use super::catalogue::{self, Described, Kind, PREFIX};
 use super::labels::{
-    Mode, OfChange, OfDecision, OfDeletion, OfFailure, OfKind, OfMessage, OfName, OfPart, OfPolicy,
+    Mode, OfChange, OfDecision, OfDeletion, OfFailure, OfHint, OfKind, OfMessage, OfName, OfPart, OfPolicy,
     OfRegistry, OfRequest, OfRun, OfSkip, Outcome, Purpose,
 };
 
@@ -39,6 +39,7 @@ pub(super) struct Families {
     pub(super) postponed: Family<OfName, Counter>,
     pub(super) last_run: Family<OfPolicy, Gauge>,
     pub(super) last_success: Family<OfPolicy, Gauge>,
+    pub(super) last_full: Family<OfPolicy, Gauge>,
     pub(super) last_duration: Family<OfPolicy, Fraction>,
     pub(super) next_run: Family<OfPolicy, Gauge>,
     pub(super) policies: Family<Mode, Gauge>,
@@ -63,6 +64,7 @@ pub(super) struct Families {
     pub(super) rollout_changes: Family<OfChange, Counter>,
     pub(super) reloads: Family<Outcome, Counter>,
     pub(super) notifications: Family<OfMessage, Counter>,
+    pub(super) hints: Family<OfHint, Counter>,
 }
 
 impl Families {
@@ -75,6 +77,7 @@ impl Families {
             postponed: family(all, &catalogue::POSTPONED),
             last_run: family(all, &catalogue::LAST_RUN),
             last_success: family(all, &catalogue::LAST_SUCCESS),
+            last_full: family(all, &catalogue::LAST_FULL),
             last_duration: family(all, &catalogue::LAST_DURATION),
             next_run: family(all, &catalogue::NEXT_RUN),
             policies: family(all, &catalogue::POLICIES),
@@ -103,6 +106,7 @@ impl Families {
             rollout_changes: family(all, &catalogue::ROLLOUT_CHANGES),
             reloads: family(all, &catalogue::RELOADS),
             notifications: family(all, &catalogue::NOTIFICATIONS),
+            hints: family(all, &catalogue::HINTS),
             registry,
         }
     }

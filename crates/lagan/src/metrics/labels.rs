@@ -95,6 +95,12 @@ pub(super) struct OfMessage {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfHint {
+    pub(super) registry: Name,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Mode {
     pub(super) mode: &'static str,
 }

@@ -26,7 +26,7 @@ use lagan_state::{DiskJournal, RunSummary};
 use self::families::Families;
 pub(crate) use self::health::Change;
 use self::health::Health;
-use self::labels::{Name, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
+use self::labels::{Name, OfHint, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
 use crate::daemon::{Happening, Record};
 use crate::rollout::Known;
@@ -98,6 +98,7 @@ impl Metrics {
             let of = OfPolicy { registry, policy };
             families.last_run.remove(&of);
             families.last_success.remove(&of);
+            families.last_full.remove(&of);
             families.last_duration.remove(&of);
             families.planned.remove(&of);
             families.incomplete.remove(&of);
@@ -198,10 +199,23 @@ impl Metrics {
         };
         if succeeded == Some(true) {
             families.last_success.get_or_create(&of).set(ended);
+            let pass = record.tally.pass.as_ref();
+            if pass.is_some_and(|pass| pass.changed.is_none()) {
+                families.last_full.get_or_create(&of).set(ended);
+            }
         }
         if let Some(succeeded) = succeeded {
             self.health().run(&of, (self.now)(), succeeded);
         }
+    }
+
+    /// A notification came in; the registry is empty where it is none that may tell something.
+    pub(crate) fn hinted(&self, registry: &str, outcome: &'static str) {
+        let label = OfHint {
+            registry: registry.into(),
+            outcome,
+        };
+        self.families.hints.get_or_create(&label).inc();
     }
 
     /// Scores that fell below what is good, or rose to it again.

@@ -17,6 +17,7 @@ use super::labels::{
     status,
 };
 use super::{Metrics, of};
+use crate::pass::Pass;
 use crate::rollout::Changed;
 
 /// What a run came to, in numbers.
@@ -24,6 +25,8 @@ use crate::rollout::Changed;
 pub(crate) struct Tally {
     /// What was planned.
     pub(crate) planned: Option<Totals>,
+    /// What was looked at for that, where a registry tells what changes.
+    pub(crate) pass: Option<Pass>,
     /// Manifests deleted, tags taken off, copies purged.
     pub(crate) deleted: u64,
     pub(crate) untagged: u64,
@@ -80,8 +83,8 @@ impl Observing {
         self.locked().clone()
     }
 
-    /// What was decided.
-    pub(crate) fn planned(&self, totals: &Totals) {
+    /// What was decided, in all repositories or in those that changed.
+    pub(crate) fn planned(&self, totals: &Totals, pass: Option<&Pass>) {
         let families = &self.metrics.families;
         for (decision, tags) in [
             ("keep", totals.kept_tags),
@@ -97,11 +100,16 @@ impl Observing {
             families.decisions.get_or_create(&label).inc_by(tags);
         }
         let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        let planned = families.planned.get_or_create_owned(&self.of);
-        planned.set(gauge(totals.delete_artifacts));
+        // What was not looked at is as the last full pass found it.
+        if pass.is_none_or(|pass| pass.changed.is_none()) {
+            let planned = families.planned.get_or_create_owned(&self.of);
+            planned.set(gauge(totals.delete_artifacts));
+        }
         let incomplete = families.incomplete.get_or_create_owned(&self.of);
         incomplete.set(gauge(totals.incomplete_repositories));
-        self.locked().planned = Some(totals.clone());
+        let mut tally = self.locked();
+        tally.planned = Some(totals.clone());
+        tally.pass = pass.cloned();
     }
 
     /// What changed in rollouts.

@@ -135,13 +135,14 @@ fn everything() -> Arc<Metrics> {
     metrics.journal(&journal, &journal.list().unwrap());
     let observing = Observing::new(&metrics, "r", "p");
     observing.writes(&journal);
-    observing.planned(&Totals {
+    let totals = Totals {
         kept_tags: 7,
         delete_tags: 3,
         delete_artifacts: 2,
         incomplete_repositories: 1,
         ..Totals::new(false)
-    });
+    };
+    observing.planned(&totals, None);
     let detail = || "secret-detail".to_owned();
     observing.repository(
         &run(vec![
@@ -167,6 +168,8 @@ fn everything() -> Arc<Metrics> {
         .undoable_until
         .get_or_create(&observing_of())
         .set(9);
+    metrics.families.last_full.get_or_create(&observing_of()).set(9);
+    metrics.hinted("r", "changed");
     for answer in [Answered::Status(200), Answered::Status(429), Answered::TimedOut] {
         observing.sent(&sent(RequestKind::Tags, answer));
     }

@@ -59,6 +59,10 @@ pub struct Begin {
     /// What the registry told of its garbage collections; `None` of a registry that tells nothing of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collections: Option<Collections>,
+    /// When the full pass began that it is, or that it goes on with by what changed since: for limits, the runs of one are
+    /// one. `None` of a run that stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<Time>,
 }
 
 impl Begin {

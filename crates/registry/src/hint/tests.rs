@@ -124,21 +124,45 @@ fn a_name_that_is_none_is_refused_with_all_that_came_with_it() {
     assert_eq!(changed(escaped).unwrap().len(), 1);
 }
 
+fn name(number: usize) -> RepositoryName {
+    format!("team/app{number}").parse().unwrap()
+}
+
 #[test]
-fn hints_are_taken_once_and_too_many_are_all() {
-    let name = |number: usize| format!("team/app{number}").parse::<RepositoryName>().unwrap();
+fn everybody_hears_what_came_since_they_last_asked() {
     let mut hints = Hints::default();
+    let start = hints.now();
     hints.add([name(1), name(2)].into());
-    hints.add([name(2)].into());
-    assert_eq!(hints.take(), Changed::These([name(1), name(2)].into()));
-    assert_eq!(hints.take(), Changed::These(BTreeSet::new()));
+    let between = hints.now();
+    hints.add([name(2), name(3)].into());
+    assert_eq!(hints.since(start), Some([name(1), name(2), name(3)].into()));
+    assert_eq!(hints.since(between), Some([name(2), name(3)].into()));
+    assert_eq!(hints.since(hints.now()), Some(BTreeSet::new()));
+    // What nobody asks for any more is not kept; whoever does ask all the same hears that it is not known.
+    hints.forget(between);
+    assert_eq!(hints.named.len(), 2);
+    assert_eq!(hints.since(between), Some([name(2), name(3)].into()));
+    assert_eq!(hints.since(start), None);
+    // A place of other hints is no place of these.
+    assert_eq!(Hints::default().since(between), None);
+}
+
+#[test]
+fn of_too_many_and_of_what_was_lost_all_may_have_changed() {
+    let mut hints = Hints::default();
+    let start = hints.now();
     hints.add((0..MAX_HINTS).map(name).collect());
-    assert!(matches!(hints.clone().take(), Changed::These(names) if names.len() == MAX_HINTS));
+    assert_eq!(hints.since(start).map(|names| names.len()), Some(MAX_HINTS));
+    let full = hints.now();
     hints.add([name(MAX_HINTS)].into());
-    assert!(hints.changed.is_empty());
+    assert!(hints.named.is_empty());
+    let over = hints.now();
     hints.add([name(1)].into());
-    assert_eq!(hints.take(), Changed::TooMany);
-    assert_eq!(hints.take(), Changed::These(BTreeSet::new()));
+    assert_eq!((hints.since(start), hints.since(full)), (None, None));
+    assert_eq!(hints.since(over), Some([name(1)].into()));
+    hints.lose();
+    assert_eq!(hints.since(over), None);
+    assert_eq!(hints.since(hints.now()), Some(BTreeSet::new()));
 }
 
 proptest::proptest! {

@@ -83,6 +83,7 @@ fn head(id: &str, sha256: &str) -> PlanHead {
         guards: Vec::new(),
         capabilities: lagan_model::Capabilities::default(),
         probed: false,
+        pass: None,
     }
 }
 

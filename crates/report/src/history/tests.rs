@@ -31,6 +31,7 @@ fn note(end: Option<End>, open: u64) -> RunNote {
             at: at(0),
             program: "lagan 0.1.0".to_owned(),
             collections: None,
+            pass: None,
         }),
         end,
         records: 3,

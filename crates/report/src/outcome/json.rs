@@ -50,6 +50,9 @@ impl OutcomeWriter for Json {
     fn foot(&self, out: &mut dyn Write, head: &OutcomeHead, foot: &OutcomeFoot) -> io::Result<()> {
         out.write_all(b"\n]")?;
         if let OutcomeOf::Apply { .. } = head.of {
+            if let Some(pass) = &foot.pass {
+                member(out, ',', "pass", pass)?;
+            }
             member(out, ',', "incomplete_repositories", &foot.incomplete)?;
             member(out, ',', "undo", &foot.undo)?;
             member(out, ',', "collection", &foot.collection)?;

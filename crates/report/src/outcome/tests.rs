@@ -135,6 +135,7 @@ fn the_json_is_one_document_that_holds_everything() {
     assert_eq!(run["repositories"][0]["entries"][0]["record"], 7);
     assert_eq!(run["repositories"][0]["problem"], NASTY);
     assert_eq!(run["guards"][0]["limit"], "keep_at_least");
+    assert_eq!(run.get("pass"), None);
     let undo = OutcomeOf::Undo {
         of: "last".to_owned(),
         dry_run: true,

@@ -6,6 +6,7 @@ use lagan_model::{RequestKind, Tag};
 use super::{CollectionNote, OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, RecoveryNote};
 use crate::layout::listed;
 use crate::number::{count, grouped};
+use crate::pass::PassNote;
 use crate::plan::refusal;
 use crate::sanitize::{clipped, harmless};
 use crate::wording::{moment, registry_kind};
@@ -128,6 +129,7 @@ pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSum
             count(sums.mended, "manifest was", "manifests were")
         ));
     }
+    lines.extend(foot.pass.iter().map(PassNote::warning));
     if foot.incomplete > 0 {
         lines.push(format!(
             "{} could not be read whole, and nothing was deleted there",

@@ -126,6 +126,9 @@ pub(crate) fn head(out: &mut dyn Write, head: &PlanHead, policies: Option<&Saved
             }
         }
     }
+    if let Some(pass) = &head.pass {
+        member(out, ',', "pass", pass)?;
+    }
     member(out, ',', "clocks", &head.clocks)?;
     member(out, ',', "guards", &head.guards)?;
     let capabilities = Capable {

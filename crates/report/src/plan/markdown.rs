@@ -113,7 +113,7 @@ impl PlanWriter for Markdown {
         if head.now != head.created {
             row(out, "made", &moment(head.created))?;
         }
-        for (label, value) in summary::totals(&foot.totals, &self.seen) {
+        for (label, value) in summary::totals(head, &foot.totals, &self.seen) {
             row(out, label, &cell(&value))?;
         }
         for (weight, label, value) in summary::undo(&self.seen) {

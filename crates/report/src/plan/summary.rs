@@ -8,6 +8,7 @@ use lagan_policy::{Guard, GuardReport, Totals};
 use super::seen::{Seen, Undoable};
 use super::{ClockNote, PlanFoot, PlanHead};
 use crate::number::{count, grouped, mebibytes};
+use crate::pass::PassNote;
 use crate::sanitize::clipped;
 use crate::wording::moment;
 
@@ -19,9 +20,11 @@ pub(super) enum Weight {
 }
 
 /// The sums, a label and a value each.
-pub(super) fn totals(totals: &Totals, seen: &Seen) -> Vec<(&'static str, String)> {
+pub(super) fn totals(head: &PlanHead, totals: &Totals, seen: &Seen) -> Vec<(&'static str, String)> {
     let mut repositories = grouped(totals.repositories);
-    if totals.repositories == 0 {
+    if totals.repositories == 0 && head.pass.is_some() {
+        repositories.push_str(": none has changed");
+    } else if totals.repositories == 0 {
         repositories.push_str(": no policy names any");
     } else if seen.quiet > 0 {
         repositories.push_str(&format!(", nothing to do in {}", grouped(seen.quiet)));
@@ -109,8 +112,9 @@ pub(super) fn requests(foot: &PlanFoot) -> String {
 
 /// Clocks that are not known, what the registry does not delete, and repositories that could not be read.
 pub(super) fn warnings(head: &PlanHead, seen: &Seen) -> Vec<String> {
+    let mut lines: Vec<_> = head.pass.iter().map(PassNote::warning).collect();
     let clocks = head.clocks.iter().filter(|note| !note.known);
-    let mut lines: Vec<_> = clocks.map(unknown_clock).collect();
+    lines.extend(clocks.map(unknown_clock));
     lines.extend(deletion(head, seen));
     if seen.incomplete > 0 {
         let mut text = count(seen.incomplete, "repository", "repositories");

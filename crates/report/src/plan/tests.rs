@@ -71,6 +71,7 @@ fn head() -> PlanHead {
         guards: Vec::new(),
         capabilities: lagan_model::Capabilities::default(),
         probed: false,
+        pass: None,
     }
 }
 

@@ -34,6 +34,7 @@ fn head() -> PlanHead {
         guards: Vec::new(),
         capabilities: Capabilities::default(),
         probed: false,
+        pass: None,
     }
 }
 

@@ -15,7 +15,7 @@ use lagan_state::RunSummary;
 use serde::Deserialize;
 
 use super::{Frame, Refused, Shown, show};
-use crate::admin::asking::{How, place, whole};
+use crate::admin::asking::{How, LONGEST, place, whole};
 use crate::admin::caller::{Caller, Way, of_token};
 use crate::admin::journal::{NO_SUCH_RUN, looked_up, read};
 use crate::admin::problem::Problem;
@@ -234,7 +234,7 @@ pub(super) async fn undo(
         return Err(Problem::new(StatusCode::FORBIDDEN, detail).into());
     }
     let (parts, body) = request.into_parts();
-    let bytes = whole(body, desk.patience.body).await?;
+    let bytes = whole(body, LONGEST, desk.patience.body).await?;
     let form = Form::<Undo>::from_request(Request::from_parts(parts, bytes.into()), &()).await;
     let form = form.map_err(|error| Problem::wrong(error.body_text()))?.0;
     let asks = match *way {

@@ -26,6 +26,7 @@ use crate::commands::plan::{REPOSITORIES_AT_ONCE, ends};
 use crate::commands::{remembered, tell_of};
 use crate::exit::{Exit, Failure};
 use crate::output::Spool;
+use crate::pass::Pass;
 use crate::plans::PlanSpool;
 use crate::progress::Progress;
 use crate::running::SystemClock;
@@ -97,6 +98,8 @@ struct Gathering<'a> {
 impl<'a> Gathering<'a> {
     fn new(source: &'a Source, past: Past<'a>, arguments: &ApplyArgs, shown: Option<bool>) -> Self {
         let Past { board, chronicle, .. } = past;
+        let full_pass = source.pass.as_ref().map(|pass| pass.full);
+        let (history, so_far) = chronicle.history_besides(full_pass);
         let asked = source
             .policies
             .policies
@@ -107,7 +110,8 @@ impl<'a> Gathering<'a> {
             .reduce(Limits::strictest);
         let approval = Approval::new(&limits.unwrap_or_default(), board.evidence())
             .overridden(&arguments.override_limit)
-            .after(chronicle.history());
+            .after(history)
+            .besides(so_far);
         let shown = shown.map(|colour| {
             let options = PlanOptions { all: false, colour };
             (PlanFormat::Text.writer(options), Spool::new())
@@ -192,6 +196,7 @@ pub(super) async fn fresh(
     let scope = Scope {
         only,
         listed: source.listed.clone(),
+        changed: source.pass.as_ref().and_then(Pass::only),
     };
     let request = PlanRequest {
         policies: &source.policies,
@@ -351,6 +356,7 @@ pub(super) async fn saved(
             guards: plan.guards().to_vec(),
             capabilities: world.registry.capabilities(),
             probed: true,
+            pass: None,
         };
         let foot = PlanFoot {
             totals: foot.totals,

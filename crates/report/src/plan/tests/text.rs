@@ -277,6 +277,27 @@ fn what_the_registry_does_not_delete_is_said_with_what_could_be_done() {
 }
 
 #[test]
+fn a_pass_that_left_repositories_out_says_so() {
+    let mut head = head();
+    head.pass = Some(PassNote {
+        full_pass: "2026-11-21T03:00:00Z".parse().unwrap(),
+        repositories: 340,
+        changed: 1,
+    });
+    for format in [PlanFormat::Text, PlanFormat::Markdown, PlanFormat::Html] {
+        let text = document(format, BRIEF, &head, &[busy()]);
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("the others wait for the next full pass"), "{text}");
+        assert!(!words.contains("none has changed"), "{text}");
+    }
+    let json = document(PlanFormat::Json, BRIEF, &head, &[busy()]);
+    let pass = r#""pass":{"full_pass":"2026-11-21T03:00:00Z","repositories":340,"changed":1}"#;
+    assert!(json.contains(pass), "{json}");
+    let nothing = document(PlanFormat::Text, BRIEF, &head, &[]);
+    assert!(nothing.contains("0: none has changed"), "{nothing}");
+}
+
+#[test]
 fn what_was_not_read_itself_is_counted_and_said_once() {
     let mut plan = busy();
     let text = document(PlanFormat::Text, BRIEF, &head(), &[plan.clone()]);

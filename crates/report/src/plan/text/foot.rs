@@ -21,7 +21,7 @@ pub(super) fn write(
     seen: &Seen,
 ) -> io::Result<()> {
     writeln!(out, "{}", paint.text(HEADING, "In all"))?;
-    for (label, value) in summary::totals(&foot.totals, seen) {
+    for (label, value) in summary::totals(head, &foot.totals, seen) {
         labelled(out, paint, (FAINT, label), COLUMN, &value)?;
     }
     labelled(out, paint, (FAINT, "requests"), COLUMN, &summary::requests(foot))?;
