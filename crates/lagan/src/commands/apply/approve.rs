@@ -212,13 +212,14 @@ pub(super) async fn fresh(
         rollouts: past.rollouts,
         repositories_at_once: REPOSITORIES_AT_ONCE,
     };
-    let scope = &request.scope.only;
+    let Scope { only, changed, .. } = request.scope;
     let asked = LeftoverRequest {
         memory: request.memory,
         in_doubt: past.in_doubt,
         of: &|name| {
-            let in_scope = scope.is_empty() || scope.iter().any(|pattern| pattern.matches(name));
-            in_scope && source.of_repository(name).is_some()
+            let is_asked = only.is_empty() || only.iter().any(|pattern| pattern.matches(name));
+            let is_read = changed.as_ref().is_none_or(|changed| changed.contains(name));
+            is_asked && is_read && source.of_repository(name).is_some()
         },
     };
     let left = leftovers(world, past.chronicle, &asked).await?;
