@@ -83,11 +83,8 @@ pub(crate) struct Batch(sled::Batch);
 impl Batch {
     /// Puts a value of any length at `key`; no other key may begin with `key`.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8]) {
-        let mut pieces = value.chunks(PIECE);
-        let first = pieces.next().unwrap_or_default();
-        self.0.insert(piece_key(key, 0), first);
-        for (number, piece) in (1..).zip(pieces) {
-            self.0.insert(piece_key(key, number), piece);
+        for (key, piece) in pieces(key, value) {
+            self.0.insert(key, piece);
         }
     }
 
@@ -100,6 +97,15 @@ impl Batch {
     pub(crate) fn remove(&mut self, key: &[u8]) {
         self.0.remove(key);
     }
+}
+
+/// The pieces of a value with their keys. An empty value has one, which is empty.
+fn pieces<'a>(key: &'a [u8], value: &'a [u8]) -> impl Iterator<Item = (Vec<u8>, &'a [u8])> {
+    let (first, rest) = value.split_at(value.len().min(PIECE));
+    let all = std::iter::once(first).chain(rest.chunks(PIECE));
+    (0..)
+        .zip(all)
+        .map(|(number, piece)| (piece_key(key, number), piece))
 }
 
 fn piece_key(key: &[u8], number: u16) -> Vec<u8> {
@@ -205,6 +211,17 @@ impl Kv {
         contained(|| {
             let last = self.db.scan_prefix(prefix).next_back().transpose()?;
             Ok(last.map(|(key, _)| key[prefix.len()..].to_vec()))
+        })
+    }
+
+    /// Puts a value of any length at `key`, one piece after the other: whoever reads it has to see for himself whether it
+    /// is whole. Unlike a batch, which the store writes to its file at once and in two parts, it waits for the flusher.
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> Result<(), KvError> {
+        contained(|| {
+            for (key, piece) in pieces(key, value) {
+                self.db.insert(key, piece)?;
+            }
+            Ok(())
         })
     }
 

@@ -17,7 +17,7 @@ use lagan_model::{Digest, Manifest, MediaType};
 use serde::{Deserialize, Serialize};
 
 use super::Room;
-use crate::copies::kv::{Batch, Kv, KvError};
+use crate::copies::kv::{Kv, KvError};
 use crate::directory::CACHE;
 use crate::error::StateError;
 use crate::files;
@@ -158,9 +158,7 @@ impl DiskCache {
         if self.full.load(Ordering::Relaxed) {
             return;
         }
-        let mut batch = Batch::default();
-        batch.put(key, value);
-        self.newer.ask(|kv| kv.apply(batch));
+        self.newer.ask(|kv| kv.put(key, value));
     }
 }
 

@@ -15,6 +15,7 @@ use lagan_model::{
 use proptest::prelude::*;
 
 use super::{options, room};
+use crate::copies::kv::{Batch, Kv};
 use crate::{DiskJournal, Memory, Options, StateError};
 
 fn registry(url: &str) -> RegistryIdentity {
@@ -313,6 +314,48 @@ fn a_cache_that_is_damaged_costs_requests_and_nothing_else() {
     memory.cache().keep_manifest(&manifests[0]);
     drop(memory);
     drop(open(&root));
+}
+
+#[test]
+fn a_manifest_of_which_a_part_is_missing_in_the_cache_is_not_believed() {
+    let (_place, root) = place();
+    let digests: Vec<_> = (0..400_u32)
+        .map(|n| Digest::of(&n.to_be_bytes()).to_string())
+        .collect();
+    let text = format!(
+        r#"{{"config":{{"mediaType":"{}","digest":"{}","size":7}},"layers":[],"annotations":{{"n":"{}"}}}}"#,
+        MediaType::OCI_CONFIG,
+        Digest::of(b"config"),
+        digests.concat()
+    );
+    let digest = Digest::of(text.as_bytes());
+    let manifest = Manifest::read(text.into(), digest, Some(&MediaType::OCI_MANIFEST)).unwrap();
+    let memory = open(&root);
+    memory.cache().keep_manifest(&manifest);
+    assert_eq!(cached(&memory, &manifest), whole(&manifest));
+    drop(memory);
+    let store = root.join("cache/v1.1");
+    let parts = {
+        let kv = Kv::open(&store, 1 << 20).unwrap();
+        kv.suffixes(b"m").unwrap()
+    };
+    assert!(parts.len() > 2, "it is kept in {} parts", parts.len());
+    for missing in parts {
+        let key = [b"m".as_slice(), &missing].concat();
+        let kv = Kv::open(&store, 1 << 20).unwrap();
+        let part = kv.get(&key).unwrap().unwrap();
+        let mut batch = Batch::default();
+        batch.remove(&key);
+        kv.apply(batch).unwrap();
+        drop(kv);
+        let memory = open(&root);
+        assert_eq!(cached(&memory, &manifest), None);
+        drop(memory);
+        let mut batch = Batch::default();
+        batch.set(&key, &part);
+        Kv::open(&store, 1 << 20).unwrap().apply(batch).unwrap();
+    }
+    assert_eq!(cached(&open(&root), &manifest), whole(&manifest));
 }
 
 #[test]
