@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use lagan_model::journal::JournalError;
 use lagan_report::sanitize::harmless;
-use lagan_state::{DiskJournal, Notice, Options, StateError};
+use lagan_state::{DiskJournal, Memory, Notice, Options, StateError};
 
 pub(crate) use self::past::Past;
 pub(crate) use self::shared::Shared;
@@ -56,6 +56,42 @@ pub(crate) fn open(directory: &Path) -> Result<Shared, Failure> {
 /// The same, and creates the directory where there is none.
 pub(crate) fn create(directory: &Path) -> Result<Shared, Failure> {
     shared(directory, DiskJournal::create)
+}
+
+/// [`open`] for whoever shares a thread: a journal that is compared, or built anew, takes its time.
+pub(crate) async fn opened(directory: &Path) -> Result<Shared, Failure> {
+    let directory = directory.to_owned();
+    apart(move || open(&directory)).await
+}
+
+/// [`create`], likewise.
+pub(crate) async fn created(directory: &Path) -> Result<Shared, Failure> {
+    let directory = directory.to_owned();
+    apart(move || create(&directory)).await
+}
+
+/// What is kept beside a journal, likewise.
+pub(crate) async fn beside(journal: Shared) -> Result<Memory, Failure> {
+    apart(move || Ok(Memory::beside(&journal, &Options::default())?)).await
+}
+
+/// Waits for the disk on another thread, and leaves this one to others meanwhile.
+pub(crate) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Failure::new(Exit::Unexpected, error)),
+    }
+}
+
+/// [`open`] on a disk that is slow: something is done meanwhile.
+#[cfg(test)]
+pub(crate) fn open_slowly(directory: &Path, meanwhile: impl FnOnce()) -> Result<Shared, Failure> {
+    shared(directory, |directory, options| {
+        meanwhile();
+        DiskJournal::open(directory, options)
+    })
 }
 
 fn shared(

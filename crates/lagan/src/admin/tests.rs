@@ -22,7 +22,7 @@ use super::openapi::Description;
 use super::pages::routes as pages_routes;
 use super::problem::NO_SUCH_PLACE;
 use super::{Admin, Client, SOCKET, routes};
-use crate::daemon::tests::Hands;
+use crate::daemon::tests::{Hands, Opening};
 use crate::daemon::{Daemon, Event, Happening, MOST_ORDERS, Options};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
@@ -235,6 +235,33 @@ async fn problem(answer: reqwest::Response) -> (u16, String) {
     assert_eq!(body["status"], status);
     assert_eq!(body["type"], "about:blank");
     (status, body["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn pages_are_answered_while_a_run_waits_for_its_journal() {
+    let scene = Scene::new().await;
+    scene
+        .asked(async |daemon| {
+            let opening = Opening::begin(scene.state()).await;
+            scene.clock.pass(30);
+            daemon.events.send(Event::Beat).await.unwrap();
+            daemon
+                .told(|happening| matches!(happening, Happening::Began { .. }).then_some(()))
+                .await;
+            for path in ["/", "/runs", "/api/v1/plans", "/healthz", "/readyz", "/metrics"] {
+                let answer = daemon.get(path).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            }
+            let policies = daemon.json("/api/v1/policies").await;
+            assert!(policies["policies"][0]["running"].is_string(), "{policies}");
+            assert_eq!(scene.tags(), 6);
+            assert!(opening.end());
+            daemon
+                .told(|happening| matches!(happening, Happening::Ended(_)).then_some(()))
+                .await;
+            assert_eq!(scene.tags(), 2);
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn carry_out(
         });
     }
     // One that somebody else has costs the registry no login.
-    let journal = Journal::new(state::create(directory)?);
+    let journal = Journal::new(state::created(directory).await?);
     let registry = Connected::connect_to_change(source.registry.clone(), source.kind).await?;
     let wish = collecting::wish(arguments, source.collect);
     if wish.is_some()
@@ -448,7 +448,7 @@ fn purges(audit: &Auditing, begin: &Begin, due: &Due) -> io::Result<()> {
 
 /// Looks at what earlier runs left open on a registry, and nothing else.
 pub(crate) async fn recover_source(source: Source, directory: &Path) -> Result<(), Failure> {
-    let journal = Journal::new(state::create(directory)?);
+    let journal = Journal::new(state::created(directory).await?);
     let registry = Connected::connect_to_change(source.registry, source.kind).await?;
     let stop = Stop::default();
     let world = World {

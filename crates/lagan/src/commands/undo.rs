@@ -101,7 +101,7 @@ async fn carry_out(
     for (form, path) in &arguments.also {
         outs.push((format(*form), false, Output::file(path)?));
     }
-    let journal = Journal::new(state::open(directory)?);
+    let journal = Journal::new(state::opened(directory).await?);
     let (target, of) = target(journal.store(), arguments)?;
     let (settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
     let registry = Connected::connect_to_change(settings, kind).await?;

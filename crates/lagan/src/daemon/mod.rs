@@ -123,7 +123,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         let loaded = Loaded::read(&options.config)?;
         let state = state::directory(options.state.as_deref(), loaded.config.state_dir.as_deref())?;
         // Creates it, and finds out whether it can be used.
-        let open = work::open_runs(&state, &options.metrics)?;
+        let open = work::open_runs(&state, &options.metrics).await?;
         let folder = state.join("daemon");
         let owner = owner(&folder, &state)?;
         for registry in loaded.registries_of(&open) {

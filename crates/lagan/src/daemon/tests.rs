@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use chrono::TimeDelta;
@@ -12,16 +13,20 @@ use lagan_sandbox::{Effect, Fault, Moment, RequestKind, Sandbox, SandboxOptions}
 use lagan_state::DiskJournal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Answer, Asked, Daemon, Event, Happening, Options, Order, Record, Wanted, new_id};
 use crate::cli::UndoArgs;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::notifying::Notifying;
+use crate::state::open_slowly;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);
+
+/// How long a journal takes to open that nobody lets open: whoever waits for it on the thread of the daemon waits so long.
+const SLOW: Duration = Duration::from_secs(20);
 
 #[derive(Clone)]
 pub(crate) struct Hands(Arc<watch::Sender<Time>>);
@@ -415,6 +420,78 @@ async fn a_run_waits_for_whoever_works_with_the_state_directory() {
         .await;
     assert_eq!(scene.tags(), 2);
     assert_eq!(scene.runs().len(), 1);
+}
+
+/// A journal that takes its time to open, until it is told to.
+pub(crate) struct Opening {
+    done: std::sync::mpsc::Sender<()>,
+    opening: thread::JoinHandle<bool>,
+}
+
+impl Opening {
+    /// Begins to open the journal of this state directory.
+    pub(crate) async fn begin(state: PathBuf) -> Self {
+        let (done, until) = std::sync::mpsc::channel();
+        let (begins, begun) = oneshot::channel();
+        let opening = thread::spawn(move || {
+            let mut in_time = false;
+            let journal = open_slowly(&state, || {
+                begins.send(()).unwrap();
+                in_time = until.recv_timeout(SLOW).is_ok();
+            });
+            drop(journal.unwrap_or_else(|failure| panic!("{}", failure.text())));
+            in_time
+        });
+        begun.await.unwrap();
+        Self { done, opening }
+    }
+
+    /// Whether anything could be done while it was being opened, which ends now.
+    pub(crate) fn end(self) -> bool {
+        _ = self.done.send(());
+        self.opening.join().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_takes_its_time_to_open_keeps_a_daemon_from_nothing_else() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    // There is one.
+    drop(scene.open().await.map_err(|failure| failure.text()).unwrap());
+    let opening = Opening::begin(scene.state()).await;
+    let (opened, in_time) = tokio::join!(scene.open(), async { opening.end() });
+    assert!(opened.is_ok() && in_time, "at its start");
+    drop(opened);
+
+    scene
+        .told(async |daemon| {
+            for mode in ["dry-run", "enforce"] {
+                scene.configure(&[("prereleases", mode)]);
+                daemon.say(Event::Reload).await;
+                let opening = Opening::begin(scene.state()).await;
+                daemon.pass(60).await;
+                daemon
+                    .next(|happening| matches!(happening, Happening::Began { .. }).then_some(()))
+                    .await;
+                assert_eq!(daemon.quiet().await, [""; 0], "{mode}");
+                assert!(opening.end(), "{mode}");
+                assert_eq!(daemon.ended().await.exit, Exit::Done, "{mode}");
+            }
+            assert_eq!(scene.tags(), 2);
+            let opening = Opening::begin(scene.state()).await;
+            let last = UndoArgs {
+                target: Some("last".to_owned()),
+                ..UndoArgs::default()
+            };
+            let mut told = daemon.order(Asked::Undo(Box::new(last))).await;
+            assert!(matches!(told.recv().await, Some(Answer::Began)));
+            daemon.quiet().await;
+            assert!(opening.end(), "undo");
+            while !matches!(told.recv().await.unwrap(), Answer::Ended(_)) {}
+            assert_eq!(scene.tags(), 6);
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -320,7 +320,8 @@ async fn plan_to(
     arguments: &PlanArgs,
 ) -> Result<Exit, Failure> {
     // Beside the journal, which can be read meanwhile.
-    let past = Past::beside(state::create(state)?)?;
+    let journal = state::created(state).await?;
+    let past = state::apart(move || Past::beside(journal)).await?;
     let announcing = Announcing {
         state: Some(state.to_owned()),
         keep: announces,
@@ -395,12 +396,16 @@ fn source(config: &Config, registry: &str, policies: &[String]) -> Result<Source
 }
 
 /// The addresses of the registries on which runs are open. Creates the state directory.
-pub(super) fn open_runs(state: &Path, metrics: &Metrics) -> Result<BTreeSet<String>, Failure> {
-    let journal = state::create(state)?;
-    let runs = journal.list()?;
-    metrics.journal(&journal, &runs);
-    let open = runs.into_iter().filter(|run| run.open > 0 || run.end.is_none());
-    Ok(open.filter_map(|run| Some(run.begin?.registry.url)).collect())
+pub(super) async fn open_runs(state: &Path, metrics: &Arc<Metrics>) -> Result<BTreeSet<String>, Failure> {
+    let journal = state::created(state).await?;
+    let metrics = Arc::clone(metrics);
+    let listed = move || {
+        let runs = journal.list()?;
+        metrics.journal(&journal, &runs);
+        let open = runs.into_iter().filter(|run| run.open > 0 || run.end.is_none());
+        Ok(open.filter_map(|run| Some(run.begin?.registry.url)).collect())
+    };
+    state::apart(listed).await
 }
 
 /// Looks at what earlier runs left open on a registry.

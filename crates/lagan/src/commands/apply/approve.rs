@@ -18,7 +18,6 @@ use lagan_policy::{
 use lagan_registry::Connected;
 use lagan_report::plan::{advice, refusal};
 use lagan_report::{PlanFoot, PlanFormat, PlanHead, PlanOptions, PlanWriter, PolicyNote, RepositoryOutcome};
-use lagan_state::{Memory, Options};
 
 use crate::announced::Board;
 use crate::cli::ApplyArgs;
@@ -191,7 +190,7 @@ pub(super) async fn fresh(
     (shown, undo): (Option<bool>, Option<Undo>),
 ) -> Result<Approved, Failure> {
     let registry = world.registry;
-    let memory = Memory::beside(world.journal.store(), &Options::default())?;
+    let memory = state::beside(world.journal.store().clone()).await?;
     let ledger = memory.ledger(registry.identity());
     let scope = Scope {
         only,
