@@ -13,7 +13,7 @@ use lagan_model::{Digest, RepositoryName, Tag, Time};
 use lagan_policy::RunHistory;
 
 use crate::holding::{COPIES, Copies, Copy};
-use crate::leftover::{Below, LEFT};
+use crate::leftover::{Below, LEFT, LONGEST_LEFT};
 use crate::mend::{DeletedHere, DeletedManifest};
 use crate::turns::Turns;
 use crate::undo::{Holds, LONGEST_HOLD};
@@ -184,9 +184,10 @@ impl Chronicle {
 fn is_needed(purpose: &Purpose, end: Option<&End>, now: Time) -> bool {
     let Some(end) = end else { return true };
     match purpose {
-        Purpose::Apply { .. } => [COPIES, LEFT]
-            .iter()
-            .any(|asked| end.results.contains_key(*asked)),
+        Purpose::Apply { .. } => {
+            let is_left = || end.results.contains_key(LEFT) && now - end.at <= LONGEST_LEFT + A_WRONG_CLOCK;
+            end.results.contains_key(COPIES) || is_left()
+        }
         Purpose::Purge => true,
         Purpose::Undo { .. } => now - end.at <= LONGEST_HOLD + A_WRONG_CLOCK,
         Purpose::Collect => false,

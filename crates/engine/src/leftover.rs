@@ -4,11 +4,16 @@
 //! It is handed to the plan of its repository, so that the limits, the approval and the looks right before a deletion are
 //! those of everything else. It stays where something that is there lists it, where a tag is on it by now, and where a
 //! policy protects by what only a plan finds out.
+//!
+//! What has been gone since, and is there again, somebody pushed or put back: no policy asked for that to go. The journal
+//! knows of it where a later run took it; where others did, nobody does, so that what was left long ago is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, Record, Role, Sequence, Skip,
+    DeleteIntent, DeleteResult, Journal, JournalError, JournalStore, Outcome, Purpose, Record, Role,
+    Sequence, Skip,
 };
 use lagan_model::{Clock, Digest, Reference, RegistryError, RegistryWrite, RepositoryName};
 use lagan_policy::{Action, Dependent, Evidence, RepositoryPlan, RepositoryPolicies, Undo};
@@ -20,6 +25,7 @@ use crate::chronicle::Chronicle;
 use crate::memory::Memory;
 use crate::recover::LeftOut;
 use crate::safeguard::{Safeguard, on};
+use crate::turns::Turns;
 use crate::world::World;
 
 /// The name by which the end of a run says how much it left.
@@ -27,6 +33,12 @@ pub(crate) const LEFT: &str = "left";
 
 /// How many manifests of one repository are handed on at the most: what is left waits for the next run.
 const MOST: usize = DELETIONS_PER_READING;
+
+/// How long what was left is taken: a policy that runs once a month has had its turn by then.
+pub(crate) const LONGEST_LEFT: TimeDelta = TimeDelta::days(40);
+
+/// A manifest of a repository.
+type Place = (RepositoryName, Digest);
 
 /// What was left, and can be taken.
 #[derive(Debug, Default)]
@@ -66,11 +78,18 @@ pub async fn leftovers<R: RegistryWrite, S: JournalStore, C: Clock>(
     request: &LeftoverRequest<'_>,
 ) -> Result<Leftovers, JournalError> {
     let mut left: BTreeMap<RepositoryName, BTreeMap<Digest, (Sequence, DeleteIntent)>> = BTreeMap::new();
+    let mut since: BTreeMap<Place, Sequence> = BTreeMap::new();
+    let now = world.clock.now();
     for sequence in chronicle.left() {
         let (_, Record::Delete(intent)) = world.journal.read(sequence).await? else {
             continue;
         };
-        if (request.of)(&intent.repository) && !request.in_doubt.has(&intent.repository, &intent.digest, []) {
+        let is_recent = (now - intent.at).abs() <= LONGEST_LEFT;
+        let is_asked = is_recent && (request.of)(&intent.repository);
+        if is_asked && !request.in_doubt.has(&intent.repository, &intent.digest, []) {
+            let place = (intent.repository.clone(), intent.digest.clone());
+            let last = since.entry(place).or_insert(sequence);
+            *last = sequence.max(*last);
             let here = left.entry(intent.repository.clone()).or_default();
             here.insert(intent.digest.clone(), (sequence, intent));
         }
@@ -85,7 +104,56 @@ pub async fn leftovers<R: RegistryWrite, S: JournalStore, C: Clock>(
             Err(error) => leftovers.problems.push(error.to_string()),
         }
     }
+    if leftovers.actions.is_empty() {
+        return Ok(leftovers);
+    }
+    let gone = gone_since(world.journal, chronicle, &since).await?;
+    for (repository, actions) in &mut leftovers.actions {
+        let is_gone = |digest| gone.contains(&(repository.clone(), digest));
+        actions.retain(|action| {
+            !members(0, action)
+                .into_iter()
+                .any(|member| is_gone(member.digest))
+        });
+    }
+    leftovers.actions.retain(|_, actions| !actions.is_empty());
     Ok(leftovers)
+}
+
+/// Those of some manifests that a run deleted after they were left.
+async fn gone_since<S: JournalStore>(
+    journal: &Journal<S>,
+    chronicle: &Chronicle,
+    left: &BTreeMap<Place, Sequence>,
+) -> Result<BTreeSet<Place>, JournalError> {
+    let (mut gone, mut turns) = (BTreeSet::new(), Turns::default());
+    let first = left.values().min().copied().unwrap_or(Sequence(0));
+    for (run, here) in chronicle.runs() {
+        if !matches!(here.purpose, Purpose::Apply { .. }) {
+            continue;
+        }
+        let bounds = journal.store().bounds_of(run).await?;
+        if bounds.is_none_or(|(_, last)| last < first) {
+            continue;
+        }
+        let mut intended: BTreeMap<Sequence, Place> = BTreeMap::new();
+        for sequence in journal.store().entries_of(run).await? {
+            turns.next().await;
+            match journal.read(sequence).await?.1 {
+                Record::Delete(intent) => {
+                    let place = (intent.repository, intent.digest);
+                    if left.get(&place).is_some_and(|left| *left < sequence) {
+                        intended.insert(sequence, place);
+                    }
+                }
+                Record::Outcome(outcome) if outcome.result == DeleteResult::Deleted => {
+                    gone.extend(intended.remove(&outcome.intent));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(gone)
 }
 
 /// What of a repository can go: what hangs together is one action.

@@ -124,11 +124,40 @@ fn what_was_left_is_known_to_a_program_that_starts_again_and_to_one_that_reads_t
     let head = broken.scene.chronicle();
     assert_eq!(head.left().count(), 2);
     broken.run().unwrap();
-    // It is on record for ever, and looked at each time: it is gone.
+    // It stays on record, and is looked at each time: it is gone.
     assert_eq!(broken.scene.chronicle().left().count(), 2);
     broken.scene.world.state().requests.clear();
     assert!(broken.run().is_none());
     assert_eq!(broken.scene.world.requests().of(RequestKind::Head), 2);
+}
+
+#[test]
+fn what_was_left_and_went_is_nobodys_when_it_is_pushed_again_without_a_tag() {
+    let mut broken = broken().settled();
+    let run = broken.run().unwrap();
+    assert_eq!(outcomes(&run), [&ActionOutcome::Deleted; 2]);
+    let [again, _] = broken.children.clone();
+    let manifest = broken.manifest(&again);
+    {
+        let mut state = broken.scene.world.state();
+        let repository = state.repositories.get_mut(&name()).unwrap();
+        repository.manifests.insert(again.clone(), manifest);
+    }
+    assert!(broken.run().is_none());
+    assert!(broken.has(&again));
+}
+
+#[test]
+fn what_was_left_long_ago_stays_and_its_run_is_not_read_for_it() {
+    let mut broken = broken().settled();
+    broken.scene.world.state().now += TimeDelta::hours(40 * 24 + 12);
+    assert!(broken.run().is_none());
+    assert!(broken.children.iter().all(|child| broken.has(child)));
+    assert_eq!(broken.scene.chronicle().left().count(), 2, "a clock may be wrong");
+    broken.scene.world.state().now += TimeDelta::days(1);
+    assert_eq!(broken.scene.chronicle().left().count(), 0);
+    broken.scene.world.state().now -= TimeDelta::days(3);
+    assert_eq!(outcomes(&broken.run().unwrap()), [&ActionOutcome::Deleted; 2]);
 }
 
 #[test]
