@@ -100,7 +100,8 @@ where
     let unread = &repositories.unread;
     let mut rollouts = request.rollouts.clone();
     // Which repository goes first can only be told where all of a policy are known.
-    if !rollouts.is_empty() && request.scope.only.is_empty() && unread.is_empty() {
+    let all = request.scope.only.is_empty() && request.scope.changed.is_none() && unread.is_empty();
+    if !rollouts.is_empty() && all {
         rollouts = rollouts.among(&repositories.names, request.policies);
     }
     let rollouts = &rollouts;

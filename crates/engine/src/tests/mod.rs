@@ -8,7 +8,7 @@ use lagan_model::{
 };
 use lagan_policy::{
     Action, Announcements, Clock, Depth, Evidence, Keep, KeepLine, Limits, Mode, Order, Policy, PolicySet,
-    RepositoryPlan, Rule, Select,
+    RepositoryPlan, Rollout, Rollouts, Rule, Select, Stages,
 };
 
 use self::fake::Fake;
@@ -478,6 +478,59 @@ async fn of_what_is_said_to_have_changed_only_what_policies_name_is_read_and_wha
     }
     assert_eq!(fake.requests().total, before);
     assert_eq!(fake.requests().of(RequestKind::Catalog), 0);
+}
+
+#[tokio::test]
+async fn which_repository_a_rollout_begins_with_is_told_by_all_and_not_by_those_that_changed() {
+    let mut fake = Fake::default();
+    for name in ["team/app", "team/web"] {
+        fake.repository(name).image(&["1.0.0"], 1);
+        fake.repository(name).image(&["1.0.1"], 2);
+    }
+    let mut policies = policies(&["team/*"], last(1, Order::Version));
+    policies.policies[0].rollout = Some(Rollout {
+        stages: Stages::new(vec!["0.01%".parse().unwrap()]).unwrap(),
+        hold: "1h".parse().unwrap(),
+        min_success: Rollout::MIN_SUCCESS,
+    });
+    let records = std::collections::BTreeMap::new();
+    let rollouts = Rollouts::at(&policies.policies, &policies.versions, &records, now());
+    let taken = async |changed: Option<&str>| {
+        let scope = Scope {
+            changed: changed.map(|name| [name.parse().unwrap()].into()),
+            ..Scope::default()
+        };
+        let request = PlanRequest {
+            policies: &policies,
+            asked: &|_| true,
+            scope: &scope,
+            now: now(),
+            depth: Depth::Enough,
+            probe: false,
+            undo: None,
+            facts: false,
+            memory: Memory::default(),
+            evidence: Evidence {
+                announcements: &Announcements::default(),
+                now: now(),
+            },
+            rollouts: &rollouts,
+            repositories_at_once: 4,
+        };
+        let mut taken = Vec::new();
+        plan(&fake, &(), &request, |plan, _| {
+            let note = plan.rollout.as_ref().unwrap();
+            taken.extend(note.taken.then(|| plan.name.to_string()));
+            Ok::<_, std::convert::Infallible>(())
+        })
+        .await
+        .unwrap();
+        taken
+    };
+    assert_eq!(taken(None).await.len(), 1);
+    for one in ["team/app", "team/web"] {
+        assert!(taken(Some(one)).await.is_empty(), "{one}");
+    }
 }
 
 #[tokio::test]
