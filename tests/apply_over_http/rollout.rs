@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Duration, timeout};
 
 use crate::support::{Place, repository};
-use crate::{apply, candidates, outcomes, start};
+use crate::{apply, candidates, outcomes, start, undo};
 
 /// How many repositories there are, with three candidates each, of which one goes.
 const ALL: u64 = 12;
@@ -287,6 +287,74 @@ async fn a_stage_in_which_too_much_fails_ends_in_a_dry_run_until_somebody_acts()
     place.run(&line).await.exits(2);
     apply(&place, &sandbox, &arguments, 0).await;
     assert_eq!(trimmed(&sandbox, 2), more);
+}
+
+#[tokio::test]
+async fn a_run_that_was_undone_speaks_for_no_larger_stage() {
+    let sandbox = twelve().await;
+    let place = Place::new();
+    let policy = policy(&place, "{stages: [25%, 100%], hold: 24h}");
+    apply(&place, &sandbox, &policy, 0).await;
+    a_day_passes(&place);
+    undo(&place, "last --dry-run", 0).await;
+    assert!(
+        recorded(&place)["since"].is_string(),
+        "whoever looks changes nothing"
+    );
+    let said = place.run("undo last --yes").await.exits(0).stderr;
+    assert!(
+        said.contains("the present stage of the rollout of policy begins anew"),
+        "{said}"
+    );
+    assert!(trimmed(&sandbox, 2).is_empty());
+    let rollouts = audited(&place, "rollout");
+    assert_eq!(
+        (rollouts.len(), &rollouts[0]["change"]),
+        (1, &json!("stage_began_anew"))
+    );
+    // It deletes in its share as before, and counts from there.
+    push(&sandbox, "1.0.0-rc.4");
+    push(&sandbox, "1.0.0-rc.5");
+    let report = apply(&place, &sandbox, &policy, 0).await;
+    let took = &outcomes(&report)["deleted"];
+    let record = recorded(&place);
+    assert_eq!(
+        (&record["over"], &record["tally"]["succeeded"]),
+        (&json!(0), took)
+    );
+    let without = (0..ALL).map(name).filter(|name| sandbox.tags(name).len() < 5);
+    assert_eq!(without.collect::<BTreeSet<_>>(), share(25));
+}
+
+#[tokio::test]
+async fn what_another_policy_deletes_shows_nothing_of_one_that_deletes_nothing() {
+    let sandbox = twelve().await;
+    let place = Place::new();
+    let url = sandbox.url();
+    place.file(
+        "lagan.yaml",
+        format!(
+            "registries: {{here: {{url: '{url}'}}}}\npolicies:\n  policy:\n    repositories: '**'\n    mode: enforce\n    \
+             rules: [{{select: {{tags: 'none-*'}}, keep: {{last: 2, by: version}}}}]\n    \
+             rollout: {{stages: [60%, 100%], hold: 24h}}\n  other:\n    repositories: '**'\n    mode: enforce\n    \
+             rules: [{{select: {{tags: '*'}}, keep: {{last: 2, by: version}}}}]\n"
+        ),
+    );
+    let failing = share(60).first().unwrap().clone();
+    place.run("apply --yes").await.exits(0);
+    assert_eq!(trimmed(&sandbox, 2), share(60));
+    assert_eq!(
+        (&recorded(&place)["since"], &recorded(&place)["tally"]),
+        (&Value::Null, &json!({"succeeded": 0, "failed": 0}))
+    );
+    // What fails there may be why either of them has to stop.
+    push(&sandbox, "1.0.0-rc.4");
+    let fault = Fault::status(403)
+        .on(RequestKind::ManifestDelete)
+        .repository(&failing);
+    sandbox.faults().push(fault);
+    place.run("apply --yes").await.exits(4);
+    assert_eq!(recorded(&place)["fell_back"]["tally"]["failed"], 1);
 }
 
 #[tokio::test]

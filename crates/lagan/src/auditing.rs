@@ -14,7 +14,7 @@ use lagan_policy::{Action, LimitOverride, PolicyName, RepositoryPlan};
 use lagan_report::sanitize::harmless;
 use lagan_state::{AuditLog, AuditOptions, StateError, Who};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bans::Pause;
 use crate::exit::{Exit, Failure};
@@ -79,7 +79,7 @@ enum Event<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
-    /// The rollout of a policy advanced, is complete, or fell back to dry-run.
+    /// The rollout of a policy advanced, is complete, or fell back to dry-run, or its stage began anew.
     Rollout {
         #[serde(skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,
@@ -248,6 +248,25 @@ impl Auditing {
             self.write(&Event::Rollout {
                 run,
                 changed: changed.to_json(),
+            })
+        })
+    }
+
+    /// The present stages of policies begin anew, because something was put back that they had deleted.
+    pub(crate) fn undone(
+        &self,
+        run: RunId,
+        registry: &RegistryIdentity,
+        policies: &[PolicyName],
+    ) -> Result<(), StateError> {
+        policies.iter().try_for_each(|policy| {
+            self.write(&Event::Rollout {
+                run: Some(run),
+                changed: json!({
+                    "registry": registry.name,
+                    "policy": policy,
+                    "change": "stage_began_anew",
+                }),
             })
         })
     }

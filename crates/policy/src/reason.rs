@@ -318,6 +318,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The rule by which it deletes; `None` where it keeps, and of what goes along with something else.
+    #[must_use]
+    pub fn deletes_by(&self) -> Option<&RuleName> {
+        match self {
+            Self::BeyondLast { rule, .. }
+            | Self::NotNewestOf { rule, .. }
+            | Self::BeyondPeriods { rule, .. }
+            | Self::Superseded { rule, .. }
+            | Self::Orphaned { rule, .. }
+            | Self::OlderThan { rule, .. }
+            | Self::KeepNone { rule } => Some(rule),
+            _ => None,
+        }
+    }
+
     /// Whether this reason alone keeps a tag. Keep beats delete.
     #[must_use]
     pub fn keeps(&self) -> bool {

@@ -148,6 +148,16 @@ impl Record {
         self.tally = Tally::default();
     }
 
+    /// Takes note that something was put back that the policy had deleted: somebody found that it should have stayed, and
+    /// that its deletion succeeded speaks for nothing. The present stage begins anew. Returns whether it had begun.
+    pub fn undone(&mut self) -> bool {
+        let had_begun = self.since.is_some() && self.fell_back.is_none();
+        if had_begun {
+            self.begin_stage();
+        }
+        had_begun
+    }
+
     /// Takes note that a run begins, before anything is deleted.
     pub fn begin(&mut self) {
         self.open = true;

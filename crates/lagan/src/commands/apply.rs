@@ -36,7 +36,7 @@ use crate::collecting::{self, Ended, STARTED, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
-use crate::rollout::{Changed, Rolling};
+use crate::rollout::{Changed, Rolling, Wanted};
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
 use crate::sources::{Source, globs};
 use crate::{outcome, settings, state};
@@ -325,10 +325,15 @@ async fn carry_out(
             true => REPOSITORIES_ONE_BY_ONE,
             false => REPOSITORIES,
         };
+        let wanted = Wanted::default();
         let deleting = async {
             if let Some(plans) = plans {
                 let goes = |plan: &_, position| approved.plan.goes(plan, position);
-                let plans = plans.map(|plan| audit.decided(run, plan, goes));
+                let plans = plans.map(|plan| {
+                    let plan = audit.decided(run, plan, goes)?;
+                    wanted.note(&plan);
+                    Ok(plan)
+                });
                 let request = ApplyRequest {
                     begin,
                     approved: &approved.plan,
@@ -345,7 +350,7 @@ async fn carry_out(
                         observing.repository(run, false);
                     }
                     deleted += outcome::gone(run);
-                    rolling.count(&source, run);
+                    rolling.count(&source, run, &wanted);
                     progress.deleted(
                         run.actions
                             .iter()

@@ -8,13 +8,17 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_engine::{
-    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover,
-    recover_and_wait, undo, unsettled,
+    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoOutcome, UndoRequest, UndoTarget, World,
+    recover, recover_and_wait, undo, unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
-use lagan_model::{Clock as _, Reference, RegistryKind, RegistryRead as _, RepositoryName, Time};
+use lagan_model::{
+    Clock as _, Reference, RegistryIdentity, RegistryKind, RegistryRead as _, RepositoryName, Time,
+};
+use lagan_policy::PolicyName;
 use lagan_registry::{Connected, RegistryUrl, Settings};
 use lagan_report::number::count;
+use lagan_report::sanitize::harmless;
 use lagan_report::{CollectedNote, OutcomeFoot, OutcomeHead, OutcomeOf, outcome_writer};
 use lagan_state::{DiskJournal, RunSummary, Who};
 
@@ -27,7 +31,7 @@ use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, Spool, is_coloured};
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
-use crate::{outcome, settings, sources, state};
+use crate::{outcome, rollout, settings, sources, state};
 
 /// How many repositories are restored at the same time.
 const REPOSITORIES: usize = 8;
@@ -191,12 +195,49 @@ async fn carry_out(
         writer.foot(&mut out, &head, &foot)?;
         out.finish()?;
     }
+    if !arguments.dry_run {
+        begin_stages_anew(directory, &journal, registry.identity(), run, &undone, audit)?;
+    }
     let back = undone.iter().all(outcome::is_back);
     Ok(if back && !foot.stopped && !is_partial(&foot.recovery) {
         Exit::Done
     } else {
         Exit::Partial
     })
+}
+
+/// What was put back should have stayed, as somebody found: the policies of the runs that deleted it have not shown in
+/// their present stage that they may go on to a larger one.
+fn begin_stages_anew(
+    directory: &Path,
+    journal: &Journal<state::Shared>,
+    registry: &RegistryIdentity,
+    run: RunId,
+    undone: &[RepositoryUndo],
+    audit: &Auditing,
+) -> Result<(), Failure> {
+    let manifests = undone.iter().flat_map(|repository| &repository.manifests);
+    let put_back = manifests.filter(|manifest| {
+        matches!(
+            manifest.outcome,
+            UndoOutcome::Restored | UndoOutcome::Conflict { .. }
+        )
+    });
+    let runs: BTreeSet<RunId> = put_back.map(|manifest| manifest.deleted_by).collect();
+    let mut policies = BTreeSet::new();
+    for run in runs {
+        let begin = journal.store().summary(run)?.begin;
+        let of_run = begin.into_iter().flat_map(|begin| begin.policies);
+        policies.extend(of_run.map(|policy| PolicyName::from(policy.name.as_str())));
+    }
+    let anew = rollout::undone(directory, &registry.url, &policies)?;
+    for policy in &anew {
+        tell(&format!(
+            "the present stage of the rollout of {} begins anew: what it had deleted was put back",
+            harmless(&policy.0)
+        ));
+    }
+    Ok(audit.undone(run, registry, &anew)?)
 }
 
 /// Looks at what earlier runs left open; with `wait`, until nothing of it can happen any more.

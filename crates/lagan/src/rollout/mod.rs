@@ -8,16 +8,17 @@
 mod file;
 mod said;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chrono::TimeDelta;
 use lagan_config::Config;
-use lagan_engine::{ActionOutcome, RepositoryRun};
-use lagan_model::{RegistryIdentity, Time};
+use lagan_engine::{ActionOutcome, ActionRun, RepositoryRun};
+use lagan_model::{RegistryIdentity, RepositoryName, Time};
 use lagan_policy::rollout::{Standing, Tally};
-use lagan_policy::{PolicyName, Rollouts};
+use lagan_policy::{Action, PolicyName, Reason, RepositoryPlan, Rollouts};
 use lagan_registry::RegistryUrl;
 use lagan_report::sanitize::harmless;
 
@@ -118,19 +119,23 @@ impl Rolling {
         Ok(changes)
     }
 
-    /// Counts what became of a repository, for each policy that makes candidates there.
-    pub(crate) fn count(&mut self, source: &Source, run: &RepositoryRun) {
+    /// Counts what became of a repository. What failed there counts for each policy that makes candidates in it, what
+    /// succeeded for those that wanted it gone: another policy's deletions show nothing of a policy that had none.
+    pub(crate) fn count(&mut self, source: &Source, run: &RepositoryRun, wanted: &Wanted) {
+        let by = wanted.take(&run.name);
         if self.rollouts.is_empty() {
             return;
         }
         let Some(policies) = source.of_repository(&run.name) else {
             return;
         };
-        let tally = tally(run);
         let asked = policies.policies().iter().filter(|(_, asked)| *asked);
         for (policy, _) in asked.filter(|(policy, _)| policy.rollout.is_some()) {
             let known = self.tallies.entry(policy.name.clone()).or_default();
-            *known = known.and(tally);
+            *known = known.and(tally(run, |position| {
+                let by = by.get(position);
+                by.is_none_or(|by| by.is_empty() || by.contains(&policy.name))
+            }));
         }
     }
 
@@ -159,20 +164,69 @@ impl Rolling {
     }
 }
 
-/// Deletions that were tried: those that happened, and those that did not, or may not have. What could not be put back
-/// for something new that needs it counts among these.
-fn tally(run: &RepositoryRun) -> Tally {
+/// By whose rules each action of the repositories in hand goes, in the order of the plan.
+#[derive(Default)]
+pub(crate) struct Wanted(RefCell<BTreeMap<RepositoryName, Vec<BTreeSet<PolicyName>>>>);
+
+impl Wanted {
+    /// A repository is about to be deleted from.
+    pub(crate) fn note(&self, plan: &RepositoryPlan) {
+        let by = plan.actions.iter().map(policies_of).collect();
+        self.0.borrow_mut().insert(plan.name.clone(), by);
+    }
+
+    fn take(&self, repository: &RepositoryName) -> Vec<BTreeSet<PolicyName>> {
+        self.0.borrow_mut().remove(repository).unwrap_or_default()
+    }
+}
+
+/// The policies by whose rules an action goes; none where it only goes along with something.
+fn policies_of(action: &Action) -> BTreeSet<PolicyName> {
+    let rules = action.reasons().iter().filter_map(Reason::deletes_by);
+    rules.map(|rule| rule.policy.clone()).collect()
+}
+
+/// Deletions that were tried: those that happened, and those that did not, or may not have. Of those that happened the
+/// ones of actions that count. What could not be put back for something new that needs it counts among those that failed.
+fn tally(run: &RepositoryRun, counts: impl Fn(usize) -> bool) -> Tally {
     let mut tally = Tally::default();
-    for manifest in run.actions.iter().flat_map(|action| &action.manifests) {
-        match manifest.outcome {
-            ActionOutcome::Deleted | ActionOutcome::Untagged => tally.succeeded += 1,
-            ActionOutcome::Failed { .. } | ActionOutcome::InDoubt { .. } => tally.failed += 1,
-            ActionOutcome::Skipped { .. } => {}
+    for (position, ActionRun { manifests, .. }) in run.actions.iter().enumerate() {
+        for manifest in manifests {
+            match manifest.outcome {
+                ActionOutcome::Deleted | ActionOutcome::Untagged => {
+                    tally.succeeded += u64::from(counts(position));
+                }
+                ActionOutcome::Failed { .. } | ActionOutcome::InDoubt { .. } => tally.failed += 1,
+                ActionOutcome::Skipped { .. } => {}
+            }
         }
     }
     let lost = run.mended.iter().filter(|mended| mended.failure.is_some());
     tally.failed += lost.count() as u64;
     tally
+}
+
+/// Has the present stage of policies begin anew on a registry, where something was put back that they had deleted. Returns
+/// those whose stage had begun. What cannot be read lets nothing be deleted as it is.
+pub(crate) fn undone(
+    state: &Path,
+    url: &str,
+    policies: &BTreeSet<PolicyName>,
+) -> Result<Vec<PolicyName>, Failure> {
+    let path = path(state, url);
+    let Ok(mut records) = file::read(&path, url) else {
+        return Ok(Vec::new());
+    };
+    let mut anew = Vec::new();
+    for (policy, record) in &mut records {
+        if policies.contains(policy) && record.undone() {
+            anew.push(policy.clone());
+        }
+    }
+    if !anew.is_empty() {
+        file::write(&path, url, &records).map_err(|error| unwritten(&path, error))?;
+    }
+    Ok(anew)
 }
 
 fn unwritten(path: &Path, error: std::io::Error) -> Failure {

@@ -441,3 +441,29 @@ fn advance(
         deleted.clear();
     }
 }
+
+#[test]
+fn what_was_put_back_speaks_for_nothing_and_takes_nothing_back() {
+    let rollout = rollout(&["10%", "100%"], "1h", "50%");
+    let mut record = Record::new("a policy".to_owned());
+    assert!(!record.undone(), "nothing was deleted");
+    record.begin();
+    record.end(&rollout, tally(9, 1), at(0));
+    let before = record.clone();
+    assert_eq!(before.at(&rollout, at(60)).1, Some(Change::Advanced));
+    assert!(record.undone());
+    let (later, change) = record.at(&rollout, at(600));
+    assert_eq!((change, later.over, later.tally), (None, 0, tally(0, 0)));
+    // What led back to dry-run is for a person to clear up.
+    let mut fell = before;
+    fell.end(&rollout, tally(0, 90), at(1));
+    let then = fell.clone();
+    assert!(then.fell_back.is_some() && !fell.undone());
+    assert_eq!(fell, then);
+    let mut over = Record {
+        over: 2,
+        ..Record::new("a policy".to_owned())
+    };
+    assert!(!over.undone());
+    assert_eq!(over.over, 2);
+}
