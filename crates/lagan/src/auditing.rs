@@ -71,6 +71,8 @@ enum Event<'a> {
     },
     /// Something was refused, and nothing was done.
     Refused { what: &'a str, why: String },
+    /// The admin API refused calls: the first of their kind, or how many more there were.
+    CallsRefused(&'a RefusedCalls<'a>),
     /// A configuration holds from now on, or was refused.
     Configuration {
         outcome: &'static str,
@@ -101,6 +103,22 @@ enum Event<'a> {
     },
     /// They are not any more.
     Resumed,
+}
+
+/// Calls of one kind that the admin API refused.
+#[derive(Debug, Serialize)]
+pub(crate) struct RefusedCalls<'a> {
+    /// What was asked for: `look`, `plan`, `apply`, `undo`, `webhook`, or `other`.
+    pub(crate) what: &'a str,
+    /// The status of the answers.
+    pub(crate) status: u16,
+    /// By which way they came: `socket`, `loopback` or `network`.
+    pub(crate) way: &'a str,
+    /// The registry of the configuration that a webhook was called for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registry: Option<&'a str>,
+    /// How many there were since the last entry of this kind.
+    pub(crate) times: u64,
 }
 
 /// Tells the audit log of a state directory what somebody has done.
@@ -278,6 +296,11 @@ impl Auditing {
             registries: &restarted.registries,
             unreadable: &restarted.unreadable,
         })
+    }
+
+    /// Somebody called the admin API in vain.
+    pub(crate) fn refused_calls(&self, who: Who, calls: &RefusedCalls<'_>) -> Result<(), StateError> {
+        locked(&self.log).write(now(), &who, &Event::CallsRefused(calls))
     }
 
     /// Somebody paused deletions.

@@ -16,6 +16,7 @@ use lagan_config::{AdminSettings, Right};
 use lagan_report::sanitize::clipped;
 
 use super::problem::Problem;
+use super::refusals::Kind;
 use super::tokens::{bearer, named};
 use super::{Desk, hooks};
 
@@ -69,6 +70,11 @@ impl Caller {
         })
     }
 
+    /// What they are called, where they showed who they are.
+    pub(super) fn known(&self) -> Option<&str> {
+        self.known.then_some(&*self.name)
+    }
+
     /// Whether they may see more than that the daemon lives.
     pub(super) fn may_look(&self) -> bool {
         self.rights.contains(&Right::Read)
@@ -77,13 +83,30 @@ impl Caller {
 
 /// Lets a request in, or tells why not.
 pub(super) async fn admit(State(desk): State<Arc<Desk>>, mut request: Request, next: Next) -> Response {
-    let mut answer = match who(&desk, &request) {
+    let way = request.extensions().get::<Way>().copied();
+    let asked = (request.method().clone(), request.uri().path().to_owned());
+    let (mut answer, caller) = match who(&desk, &request) {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+            request.extensions_mut().insert(caller.clone());
+            (next.run(request).await, Some(caller))
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => (problem.into_response(), None),
     };
+    let status = answer.status();
+    if let Some(way) = way
+        && (status.is_client_error() || status.is_server_error())
+    {
+        let config = desk.board.read().config;
+        let caller = answer.extensions().get::<Caller>().or(caller.as_ref());
+        if let Some(kind) = Kind::of((&asked.0, &asked.1), status, way, caller, &config) {
+            let by = match (way, kind.by()) {
+                (_, Some(by)) => by.to_owned(),
+                (Way::Socket { uid, .. }, None) => format!("uid {uid}"),
+                (Way::Tcp { .. }, None) => NOBODY.to_owned(),
+            };
+            desk.refusals.refused(kind, &by).await;
+        }
+    }
     let headers = answer.headers_mut();
     for (name, value) in HEADERS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -141,9 +164,12 @@ fn who(desk: &Desk, request: &Request) -> Result<Caller, Problem> {
     }
 }
 
+/// Who showed nothing.
+pub(super) const NOBODY: &str = "nobody";
+
 fn nobody(loopback: bool) -> Caller {
     Caller {
-        name: "nobody".to_owned(),
+        name: NOBODY.to_owned(),
         rights: loopback.then_some(Right::Read).into_iter().collect(),
         known: false,
     }
@@ -163,7 +189,6 @@ pub(super) fn of_token(desk: &Desk, shown: &[u8]) -> Result<Caller, Problem> {
 }
 
 fn unknown() -> Problem {
-    tracing::warn!("the admin API was shown a token that it does not know");
     Problem::new(StatusCode::UNAUTHORIZED, "this token is not known")
 }
 

@@ -31,9 +31,6 @@ pub(super) const PLACE: &str = "/hooks/";
 /// How many notifications are read at a time.
 const AT_ONCE: usize = 4;
 
-/// How often it is said that somebody shows a wrong secret.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(60);
-
 /// How many notifications of a registry are taken.
 ///
 /// A Distribution that is not told to leave out pulls tells of each manifest that a run looks at, one after the other.
@@ -62,7 +59,6 @@ pub(super) struct Hooks {
     secrets: Tokens,
     rate: Rate,
     buckets: Mutex<BTreeMap<String, Bucket>>,
-    warned: Mutex<Option<Instant>>,
     reading: Semaphore,
 }
 
@@ -72,7 +68,6 @@ impl Hooks {
             secrets: Tokens::default(),
             rate,
             buckets: Mutex::default(),
-            warned: Mutex::default(),
             reading: Semaphore::new(AT_ONCE),
         }
     }
@@ -83,14 +78,6 @@ impl Hooks {
         let full = || Bucket::full(self.rate, now);
         let bucket = buckets.entry(registry.to_owned()).or_insert_with(full);
         bucket.turn(self.rate, now)
-    }
-
-    fn warn(&self, now: Instant) {
-        let mut warned = locked(&self.warned);
-        if warned.is_none_or(|warned| now.duration_since(warned) >= BETWEEN_WARNINGS) {
-            *warned = Some(now);
-            tracing::warn!("a notification came without the secret of a registry, and was refused");
-        }
     }
 }
 
@@ -165,7 +152,6 @@ pub(super) async fn take(
     let name = registry.map_or("", |(registry, _)| registry.name.as_str());
     if !known {
         desk.metrics.hinted(name, "unauthorized");
-        desk.hooks.warn(Instant::now());
         let problem = Problem::new(
             StatusCode::UNAUTHORIZED,
             "this is not the secret of a registry's webhook",

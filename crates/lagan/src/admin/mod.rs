@@ -18,6 +18,7 @@ mod looking;
 mod openapi;
 mod pages;
 mod problem;
+mod refusals;
 mod runs;
 mod tokens;
 
@@ -39,6 +40,7 @@ pub(crate) use self::client::{Answer, Client};
 use self::hooks::Hooks;
 use self::listen::{Doors, Patience};
 use self::problem::Problem;
+use self::refusals::Refusals;
 use self::tokens::Tokens;
 pub(crate) use self::tokens::{check as check_tokens, check_secret};
 use crate::daemon::{Board, Order};
@@ -57,6 +59,7 @@ struct Desk {
     metrics: Arc<Metrics>,
     tokens: Tokens,
     hooks: Hooks,
+    refusals: Arc<Refusals>,
     patience: Patience,
     /// What pages show of the journal.
     freed: pages::Counted,
@@ -97,6 +100,7 @@ impl Admin {
     ) -> Result<Self, Failure> {
         let doors = Doors::open(&state.join(SOCKET), listen)?;
         let address = doors.address();
+        let refusals = Arc::new(Refusals::new(state));
         let desk = Arc::new(Desk {
             state: state.to_owned(),
             board,
@@ -104,18 +108,20 @@ impl Admin {
             metrics,
             tokens: Tokens::default(),
             hooks: Hooks::new(patience.hooks),
+            refusals: Arc::clone(&refusals),
             patience,
             freed: pages::Counted::default(),
             explaining: Semaphore::new(1),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            // What reads the journal, and nothing else.
+            // What reads the journal, and what writes of refusals.
             .max_blocking_threads(4)
             .build()?;
         let (stop, stopped) = watch::channel(false);
         let serve = move || {
             runtime.block_on(doors.serve(router(desk), patience, stopped));
+            refusals.close();
             // Whoever reads the journal or asks a registry for a page that nobody will get is not waited for.
             runtime.shutdown_background();
         };

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 
 mod hooks;
 mod pages;
+mod refusals;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);

@@ -252,7 +252,10 @@ pub(super) async fn undo(
         &asks
     };
     if let Err(problem) = asks.may(Right::Undo) {
-        return again(&desk, reads, &run, problem).await;
+        let mut answer = again(&desk, reads, &run, problem).await?;
+        // Who it was is on record.
+        answer.extensions_mut().insert(asks);
+        return Ok(answer);
     }
     if form.confirm != "yes" {
         let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "it was not confirmed");

@@ -6,11 +6,11 @@ use super::super::hooks::Rate;
 use super::*;
 use crate::daemon::Record;
 
-const SECRET: &str = "a-secret-of-the-registry";
+pub(super) const SECRET: &str = "a-secret-of-the-registry";
 
 impl Scene {
     /// A registry with six repositories, each with six candidates of which two stay, that tells what changes in it.
-    async fn telling(mode: &str, limits: &str, full_pass: &str) -> Self {
+    pub(super) async fn telling(mode: &str, limits: &str, full_pass: &str) -> Self {
         let scene = Self::new().await;
         for repository in 1..=5 {
             for number in 1..=6 {
@@ -71,7 +71,7 @@ fn told(action: &str, repository: &str) -> Value {
 }
 
 impl Asked {
-    fn hook(&self, registry: &str, secret: &str, body: String) -> RequestBuilder {
+    pub(super) fn hook(&self, registry: &str, secret: &str, body: String) -> RequestBuilder {
         self.ask(Method::POST, &format!("/hooks/{registry}"))
             .header(header::AUTHORIZATION, secret)
             .header(
