@@ -100,6 +100,9 @@ lints! {
     /// A registry without a policy.
     NoPolicy = "no-policy", Warning,
         "No policy is for the registry: nothing in it would be deleted.";
+    /// A webhook that nobody could call.
+    WebhookUnheard = "webhook-unheard", Warning,
+        "The registry has a `webhook`, and there is no `admin.listen`: it reaches the daemon only where that is started with `--listen`.";
     /// A glob that matches no repository of a plan.
     MatchesNoRepository = "matches-no-repository", Warning,
         "The glob matches none of the repositories in the plan that was given.";
@@ -286,6 +289,16 @@ impl Config {
                         quoted(name)
                     );
                     report.say(Lint::NoPolicy, &path, message, None);
+                }
+                if registry.webhook.is_some() && config.admin.listen.is_none() {
+                    let path = Path::default().then("registries").then(name).then("webhook");
+                    let message = format!(
+                        "{} cannot tell the daemon what changes in it: the daemon listens nowhere but on its socket",
+                        quoted(name)
+                    );
+                    let hint = "`admin: {listen: 0.0.0.0:8480}`, or `lagan daemon --listen`, lets it in; without, \
+                                every run reads everything";
+                    report.say(Lint::WebhookUnheard, &path, message, Some(hint.to_owned()));
                 }
                 let against = options.against.filter(|seen| seen.is_of(name, &registry.url));
                 lint(&group, &CheckOptions { against, ..*options }, &mut report);

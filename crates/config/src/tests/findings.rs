@@ -537,3 +537,30 @@ fn every_lint_has_a_name_and_is_documented() {
         assert!(documented.contains(&row), "docs/check.md lacks the row:\n{row}");
     }
 }
+
+#[test]
+fn a_webhook_that_nobody_could_call_is_found() {
+    let config = |registry: &str, admin: &str| {
+        let text = format!(
+            "registries: {{here: {{url: 'http://a'{registry}}}}}\n{admin}policies:\n  one:\n    repositories: team/*\n    rules:\n      \
+             - {{select: {{tags: 'pr-*'}}, keep: {LAST}}}\n"
+        );
+        of_config(&text, None)
+    };
+    let webhook = ", webhook: {secret_env: SECRET, full_pass: 6h}";
+    let found = config(webhook, "");
+    assert_eq!(codes(&found), ["webhook-unheard"]);
+    let shown = found[0].to_string();
+    assert!(
+        shown.contains("lagan.yaml:1:") && shown.contains("^^^^^^^"),
+        "{shown}"
+    );
+    let listens = "admin: {listen: '127.0.0.1:8480'}\n";
+    for (registry, admin) in [(webhook, listens), ("", ""), ("", listens)] {
+        assert!(config(registry, admin).is_empty(), "{registry} {admin}");
+    }
+    assert_eq!(
+        codes(&config(webhook, "admin: {hosts: lagan.test}\n")),
+        ["webhook-unheard"]
+    );
+}
