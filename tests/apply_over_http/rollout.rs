@@ -133,6 +133,19 @@ async fn a_share_goes_first_the_same_in_every_run_and_more_when_it_has_held() {
             (&json!(1), &json!(3), &json!("25%"))
         );
     }
+    // Who asks of one tag does not see which of all is the first.
+    for (name, within) in turns(25) {
+        let line = format!(
+            "explain {name}:1.0.0-rc.1 --registry {} {policy} --format json",
+            sandbox.url()
+        );
+        let explained = place.run(&line).await.exits(0).json();
+        assert_eq!(
+            (&explained["rollout"]["taken"], &explained["rollout"]["of"]),
+            (&json!(within), &json!(3)),
+            "{name}"
+        );
+    }
     let waiting = ALL - quarter.len() as u64;
     assert_eq!(planned["totals"]["not_rolled_out"], waiting);
     let line = format!("plan --registry {} {policy}", sandbox.url());

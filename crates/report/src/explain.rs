@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use lagan_model::{Digest, Incomplete, RegistryIdentity, RepositoryName, Tag, Time};
-use lagan_policy::{Mode, PolicyName, Reason, TagReading};
+use lagan_policy::{Mode, PolicyName, Reason, RolloutNote, TagReading};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -39,6 +39,9 @@ pub struct Explanation {
     pub relations: Relations,
     /// Why nothing is decided in the repository, if so; the tag is then kept.
     pub incomplete: Option<Incomplete>,
+    /// What the rollout of a policy says of the repository; `None` where none is rolled out in stages. Of one that is not
+    /// in its share it is not known whether it is the first of all, unless a plan was replayed.
+    pub rollout: Option<RolloutNote>,
     /// The plan that was replayed; `None` where a registry was asked.
     pub replayed: Option<Replayed>,
 }

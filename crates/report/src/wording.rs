@@ -5,7 +5,9 @@ use std::fmt;
 use chrono::SecondsFormat;
 use lagan_model::{Digest, Immutable, MediaType, RegistryKind, Tag, Time};
 use lagan_policy::reason::RuleName;
-use lagan_policy::{Action, Age, Clock, Mode, Order, Period, PolicyName, Reason, RepositoryPlan};
+use lagan_policy::{
+    Action, Age, Clock, Mode, Order, Period, PolicyName, Reason, RepositoryPlan, RolloutNote,
+};
 
 use serde_json::Value;
 
@@ -351,6 +353,28 @@ fn timed(clock: Clock, at: Time, than: &str, age: &Age, of: &Of<'_>) -> String {
 #[must_use]
 pub fn moment(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Whether a repository has its turn, where a policy is rolled out in stages.
+#[must_use]
+pub fn phrase_of_rollout(note: &RolloutNote) -> String {
+    let RolloutNote { taken, stage, of, .. } = note;
+    let policy = harmless(&note.policy.0);
+    match (note.share, note.fell_back) {
+        (_, Some(at)) => format!(
+            "nothing is deleted here: {policy} fell back to dry-run on {}, when too many of its deletions failed",
+            moment(at)
+        ),
+        (None, None) => {
+            format!("nothing is deleted here: how far {policy} has been rolled out is not known")
+        }
+        (Some(share), None) if *taken => {
+            format!("it has its turn: stage {stage} of {of} of {policy} takes {share} of its repositories")
+        }
+        (Some(share), None) => format!(
+            "nothing is deleted here yet: stage {stage} of {of} of {policy} takes {share} of its repositories"
+        ),
+    }
 }
 
 /// What people call a manifest of this type.

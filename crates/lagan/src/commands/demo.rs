@@ -103,8 +103,8 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         super::explain::run_source(
             source()?,
             None,
-            repository,
-            tag,
+            None,
+            (repository, tag),
             colour,
             ExplainFormat::Text,
             &mut out,

@@ -7,7 +7,9 @@ use lagan_config::embedded;
 use lagan_engine::{InspectError, InspectRequest, Inspection, inspect, replay};
 use lagan_model::{ArtifactGraph, NodeId, RegistryIdentity, RegistryRead as _, RepositoryName, Tag, Time};
 use lagan_policy::reason::RuleName;
-use lagan_policy::{Action, Policy, PolicySet, Reason, RepositoryPlan, Rule, TagReading, Verdict as Decided};
+use lagan_policy::{
+    Action, Policy, PolicySet, Reason, RepositoryPlan, RolloutNote, Rule, TagReading, Verdict as Decided,
+};
 use lagan_registry::Connected;
 use lagan_report::saved::SavedRepository;
 use lagan_report::wording::rule_of;
@@ -17,9 +19,10 @@ use crate::cli::{Colour, ExplainArgs, ExplainFormat};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, is_coloured};
 use crate::progress::Progress;
-use crate::saved;
+use crate::rollout::Rolling;
 use crate::sources::Source;
 use crate::state::Past;
+use crate::{saved, state};
 
 pub(crate) fn run(
     config: Option<&Path>,
@@ -34,12 +37,13 @@ pub(crate) fn run(
     let globs = [repository.to_string()];
     let source = Source::read(config, &arguments.source, &globs)?;
     let past = Past::of(state, source.state_dir.as_deref())?;
+    let directory = state::directory(state, source.state_dir.as_deref()).ok();
     let mut out = Output::stdout();
     let exit = super::block_on(run_source(
         source,
         past.as_ref(),
-        repository,
-        tag,
+        directory.as_deref(),
+        (repository, tag),
         colour,
         arguments.format,
         &mut out,
@@ -51,8 +55,8 @@ pub(crate) fn run(
 pub(crate) async fn run_source(
     source: Source,
     past: Option<&Past>,
-    repository: RepositoryName,
-    tag: Tag,
+    state: Option<&Path>,
+    (repository, tag): (RepositoryName, Tag),
     colour: Colour,
     format: ExplainFormat,
     out: &mut dyn Write,
@@ -83,12 +87,15 @@ pub(crate) async fn run_source(
         let failure = Failure::usage(format!("{repository} has no tag {tag}"));
         return Err(failure.with_hint("tags mind case; `lagan plan --all` lists those that are there"));
     };
+    let rolling = Rolling::read(state, &source, registry.identity(), source.now);
+    let of_repository = source.of_repository(&repository);
     let explained = Explained {
         registry: registry.identity().clone(),
         policies: &source.policies,
         asked: &asked,
         now: source.now,
         inspection: &inspection,
+        rollout: of_repository.and_then(|policies| rolling.rollouts().note(&repository, &policies)),
     };
     write(&explained.tag(position, None), colour, format, out)?;
     Ok(Exit::Done)
@@ -142,6 +149,7 @@ fn replayed(
             ));
         }
     };
+    let rollout = recorded.rollout.clone();
     let others_differ = (&again.actions, &again.kept) != (&recorded.actions, &recorded.kept);
     let replayed = Replayed {
         plan: head.id.clone(),
@@ -155,6 +163,7 @@ fn replayed(
         asked: &asked,
         now: head.now,
         inspection: &inspection,
+        rollout,
     };
     let explanation = explained.tag(position, Some(replayed));
     let mut out = Output::stdout();
@@ -237,6 +246,7 @@ struct Explained<'a> {
     asked: &'a dyn Fn(&Policy) -> bool,
     now: Time,
     inspection: &'a Inspection,
+    rollout: Option<RolloutNote>,
 }
 
 impl Explained<'_> {
@@ -266,6 +276,7 @@ impl Explained<'_> {
             reasons: decision.reasons.clone(),
             relations: relations(self.inspection, position),
             incomplete: None,
+            rollout: self.rollout,
             replayed,
         }
     }

@@ -113,6 +113,9 @@ pub(super) fn write(out: &mut dyn Write, explanation: &Explanation) -> io::Resul
     member(out, ',', "policies", &policies)?;
     member(out, ',', "relations", &explanation.relations)?;
     member(out, ',', "incomplete", &explanation.incomplete)?;
+    if let Some(rollout) = &explanation.rollout {
+        member(out, ',', "rollout", rollout)?;
+    }
     member(out, ',', "replayed", &explanation.replayed)?;
     out.write_all(b"}\n")
 }

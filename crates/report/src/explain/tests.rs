@@ -88,6 +88,7 @@ fn explanation(tag: &str) -> Explanation {
             ..Relations::default()
         },
         incomplete: None,
+        rollout: None,
         replayed: None,
     }
 }
@@ -354,4 +355,37 @@ fn what_may_select_or_protect_is_told_from_what_does() {
     let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let rule = &json["policies"][0]["rules"][0];
     assert!(rule["selected"].is_null() && rule["vote"] == "keeps", "{rule}");
+}
+
+#[test]
+fn where_a_rollout_stands_is_said_and_what_one_repository_does_not_tell() {
+    let noted = |taken, share: Option<&str>| Explanation {
+        rollout: Some(lagan_policy::RolloutNote {
+            policy: "pre\u{1b}".into(),
+            taken,
+            stage: 2,
+            of: 3,
+            share: share.map(|share| share.parse().unwrap()),
+            fell_back: None,
+            first_of: Vec::new(),
+        }),
+        ..explanation("1.2.0-rc.1")
+    };
+    for (note, words) in [
+        (noted(true, Some("30%")), "it has its turn: stage 2 of 3 of"),
+        (noted(false, Some("30%")), "a plan of all of them tells"),
+        (noted(false, None), "has been rolled out is not known"),
+    ] {
+        // Long lines are broken.
+        let text = text(&note).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(words) && !text.contains('\u{1b}'), "{text}");
+        let mut out = Vec::new();
+        note.write_json(&mut out).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(
+            (&json["rollout"]["stage"], &json["rollout"]["of"]),
+            (&json!(2), &json!(3))
+        );
+    }
+    assert!(!text(&explanation("1.2.0-rc.1")).contains("rollout"));
 }

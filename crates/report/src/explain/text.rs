@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::Style;
 use lagan_model::Tag;
-use lagan_policy::{Channel, Reason, TagReading};
+use lagan_policy::{Channel, Reason, RolloutNote, TagReading};
 
 use super::json::tail;
 use super::trail::{self, Vote};
@@ -13,7 +13,7 @@ use crate::layout::{labelled, listed};
 use crate::number::{count, grouped};
 use crate::paint::{DELETE, FAINT, HEADING, KEEP, Paint, UNTAG, WARNING};
 use crate::sanitize::{clipped, harmless};
-use crate::wording::{Understood, keep, mode, moment, phrase, phrase_within, rule_of};
+use crate::wording::{Understood, keep, mode, moment, phrase, phrase_of_rollout, phrase_within, rule_of};
 
 const COLUMN: usize = 12;
 
@@ -50,6 +50,16 @@ pub(super) fn write(out: &mut dyn Write, paint: Paint, explanation: &Explanation
     }
     for reason in &explanation.reasons {
         labelled(out, paint, effect(reason, explanation), COLUMN, &phrase(reason))?;
+    }
+    if let Some(note) = &explanation.rollout {
+        let style = if note.taken { FAINT } else { WARNING };
+        labelled(
+            out,
+            paint,
+            (style, "rollout"),
+            COLUMN,
+            &rollout(note, explanation),
+        )?;
     }
 
     if let Some(replayed) = &explanation.replayed {
@@ -226,6 +236,17 @@ fn conclusion(explanation: &Explanation) -> String {
             "{} to delete it, none to keep it; another tag keeps its artifact",
             reasons(delete)
         ),
+    }
+}
+
+/// Whether the repository has its turn, and what nobody knows who looks at it alone.
+fn rollout(note: &RolloutNote, explanation: &Explanation) -> String {
+    let said = phrase_of_rollout(note);
+    match note.share {
+        Some(_) if !note.taken && explanation.replayed.is_none() => format!(
+            "{said}; whether it is the first of these, which is in every share, a plan of all of them tells"
+        ),
+        _ => said,
     }
 }
 

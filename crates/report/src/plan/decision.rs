@@ -2,11 +2,11 @@
 //!
 //! Everything here is harmless already.
 
-use lagan_policy::{Action, Dependent, Reason, RepositoryPlan, RolloutNote, Undo, Waiting};
+use lagan_policy::{Action, Dependent, Reason, RepositoryPlan, Undo, Waiting};
 
 use crate::number::{count, grouped};
 use crate::sanitize::{clipped, harmless};
-use crate::wording::{Understood, moment, phrase_within, rule_name};
+use crate::wording::{Understood, moment, phrase_of_rollout, phrase_within, rule_name};
 
 /// Error texts come from a registry, and may be a whole page of HTML.
 const WHY: usize = 600;
@@ -53,24 +53,7 @@ pub(super) fn incomplete(plan: &RepositoryPlan) -> Option<String> {
 
 /// Whether it is its turn, where a policy is rolled out in stages.
 pub(super) fn rollout(plan: &RepositoryPlan) -> Option<String> {
-    let note = plan.rollout.as_ref()?;
-    let RolloutNote { taken, stage, of, .. } = note;
-    let policy = harmless(&note.policy.0);
-    Some(match (note.share, note.fell_back) {
-        (_, Some(at)) => format!(
-            "nothing is deleted here: {policy} fell back to dry-run on {}, when too many of its deletions failed",
-            moment(at)
-        ),
-        (None, None) => {
-            format!("nothing is deleted here: how far {policy} has been rolled out is not known")
-        }
-        (Some(share), None) if *taken => {
-            format!("it has its turn: stage {stage} of {of} of {policy} takes {share} of its repositories")
-        }
-        (Some(share), None) => format!(
-            "nothing is deleted here yet: stage {stage} of {of} of {policy} takes {share} of its repositories"
-        ),
-    })
+    plan.rollout.as_ref().map(phrase_of_rollout)
 }
 
 /// The policies that name it, and the rule, if only one deletes.

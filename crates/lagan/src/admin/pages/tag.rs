@@ -66,8 +66,8 @@ pub(super) async fn tag(
             let explained = explain::run_source(
                 source,
                 Some(&past),
-                repository,
-                tag,
+                Some(&state),
+                (repository, tag),
                 Colour::Never,
                 ExplainFormat::Text,
                 &mut text,

@@ -234,6 +234,8 @@ async fn pages_metrics_and_the_api_show_how_far_a_policy_has_been_rolled_out() {
                     .await
                     .contains("stage 1 of 2, 5% of its repositories")
             );
+            let tag = page(daemon, "/tag?registry=r&tag=team/app:1.0.0-rc.6").await;
+            assert!(tag.contains("stage 1 of 2 of p"), "{tag}");
             let metrics = daemon.get("/metrics").send().await.unwrap().text().await.unwrap();
             assert!(
                 metrics.contains("lagan_rollout_share{registry=\"r\",policy=\"p\"} 0.05"),
