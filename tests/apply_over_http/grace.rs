@@ -122,6 +122,11 @@ async fn a_copy_whose_grace_is_over_is_purged_by_the_next_apply_and_told() {
         if purged == 4 {
             let entry = entries(&report).pop().unwrap();
             assert_eq!(entry["action"], "purge");
+            // Nothing but the purge was done.
+            assert_eq!(
+                (report["purge"].is_string(), &report["run"]),
+                (true, &report["purge"])
+            );
             break;
         }
     }

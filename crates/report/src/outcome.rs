@@ -212,6 +212,8 @@ pub struct OutcomeFoot {
     pub pass: Option<PassNote>,
     /// Held copies whose grace is over and that wait for another run, since one purges so many at most.
     pub copies_waiting: u64,
+    /// The run of the journal in which an apply purged held copies whose grace was over, where there were any.
+    pub purge: Option<RunId>,
     /// What earlier runs left open.
     pub recovery: RecoveryNote,
     /// Until when an apply can be undone; `None` where nothing was deleted.

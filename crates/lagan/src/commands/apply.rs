@@ -370,6 +370,7 @@ async fn carry_out(
                     failure = Some(ApplyError::Plan(error));
                     return Ok(());
                 }
+                report.foot.purge = (!due.plans.is_empty()).then_some(begin_purge.run);
                 let request = PurgeRequest {
                     begin: begin_purge,
                     in_doubt: &in_doubt,

@@ -54,6 +54,9 @@ impl OutcomeWriter for Json {
                 member(out, ',', "pass", pass)?;
             }
             member(out, ',', "incomplete_repositories", &foot.incomplete)?;
+            if let Some(purge) = &foot.purge {
+                member(out, ',', "purge", purge)?;
+            }
             member(out, ',', "undo", &foot.undo)?;
             member(out, ',', "collection", &foot.collection)?;
         } else {

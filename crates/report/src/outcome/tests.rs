@@ -79,6 +79,7 @@ fn foot() -> OutcomeFoot {
             refuses: true,
         }],
         copies_waiting: 3,
+        purge: Some(RunId::from_bits(1 << 101)),
         recovery: RecoveryNote {
             settled: BTreeMap::from([("deleted", 2)]),
             problems: vec![NASTY.to_owned()],
@@ -130,6 +131,11 @@ fn the_json_is_one_document_that_holds_everything() {
     assert_eq!(run["schema"], "lagan.run/v1");
     assert_eq!(run["copies_waiting"], 3);
     assert!(written(PlanFormat::Text, apply()).contains("3 held copies wait"));
+    let purge = RunId::from_bits(1 << 101).to_string();
+    assert_eq!(run["purge"], purge.as_str());
+    for format in [PlanFormat::Text, PlanFormat::Markdown, PlanFormat::Html] {
+        assert!(written(format, apply()).contains(&purge), "{format:?}");
+    }
     assert_eq!(run["totals"]["outcomes"]["deleted"], 3);
     assert_eq!(run["totals"]["mended"], 1);
     assert_eq!(run["repositories"][0]["entries"][0]["record"], 7);

@@ -75,6 +75,9 @@ pub(super) fn facts(head: &OutcomeHead, foot: &OutcomeFoot) -> Vec<(&'static str
     }
     facts.push(("began", moment(head.began)));
     facts.push(("ended", moment(foot.ended)));
+    if let Some(purge) = foot.purge.filter(|purge| head.run != Some(*purge)) {
+        facts.push(("purge", format!("{purge}, of held copies whose grace was over")));
+    }
     if let Some(undo) = &foot.undo {
         let why = undo.why.as_deref().unwrap_or_default();
         let text = match (undo.possible, undo.until) {
