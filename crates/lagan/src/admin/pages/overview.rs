@@ -30,8 +30,8 @@ struct Overview {
     running: Option<(String, String)>,
     waiting: usize,
     chart: Option<Chart>,
-    /// Whether there may be more than the chart has.
-    counting: bool,
+    /// What there is to say where there is no chart.
+    nothing: String,
     registries: Vec<(String, String, Option<String>)>,
     health: Vec<Health>,
     names: Vec<String>,
@@ -61,6 +61,8 @@ impl From<Scored> for Health {
         Self {
             of: match scored.policy {
                 Some(policy) => format!("{policy} on {}", scored.registry),
+                // They find their registry in the journal.
+                None if scored.registry.is_empty() => "undos".to_owned(),
                 None => scored.registry,
             },
             // Rounded down: one that is just too low does not read as good.
@@ -79,7 +81,7 @@ impl From<Scored> for Health {
 
 pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Caller>) -> Shown {
     caller.may(Right::Read)?;
-    desk.freed.count(&desk.state);
+    let counted = desk.freed.count(&desk.state).await;
     let shown = desk.board.read();
     let mut last = last(&desk.state, shown.policies.iter())?;
     let mut notices = Vec::new();
@@ -144,7 +146,10 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
             })
             .collect(),
         chart: desk.freed.chart(),
-        counting: !desk.freed.is_counted(),
+        nothing: match counted {
+            true => desk.freed.nothing(),
+            false => "The journal is being counted; look again in a moment.".to_owned(),
+        },
         registries: shown
             .looks
             .into_iter()

@@ -193,6 +193,23 @@ async fn an_undo_from_the_page_takes_a_token_and_a_yes() {
             let text = over.await;
             assert!(text.contains("token all") && text.contains("undo"), "{text}");
             assert_eq!(scene.tags(), 6);
+            let freed = async {
+                loop {
+                    let text = page(daemon, "/").await;
+                    // Of a journal that takes long to be read it says so.
+                    if !text.contains("being counted") {
+                        break text;
+                    }
+                }
+            };
+            let text = freed.await;
+            for shown in [
+                "1 run from",
+                "deleted 4 manifests",
+                "4 manifests were put back meanwhile",
+            ] {
+                assert!(text.contains(shown), "{shown}: {text}");
+            }
         })
         .await;
 }
