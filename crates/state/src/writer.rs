@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, Sequence};
@@ -28,6 +28,16 @@ use crate::watched::Watched;
 
 /// How many records a write holds at most, unless one group has more.
 const MOST: usize = 256;
+
+/// How long a write waits for others to become durable with it, where several did the last time: each sync costs the
+/// processor too. Whoever writes alone never waits.
+const GATHERING: Duration = Duration::from_millis(5);
+
+/// How many groups are worth a write of their own.
+const ENOUGH: usize = 16;
+
+/// The store is measured again when so many bytes were written.
+const MEASURED_EVERY: u64 = 1 << 20;
 
 pub(crate) type Answer = Result<Sequence, JournalError>;
 
@@ -61,6 +71,7 @@ impl Writer {
             at: opened.at,
             open: opened.open,
             since_checkpoint: 0,
+            measured: None,
             options: options.clone(),
             watched,
             stopped: false,
@@ -109,6 +120,8 @@ struct Work {
     at: Position,
     open: BTreeSet<u64>,
     since_checkpoint: u64,
+    /// How long the mirror was when the store was measured, and how large that was.
+    measured: Option<(u64, u64)>,
     options: Options,
     watched: Arc<Watched>,
     stopped: bool,
@@ -151,10 +164,12 @@ type Waiting = (Group, Box<dyn FnOnce(Answer) + Send>);
 impl Work {
     fn run(mut self, orders: &Receiver<Order>) -> Result<(), JournalError> {
         let mut closing = false;
+        let mut several = false;
         while !closing {
             let mut waiting: Vec<Waiting> = Vec::new();
             let mut records = 0;
             let mut order = orders.recv().ok();
+            let until = Instant::now() + GATHERING;
             loop {
                 match order {
                     Some(Order::Append(group, reply)) => {
@@ -167,11 +182,16 @@ impl Work {
                 if closing || records >= MOST {
                     break;
                 }
-                match orders.try_recv() {
+                let patience = match several && waiting.len() < ENOUGH {
+                    true => until.saturating_duration_since(Instant::now()),
+                    false => Duration::ZERO,
+                };
+                match orders.recv_timeout(patience) {
                     Ok(next) => order = Some(next),
                     Err(_) => break,
                 }
             }
+            several = waiting.len() > 1;
             self.serve(waiting);
         }
         if self.stopped || self.since_checkpoint == 0 {
@@ -231,8 +251,13 @@ impl Work {
         }
     }
 
-    fn room(&self) -> Result<(), JournalError> {
-        let needed = space::needed(self.options.reserve, self.at.length + self.index.kv().size());
+    fn room(&mut self) -> Result<(), JournalError> {
+        let length = self.at.length;
+        let known = self.measured.filter(|(then, _)| length - then < MEASURED_EVERY);
+        let (_, size) = *self
+            .measured
+            .insert(known.unwrap_or_else(|| (length, self.index.kv().size())));
+        let needed = space::needed(self.options.reserve, length + size);
         space::guard(&*self.files, &self.root, needed)
     }
 

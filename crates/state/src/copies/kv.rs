@@ -7,13 +7,13 @@
 //! - Its files are readable by everyone: their modes are set.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::contained::contained;
 use crate::files::{self, Files};
@@ -65,7 +65,16 @@ impl KvError {
 pub(crate) struct Kv {
     db: sled::Db,
     directory: PathBuf,
-    synced: Mutex<BTreeMap<PathBuf, Stamp>>,
+    synced: Mutex<Synced>,
+}
+
+/// The files that were made durable.
+#[derive(Debug, Default)]
+struct Synced {
+    files: BTreeMap<PathBuf, Stamp>,
+    /// The directories as they were when the files were listed; `None` where they had changed so shortly before that
+    /// another change would not show.
+    listed: Option<[Stamp; 2]>,
 }
 
 /// What changes when a file does.
@@ -233,24 +242,31 @@ impl Kv {
     /// Makes all changes so far durable.
     pub(crate) fn sync(&self, files: &dyn Files) -> Result<(), KvError> {
         contained(|| self.db.flush())?;
+        let data = self.directory.join("db");
+        let directories = [self.directory.clone(), self.directory.join("blobs")];
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
+        let stamps = [stamp_of(&directories[0])?, stamp_of(&directories[1])?];
+        if synced.listed == Some(stamps) {
+            files.sync(&File::open(&data)?, &data)?;
+            return Ok(());
+        }
         let mut present = BTreeMap::new();
         let mut renamed = false;
-        let blobs = self.directory.join("blobs");
-        for directory in [&self.directory, &blobs] {
+        for directory in &directories {
             let mut names = false;
             for path in list(directory)? {
                 let Some((file, stamp)) = open_stamped(&path)? else {
                     continue;
                 };
-                let before = synced.get(&path);
+                let before = synced.files.get(&path);
                 let known = before.is_some_and(|before| before.inode == stamp.inode);
                 if !known {
                     file.set_permissions(fs::Permissions::from_mode(0o600))?;
                     names = true;
                 }
                 // The time of a change is coarse: the data file is synced even where it seems not to have changed.
-                if !known || before != Some(&stamp) || path.ends_with("db") {
+                if !known || before != Some(&stamp) || path == data {
                     files.sync(&file, &path)?;
                 }
                 present.insert(path, stamp);
@@ -263,7 +279,10 @@ impl Kv {
         if let Some(parent) = self.directory.parent().filter(|_| renamed) {
             files.sync_directory(parent)?;
         }
-        *synced = present;
+        *synced = Synced {
+            files: present,
+            listed: stamps.iter().all(|stamp| stamp.is_settled(now)).then_some(stamps),
+        };
         Ok(())
     }
 
@@ -271,6 +290,27 @@ impl Kv {
     pub(crate) fn size(&self) -> u64 {
         contained(|| self.db.size_on_disk()).unwrap_or(0)
     }
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            length: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    /// Whether a change at `now` or later would show, however coarse the times of the file system are (FAT's are two
+    /// seconds).
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let now = now.duration_since(UNIX_EPOCH).map(|since| since.as_secs());
+        now.is_ok_and(|now| i64::try_from(now).is_ok_and(|now| now - self.changed.0 > 2))
+    }
+}
+
+fn stamp_of(path: &Path) -> io::Result<Stamp> {
+    Ok(Stamp::of(&fs::metadata(path)?))
 }
 
 fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
@@ -287,11 +327,7 @@ fn open_stamped(path: &Path) -> io::Result<Option<(File, Stamp)>> {
         file => file?,
     };
     let metadata = file.metadata()?;
-    let stamp = Stamp {
-        inode: metadata.ino(),
-        length: metadata.len(),
-        changed: (metadata.mtime(), metadata.mtime_nsec()),
-    };
+    let stamp = Stamp::of(&metadata);
     Ok(metadata.is_file().then_some((file, stamp)))
 }
 

@@ -9,6 +9,7 @@ mod memory;
 mod memory_of_runs;
 mod portable;
 mod power;
+mod synced;
 mod watched;
 mod whole;
 
