@@ -136,29 +136,28 @@ impl<K: Ord + Clone + Display, G: Ord + Clone> Table<K, G> {
     /// What is to be run now, what has been due the longest first. It counts as running until [`Table::finished`] or
     /// [`Table::postponed`] is told.
     pub fn start(&mut self, now: Time) -> Vec<K> {
+        std::iter::from_fn(|| self.start_next(now, |_| true)).collect()
+    }
+
+    /// The one that has been due the longest, of those whose group nobody has: no other of them is run, and the group is
+    /// `free` of whatever else shares it. It counts as running, as of [`Table::start`].
+    pub fn start_next(&mut self, now: Time, free: impl Fn(&G) -> bool) -> Option<K> {
         self.look_at_the_clock(now);
-        let mut due: Vec<_> = self
-            .slots
-            .iter()
-            .filter(|(key, slot)| slot.due.is_some_and(|due| due <= now) && !self.running.contains_key(key))
-            .map(|(key, slot)| (slot.due, key.clone()))
-            .collect();
-        due.sort();
-        let mut started = Vec::new();
-        for (_, key) in due {
-            let Some(slot) = self.slots.get_mut(&key) else {
-                continue;
-            };
-            let group = slot.entry.group.clone();
-            if self.running.values().any(|running| running.group == group) {
-                continue;
-            }
-            let before = slot.last;
-            slot.set(&key, now);
-            self.running.insert(key.clone(), Running { group, before });
-            started.push(key);
-        }
-        started
+        let idle = |group: &G| self.running.values().all(|running| running.group != *group);
+        let due = self.slots.iter().filter(|(key, slot)| {
+            let group = &slot.entry.group;
+            slot.due.is_some_and(|due| due <= now)
+                && !self.running.contains_key(key)
+                && idle(group)
+                && free(group)
+        });
+        let (_, key) = due.map(|(key, slot)| (slot.due, key)).min()?;
+        let key = key.clone();
+        let slot = self.slots.get_mut(&key)?;
+        let (group, before) = (slot.entry.group.clone(), slot.last);
+        slot.set(&key, now);
+        self.running.insert(key.clone(), Running { group, before });
+        Some(key)
     }
 
     /// A run is over. Whether it was due meanwhile, which is left out.

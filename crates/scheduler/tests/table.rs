@@ -61,6 +61,26 @@ fn one_run_at_a_time_of_each_group_what_is_due_longest_first() {
 }
 
 #[test]
+fn what_somebody_else_has_is_passed_over_and_due_still() {
+    let now = time(NOON);
+    let all = [
+        ("a", "r", "3 * * * *"),
+        ("b", "s", "4 * * * *"),
+        ("c", "s", "5 * * * *"),
+        ("d", "t", "5 * * * *"),
+    ];
+    let mut table = table(&all, now);
+    let later = now + TimeDelta::minutes(6);
+    let nobody_has = |taken: &'static str| move |group: &String| group != taken;
+    assert_eq!(table.start_next(later, nobody_has("r")).as_deref(), Some("b"));
+    assert_eq!(table.start_next(later, nobody_has("r")).as_deref(), Some("d"));
+    assert_eq!(table.start_next(later, nobody_has("r")), None);
+    table.postponed(&"b".to_owned());
+    assert_eq!(table.start_next(later, nobody_has("s")).as_deref(), Some("a"));
+    assert_eq!(table.start(later), ["b"]);
+}
+
+#[test]
 fn what_was_missed_is_made_up_for_once() {
     let now = time(NOON);
     let all = [("a", "r", "@hourly")];
