@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lagan_model::journal::JournalError;
 use lagan_report::sanitize::harmless;
@@ -71,8 +72,8 @@ pub(crate) async fn created(directory: &Path) -> Result<Shared, Failure> {
 }
 
 /// What is kept beside a journal, likewise.
-pub(crate) async fn beside(journal: Shared) -> Result<Memory, Failure> {
-    apart(move || Ok(Memory::beside(&journal, &Options::default())?)).await
+pub(crate) async fn beside(journal: Shared) -> Result<Arc<Memory>, Failure> {
+    apart(move || Ok(journal.memory()?)).await
 }
 
 /// Waits for the disk on another thread, and leaves this one to others meanwhile.

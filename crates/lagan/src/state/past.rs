@@ -1,6 +1,7 @@
 //! What earlier runs left, for one that only looks: what they found out, and what they put back.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use lagan_engine::{Chronicle, Holds};
 use lagan_model::Time;
@@ -13,7 +14,7 @@ use crate::exit::Failure;
 
 /// What is in a state directory.
 pub(crate) struct Past {
-    memory: Memory,
+    memory: Arc<Memory>,
     /// `None` where nothing was ever deleted, or it cannot be read.
     journal: Option<Shared>,
 }
@@ -51,7 +52,7 @@ impl Past {
             ));
         }
         Ok(Some(Self {
-            memory,
+            memory: Arc::new(memory),
             journal: None,
         }))
     }
@@ -59,7 +60,7 @@ impl Past {
     /// What is beside a journal that is open.
     pub(crate) fn beside(journal: Shared) -> Result<Self, Failure> {
         Ok(Self {
-            memory: Memory::beside(&journal, &Options::default())?,
+            memory: journal.memory()?,
             journal: Some(journal),
         })
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use axum::body::Bytes;
 use lagan_model::Digest;
 use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
-use lagan_state::DiskJournal;
+use lagan_state::{DiskJournal, Memory, Options, StateError};
 
 /// Those that are open, or are being closed.
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Held>>> = Mutex::new(BTreeMap::new());
@@ -23,9 +23,11 @@ static CLOSED: Condvar = Condvar::new();
 #[derive(Debug, Clone)]
 pub(crate) struct Shared(Arc<Held>);
 
-/// Fields are dropped in their order: the journal is closed, and then it is told.
+/// Fields are dropped in their order: what is beside the journal is closed, then the journal, and then it is told.
 #[derive(Debug)]
 struct Held {
+    /// What is beside it, as soon as somebody asks: like the journal, it is open once.
+    memory: Mutex<Option<Arc<Memory>>>,
     journal: DiskJournal,
     _closed: Closed,
 }
@@ -61,11 +63,23 @@ impl Shared {
             }
         }
         let held = Arc::new(Held {
+            memory: Mutex::default(),
             journal: open()?,
             _closed: Closed(directory.to_owned()),
         });
         journals.insert(directory.to_owned(), Arc::downgrade(&held));
         Ok((Self(held), IsNew(true)))
+    }
+
+    /// What is kept beside it, as others here have it, or opened now. It is let go of before the journal is.
+    pub(crate) fn memory(&self) -> Result<Arc<Memory>, StateError> {
+        let mut memory = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = &*memory {
+            return Ok(Arc::clone(memory));
+        }
+        let opened = Arc::new(Memory::beside(self, &Options::default())?);
+        *memory = Some(Arc::clone(&opened));
+        Ok(opened)
     }
 }
 
@@ -118,7 +132,8 @@ impl JournalStore for Shared {
 mod tests {
     use std::thread;
 
-    use lagan_state::{Options, StateError};
+    use lagan_model::Manifest;
+    use lagan_model::memory::FactCache as _;
 
     use super::*;
 
@@ -143,5 +158,27 @@ mod tests {
         assert!(!open().unwrap().1.0);
         drop(first);
         assert!(open().unwrap().1.0);
+    }
+
+    #[test]
+    fn what_is_beside_it_is_open_once_and_nothing_of_it_is_lost() {
+        let place = tempfile::tempdir().unwrap();
+        let state = place.path().join("state");
+        let open = || Shared::of(&state, || DiskJournal::create(&state, &Options::default()));
+        let manifest = || {
+            let text = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0},"layers":[]}"#;
+            Manifest::read(text.to_vec().into(), Digest::of(text), None).unwrap()
+        };
+        let (first, _) = open().unwrap();
+        let one = first.memory().unwrap();
+        let (second, _) = open().unwrap();
+        let other = second.memory().unwrap();
+        one.cache().keep_manifest(&manifest());
+        assert!(other.cache().manifest(manifest().digest()).is_some());
+        drop((one, other, first, second));
+        let (again, is_new) = open().unwrap();
+        assert!(is_new.0);
+        let found = again.memory().unwrap().cache().manifest(manifest().digest());
+        assert_eq!(found.as_ref().map(Manifest::bytes), Some(manifest().bytes()));
     }
 }
