@@ -1,7 +1,7 @@
 //! What was announced: a file of the state directory for each registry. It is evidence, by which deletions may happen;
 //! what is not in it, for whatever reason, is not announced, and waits.
 //!
-//! Whoever writes it has the state directory to himself.
+//! Whoever writes it has the registry to himself.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -29,7 +29,6 @@ use crate::cli::{ConnectArgs, SourceArgs, UndoArgs};
 use crate::commands::undo;
 use crate::daemon::{Answer, Asked, NotPlaced, Order, SAVED, Wanted, new_id, runs_folder};
 use crate::sources::{self, Source, globs};
-use crate::state;
 
 /// How much may be asked at once, in bytes.
 pub(super) const LONGEST: usize = 64 * 1024;
@@ -242,6 +241,7 @@ pub(super) async fn apply(
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, body = Problem, content_type = "application/problem+json"),
     (status = 403, body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json", description = "The journal has no such run."),
     (status = 408, body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 415, body = Problem, content_type = "application/problem+json"),
@@ -279,13 +279,8 @@ pub(super) async fn undo(
     });
     let config = desk.board.read().config;
     let registry = order.registry.map(|name| configured(&config, name)).transpose()?;
-    // Which run is the last one is told now, and not when its turn comes.
-    let target = match order.target {
-        Some(target) if target == undo::LAST => Some(last(&desk).await?),
-        target => target,
-    };
     let arguments = UndoArgs {
-        target,
+        target: order.target,
         since: order.since,
         repository: repository.transpose()?,
         connect: ConnectArgs {
@@ -296,7 +291,7 @@ pub(super) async fn undo(
         overwrite_moved_tags: order.overwrite_moved_tags,
         ..UndoArgs::default()
     };
-    let what = Asked::Undo(Box::new(arguments));
+    let what = Asked::Undo(Box::new(settled(&desk, arguments).await?));
     place(
         &desk,
         &caller,
@@ -307,12 +302,12 @@ pub(super) async fn undo(
     )
 }
 
-/// The last run that deleted something.
-async fn last(desk: &Desk) -> Result<String, Problem> {
-    let state = desk.state.clone();
-    let found = tokio::task::spawn_blocking(move || undo::last(&*state::open(&state)?)).await;
+/// What is to be undone, as it is now: it waits for the registry that it is about, and for no other.
+pub(super) async fn settled(desk: &Desk, arguments: UndoArgs) -> Result<UndoArgs, Problem> {
+    let (config, state) = (desk.board.read().config, desk.state.clone());
+    let found = tokio::task::spawn_blocking(move || undo::settled(&config, &state, arguments)).await;
     let failed = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the journal could not be read");
-    Ok(found.map_err(failed)??.to_string())
+    Ok(found.map_err(failed)??)
 }
 
 fn impossible(detail: impl Into<String>) -> Problem {

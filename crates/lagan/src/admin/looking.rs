@@ -165,7 +165,7 @@ struct Policy {
     mode: &'static str,
     /// Its schedule and time zone; null: it is never run by itself.
     schedule: Option<String>,
-    /// When it is due; null: never, or not known before the run in hand has ended.
+    /// When it is due; null: never, or not known before its run in hand has ended.
     next: Option<String>,
     /// How far it has been rolled out; null: it is not rolled out in stages.
     rollout: Option<Rollout>,
@@ -232,7 +232,7 @@ pub(super) async fn policies(
     let mut last = super::runs::last(&desk.state, shown.policies.iter())?;
     let running = |policy: &str| {
         let of_policy = |run: &&RunNote| run.policy == policy;
-        shown.running.as_ref().filter(of_policy).map(|run| run.id.clone())
+        shown.running.iter().find(of_policy).map(|run| run.id.clone())
     };
     let known = rollout::known(&desk.state, &shown.config, Utc::now());
     let rollout = |policy: &str| {

@@ -249,8 +249,11 @@ pub(super) fn listed(desk: &Desk, which: &Which) -> Result<Vec<Run>, Problem> {
         .waiting
         .into_iter()
         .map(|note| Run::of_note(note, "waiting"));
-    let running = shown.running.map(|note| Run::of_note(note, "running"));
-    let not_over: Vec<_> = waiting.rev().chain(running).collect();
+    let running = shown
+        .running
+        .into_iter()
+        .map(|note| Run::of_note(note, "running"));
+    let not_over: Vec<_> = waiting.rev().chain(running.rev()).collect();
     let known: Vec<_> = not_over.iter().map(|run| run.id.clone()).collect();
     let over = ended(&desk.state)?.filter(|run| !known.contains(&run.id));
     let is_meant = |run: &Run| {
@@ -270,7 +273,7 @@ pub(super) fn named(desk: &Desk, id: &str) -> Result<Run, Problem> {
     let unknown = || Problem::not_found(NO_SUCH_RUN);
     Ulid::from_string(id).map_err(|_| unknown())?;
     let shown = desk.board.read();
-    if let Some(note) = shown.running.filter(|note| note.id == id) {
+    if let Some(note) = shown.running.into_iter().find(|note| note.id == id) {
         return Ok(Run::of_note(note, "running"));
     }
     if let Some(note) = shown.waiting.into_iter().find(|note| note.id == id) {

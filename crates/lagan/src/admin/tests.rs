@@ -639,6 +639,68 @@ async fn the_journal_is_read_and_an_undo_is_made_while_a_policy_is_planned() {
 }
 
 #[tokio::test]
+async fn every_run_in_hand_is_shown() {
+    let scene = Scene::new().await;
+    let other = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    other.put_image("team/app", &["1.0.0-rc.1"], Moment::date(2026, 1, 1));
+    let policy = |name: &str, registry: &str| {
+        format!(
+            "  {name}:\n    registry: {registry}\n    repositories: '**'\n    schedule: {{cron: '@hourly'}}\n    \
+             rules: [{{select: {{channel: prerelease}}, keep: {{last: 2, by: version}}}}]\n"
+        )
+    };
+    let urls = (scene.sandbox.url(), other.url());
+    scene.file(
+        "lagan.yaml",
+        &format!(
+            "registries: {{r: {{url: '{}'}}, s: {{url: '{}'}}}}\npolicies:\n{}{}",
+            urls.0,
+            urls.1,
+            policy("p", "r"),
+            policy("q", "s"),
+        ),
+    );
+    scene
+        .asked(async |daemon| {
+            let hang = || Fault::new(Effect::Hang).on(RequestKind::TagList);
+            let hangs = [&scene.sandbox, &other].map(|registry| (registry, registry.faults().push(hang())));
+            scene.clock.pass(30);
+            daemon.events.send(Event::Beat).await.unwrap();
+            for (registry, hangs) in hangs {
+                while registry.faults().fired(hangs) == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            let runs = daemon.json("/api/v1/runs").await;
+            let mut known = Vec::new();
+            for run in runs["runs"].as_array().unwrap() {
+                assert_eq!(run["state"], "running");
+                let id = run["id"].as_str().unwrap();
+                assert_eq!(
+                    daemon.json(&format!("/api/v1/runs/{id}")).await["state"],
+                    "running"
+                );
+                known.push((run["policy"].as_str().unwrap().to_owned(), id.to_owned()));
+            }
+            known.sort();
+            assert_eq!(
+                known.iter().map(|(policy, _)| &**policy).collect::<Vec<_>>(),
+                ["p", "q"]
+            );
+            let policies = daemon.json("/api/v1/policies").await;
+            let page = daemon.get("/").send().await.unwrap().text().await.unwrap();
+            for (at, (policy, id)) in known.iter().enumerate() {
+                assert_eq!(policies["policies"][at]["running"], **id);
+                assert!(
+                    page.contains(&format!("<a href=\"/runs/{id}\">{policy}</a>")),
+                    "{page}"
+                );
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn whoever_goes_away_stops_what_was_asked_and_others_have_their_turn() {
     let scene = Scene::new().await;
     scene
@@ -706,13 +768,9 @@ async fn what_was_given_up_or_cannot_be_is_no_look_at_a_registry() {
             };
             assert_eq!(daemon.told(ended).await.outcome(), "given up");
             scene.sandbox.faults().clear();
-            let run = daemon
-                .over(
-                    "/api/v1/undo",
-                    &json!({"target": "01KAJ3E5Z0000000000000000A", "registry": "r"}),
-                )
-                .await;
-            assert_eq!(run["exit"], 2, "{run}");
+            let unknown = json!({"target": "01KAJ3E5Z0000000000000000A", "registry": "r"});
+            let answer = daemon.post("/api/v1/undo", &unknown).send().await.unwrap();
+            assert_eq!(problem(answer).await.0, 404);
             let ready = daemon.json("/readyz").await;
             assert_eq!(ready["registries"], Value::Null, "{ready}");
             daemon.over("/api/v1/plan", &json!({})).await;

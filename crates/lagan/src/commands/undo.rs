@@ -240,6 +240,28 @@ fn begin_stages_anew(
     Ok(audit.undone(run, registry, &anew)?)
 }
 
+/// What is to be undone, so that it means the same whenever its turn comes: what stands for the last run is that run, and
+/// the registry is named. Where another process has the journal, the registry is not known yet.
+pub(crate) fn settled(
+    config: &Config,
+    directory: &Path,
+    mut arguments: UndoArgs,
+) -> Result<UndoArgs, Failure> {
+    let is_last = arguments.target.as_deref() == Some(LAST);
+    let journal = match state::open(directory) {
+        Err(failure) if state::is_in_use(&failure) && !is_last => return Ok(arguments),
+        opened => opened?,
+    };
+    if is_last {
+        arguments.target = Some(last(&journal)?.to_string());
+    }
+    let (target, _) = target(&journal, &arguments)?;
+    let (settings, _) = registry(Some(config), &journal, &target, &arguments.connect)?;
+    let url = || settings.url.as_str().to_owned();
+    arguments.connect.registry.get_or_insert_with(url);
+    Ok(arguments)
+}
+
 /// Looks at what earlier runs left open; with `wait`, until nothing of it can happen any more.
 async fn recovered(
     world: World<'_, Connected, state::Shared, SystemClock>,
@@ -306,10 +328,10 @@ fn target(journal: &DiskJournal, arguments: &UndoArgs) -> Result<(UndoTarget, St
 }
 
 /// What stands for the last run that deleted something.
-pub(crate) const LAST: &str = "last";
+const LAST: &str = "last";
 
 /// The last run that deleted something.
-pub(crate) fn last(journal: &DiskJournal) -> Result<RunId, Failure> {
+fn last(journal: &DiskJournal) -> Result<RunId, Failure> {
     let runs = journal.list()?;
     let last = runs.iter().rfind(|run| deletes(run));
     last.map(|run| run.run)

@@ -49,8 +49,8 @@ pub(crate) struct Shown {
     pub(crate) refused: Option<String>,
     /// The policies, by name.
     pub(crate) policies: Arc<Vec<PolicyNote>>,
-    /// The run in hand.
-    pub(crate) running: Option<RunNote>,
+    /// The runs in hand, the oldest first.
+    pub(crate) running: Vec<RunNote>,
     /// The orders that wait, in the order in which they begin.
     pub(crate) waiting: Vec<RunNote>,
     /// Those that were placed, and that the daemon has not seen yet.
@@ -104,7 +104,7 @@ impl Board {
                 loaded: now,
                 refused: None,
                 policies: Arc::default(),
-                running: None,
+                running: Vec::new(),
                 waiting: Vec::new(),
                 placed: Vec::new(),
                 looks: BTreeMap::new(),

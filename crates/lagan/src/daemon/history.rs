@@ -1,5 +1,6 @@
 //! What the last runs came to: a folder each, with the run and its report.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -181,6 +182,8 @@ impl Record {
 pub(super) struct History {
     folder: PathBuf,
     keep: usize,
+    /// Those that are not over. A run may be older than all that are kept, where others have come and gone beside it.
+    in_hand: BTreeSet<String>,
 }
 
 /// The folder of the runs of a state directory.
@@ -195,13 +198,15 @@ impl History {
         Ok(Self {
             folder,
             keep: keep.max(1),
+            in_hand: BTreeSet::new(),
         })
     }
 
-    /// Makes a folder for a run.
-    pub(super) fn folder(&self, id: &str) -> io::Result<PathBuf> {
+    /// Makes a folder for a run, which stays until what came of it is written, or it is forgotten.
+    pub(super) fn folder(&mut self, id: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(id);
         fs::create_dir(&folder)?;
+        self.in_hand.insert(id.to_owned());
         Ok(folder)
     }
 
@@ -213,20 +218,23 @@ impl History {
             .collect();
         runs.sort_unstable();
         let many = runs.len().saturating_sub(self.keep);
-        let old = runs.iter().take(many).filter(|old| *old != id);
+        let old = runs.iter().take(many);
+        let old = old.filter(|old| *old != id && !self.in_hand.contains(*old));
         // One that cannot be removed is in the way of no other.
         let removed = old.map(|old| fs::remove_dir_all(self.folder.join(old)));
         removed.fold(Ok(()), Result::and)
     }
 
     /// Removes a run that did not come about.
-    pub(super) fn forget(&self, id: &str) {
+    pub(super) fn forget(&mut self, id: &str) {
+        self.in_hand.remove(id);
         // It is one of those that go first.
         _ = fs::remove_dir_all(self.folder.join(id));
     }
 
     /// Writes what came of a run beside its report, and removes the oldest runs that are too many.
-    pub(super) fn keep(&self, record: &Record) -> io::Result<()> {
+    pub(super) fn keep(&mut self, record: &Record) -> io::Result<()> {
+        self.in_hand.remove(&record.id);
         let folder = self.folder.join(&record.id);
         let report = folder.join("report.json").is_file();
         let text = serde_json::to_vec_pretty(&record.to_json(report))?;

@@ -10,6 +10,7 @@ use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_scheduler::Schedule;
 
+use super::address::Host;
 use super::passes::Due;
 use super::work::Job;
 use crate::admin;
@@ -63,12 +64,14 @@ impl Loaded {
         self.config.text.encoded()
     }
 
-    /// The policies that are run by themselves.
-    pub(super) fn schedules(&self) -> impl Iterator<Item = (String, &Schedule)> {
+    /// The policies that are run by themselves, each with what it shares with others.
+    pub(super) fn schedules(&self) -> impl Iterator<Item = (String, Host, &Schedule)> {
         let registries = self.config.registries.iter();
-        registries
-            .flat_map(|registry| &registry.schedules)
-            .map(|(policy, schedule)| (policy.to_string(), schedule))
+        registries.flat_map(|registry| {
+            let host = Host::of(registry);
+            let schedules = registry.schedules.iter();
+            schedules.map(move |(policy, schedule)| (policy.to_string(), host.clone(), schedule))
+        })
     }
 
     /// Every policy, and its mode.

@@ -1,12 +1,15 @@
 //! The daemon: runs policies when they are due, in their mode.
 //!
 //! One loop on one thread. It is told that time has passed, that a file may have changed, that it should stop; it asks
-//! the table what is due, and carries out one run at a time, as `plan` and `apply` do, because a run has the state
-//! directory to itself. Between runs that is free, so that `undo` and `journal` can be used beside it. The clock is an
-//! argument; waking it is somebody else's.
+//! the table what is due, and carries it out as `plan` and `apply` do: of each registry one run at a time, those of
+//! several beside each other (docs/adr/0026-runs-share-a-journal-and-not-a-registry.md). While no run is in hand the state
+//! directory is free, so that `undo` and `journal` can be used beside it. The clock is an argument; waking it is somebody
+//! else's.
 
+mod address;
 mod board;
 mod event;
+mod hands;
 mod heard;
 mod heartbeat;
 mod history;
@@ -16,6 +19,7 @@ mod passes;
 mod persisted;
 mod queue;
 mod service;
+mod turns;
 mod work;
 
 #[cfg(test)]
@@ -23,10 +27,8 @@ pub(crate) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
-use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +38,12 @@ use lagan_policy::Mode;
 use lagan_scheduler::{Entry, Table};
 use lagan_state::{StateError, Who};
 use tokio::sync::mpsc::Receiver;
+use tokio::task::unconstrained;
 
+use self::address::Host;
 pub(crate) use self::board::{Board, NotPlaced, PolicyNote, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
+use self::hands::{Hands, InHand};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;
 pub(crate) use self::history::{BY_SCHEDULE, Cut, Kind as RunKind, Record, folder as runs_folder, new_id};
@@ -51,7 +56,6 @@ pub(crate) use self::work::{SAVED, report_name};
 use crate::auditing::Auditing;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
-use crate::running::Told;
 use crate::state;
 
 /// What a daemon is told when it is started.
@@ -69,9 +73,6 @@ pub(crate) struct Options {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// All policies share the state directory, and so no two are run at the same time.
-type Shared = ();
-
 /// A daemon that is ready to run.
 pub(crate) struct Daemon<C, T> {
     options: Options,
@@ -83,7 +84,7 @@ pub(crate) struct Daemon<C, T> {
     loaded: Loaded,
     /// Whether the configuration has to be looked at.
     changed: bool,
-    table: Table<String, Shared>,
+    table: Table<String, Host>,
     history: History,
     /// Where policies stand whose registries tell what changes.
     passes: Passes,
@@ -106,14 +107,7 @@ pub(crate) struct Owner {
     _lock: Arc<fs::File>,
 }
 
-/// A run in hand.
-struct InHand {
-    job: Job,
-    told: Arc<Told>,
-    work: Pin<Box<dyn Future<Output = Done>>>,
-}
-
-impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
+impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// Reads the configuration, takes the state directory, and looks at what earlier runs left open there.
     ///
     /// # Errors
@@ -159,7 +153,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         };
         daemon.load();
         // Whoever looks before it runs sees what it is about to run.
-        daemon.show(None);
+        daemon.show(&Hands::default());
         daemon.audit();
         Ok(daemon)
     }
@@ -188,27 +182,27 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(crate) async fn run(mut self, mut events: Receiver<Event>) -> Exit {
         self.tell_ready();
-        let mut hand: Option<InHand> = None;
+        let mut hands = Hands::default();
         let mut orders = self.orders.take();
         let mut stale = true;
         loop {
             if std::mem::take(&mut stale) {
-                self.show(hand.as_ref());
+                self.show(&hands);
             }
             tokio::select! {
                 // What is done is told before anything else is begun.
                 biased;
-                done = over(&mut hand) => {
+                (InHand { job, work, .. }, done) = hands.over() => {
                     stale = true;
-                    if let Some(InHand { job, .. }) = hand.take() {
-                        self.done(&job, done);
-                    }
+                    drop(work);
+                    self.done(&job, done);
                     // What was asked for waits for nothing but its turn.
-                    if !self.queue.is_empty() && self.again.is_none() {
-                        hand = self.begin();
+                    if self.again.is_none() {
+                        self.begin_orders(&mut hands);
                     }
                 }
-                event = events.recv() => match event {
+                // However busy the runs are.
+                event = unconstrained(events.recv()) => match event {
                     Some(Event::Beat) => {
                         self.board.beat();
                         (self.tell)(&Happening::Beat);
@@ -216,9 +210,8 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                             stale = true;
                             self.reload(false);
                         }
-                        if hand.is_none() && self.is_free_again() {
-                            hand = self.begin();
-                            stale |= hand.is_some();
+                        if self.is_free_again() {
+                            stale |= self.begin(&mut hands);
                         }
                     }
                     Some(Event::Changed) => self.changed = true,
@@ -229,93 +222,16 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                     }
                     Some(Event::Stop) | None => break,
                 },
-                order = next(&mut orders) => {
+                order = unconstrained(next(&mut orders)) => {
                     stale = true;
-                    self.enqueue(order, &mut hand);
-                    if hand.is_none() {
-                        hand = self.begin();
-                    }
+                    self.enqueue(order, &mut hands);
+                    self.begin_orders(&mut hands);
                 }
             }
         }
         (self.tell)(&Happening::Stopping);
         self.dismiss(orders).await;
-        self.stop(hand).await
-    }
-
-    /// Finishes the artifact in hand. What only reads is left at once.
-    async fn stop(mut self, hand: Option<InHand>) -> Exit {
-        let Some(mut hand) = hand else {
-            return Exit::Done;
-        };
-        hand.told.request();
-        if !hand.told.has_begun() {
-            drop(hand.work);
-            self.leave(hand.job);
-            return Exit::Done;
-        }
-        let longest = self.clock.sleep(self.options.stop_within);
-        let done = tokio::select! {
-            done = &mut hand.work => Some(done),
-            () = longest => None,
-        };
-        match done {
-            Some(done) => {
-                self.done(&hand.job, done);
-                Exit::Done
-            }
-            None => {
-                (self.tell)(&Happening::Unfinished {
-                    policy: hand.job.policy,
-                });
-                Exit::Unexpected
-            }
-        }
-    }
-
-    /// Begins what has been due the longest.
-    fn begin(&mut self) -> Option<InHand> {
-        let now = self.clock.now();
-        if let Some(order) = self.dequeue() {
-            let job = Job::of(order, now, &self.options.metrics);
-            return self.begin_job(job);
-        }
-        // Of what shares a state directory, no more than one is begun.
-        let policy = self.table.start(now).into_iter().next()?;
-        let id = new_id(now);
-        let mut job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
-            Some(job) => job,
-            None => {
-                self.table.finished(&policy, now);
-                return None;
-            }
-        };
-        let due = self.loaded.due(&job);
-        job.pass = due.map(|due| self.passes.begin(&due, &self.board.heard));
-        self.persist();
-        self.begin_job(job)
-    }
-
-    fn begin_job(&mut self, job: Job) -> Option<InHand> {
-        self.count_due();
-        let report = match self.history.folder(&job.id) {
-            Ok(folder) => folder.join("report.json"),
-            Err(error) => {
-                let done = Done::Failed(error.into());
-                self.done(&job, done);
-                return None;
-            }
-        };
-        (self.tell)(&Happening::Began {
-            policy: job.policy.clone(),
-            mode: job.mode,
-        });
-        if let Some(order) = &job.order {
-            order.tell(Answer::Began);
-        }
-        let told = Arc::new(Told::default());
-        let work = job.work(&self.loaded.config, self.state.clone(), report, Arc::clone(&told));
-        Some(InHand { job, told, work })
+        self.stop(hands).await
     }
 
     fn done(&mut self, job: &Job, done: Done) {
@@ -323,9 +239,12 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
         if let Done::InUse(failure) = done {
             // It is tried again and again, and told of once.
             self.postpone(job, &failure.text());
-            let waited = self.again.map_or(TimeDelta::zero(), |(_, waited)| waited);
-            let wait = (waited * 2).clamp(TimeDelta::seconds(1), LONGEST_WAIT);
-            self.again = Some((now + wait, wait));
+            // Others may have found it so before, of those that were tried together.
+            if self.is_free_again() {
+                let waited = self.again.map_or(TimeDelta::zero(), |(_, waited)| waited);
+                let wait = (waited * 2).clamp(TimeDelta::seconds(1), LONGEST_WAIT);
+                self.again = Some((now + wait, wait));
+            }
             self.count_due();
             if job.order.is_none() && self.waiting.insert(job.policy.clone()) {
                 (self.tell)(&Happening::Postponed {
@@ -433,9 +352,9 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                 persisted::Lasts::default()
             }
         };
-        let entries = self.loaded.schedules().map(|(policy, schedule)| {
+        let entries = self.loaded.schedules().map(|(policy, host, schedule)| {
             let entry = Entry {
-                group: (),
+                group: host,
                 schedule: schedule.clone(),
             };
             (policy, entry)
@@ -511,14 +430,6 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
 
 /// How long a state directory that somebody else has is left alone at most.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(1);
-
-/// Waits for what is in hand; for ever where nothing is.
-async fn over(hand: &mut Option<InHand>) -> Done {
-    match hand {
-        Some(hand) => hand.work.as_mut().await,
-        None => std::future::pending().await,
-    }
-}
 
 /// Waits for an order; for ever where none can come.
 async fn next(orders: &mut Option<Receiver<Order>>) -> Order {

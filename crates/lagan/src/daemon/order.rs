@@ -65,7 +65,7 @@ pub(crate) enum Asked {
     Apply(Vec<String>),
     /// Carrying out a plan that was saved.
     Saved(PathBuf),
-    /// Putting back what was deleted.
+    /// Putting back what was deleted, on the registry that the arguments name, so that it waits for no other.
     Undo(Box<UndoArgs>),
 }
 

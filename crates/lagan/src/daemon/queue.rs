@@ -2,24 +2,40 @@
 
 use std::sync::Arc;
 
+use lagan_config::Config;
 use lagan_model::Clock;
 
 use tokio::sync::mpsc::Receiver;
 
+use super::address::{Host, Where};
 use super::board::{PolicyNote, RunNote};
-use super::order::{Order, Told};
+use super::hands::{Hands, MOST};
+use super::order::{Asked, Order, Told};
 use super::work::Job;
-use super::{Daemon, Done, Happening, InHand, Record};
+use super::{Daemon, Done, Happening, Record};
 use crate::exit::{Exit, Failure};
 
-impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
-    /// Takes an order. What puts back goes before what plans and deletes, and a plan that is due makes way for it: it is
-    /// made again.
-    pub(super) fn enqueue(&mut self, order: Order, hand: &mut Option<InHand>) {
+/// What an order has to itself.
+fn at(config: &Config, order: &Order) -> Where {
+    let named = |name: &str| Host::named(config, name);
+    let host = match &order.what {
+        Asked::Undo(arguments) => {
+            let registry = arguments.connect.registry.as_deref();
+            registry.and_then(|text| named(text).or_else(|| Some(Host::at(&text.parse().ok()?))))
+        }
+        Asked::Plan(_) | Asked::Apply(_) | Asked::Saved(_) => named(&order.registry),
+    };
+    host.map_or(Where::Anywhere, Where::On)
+}
+
+impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
+    /// Takes an order. What puts back goes before what plans and deletes, and a plan that is due on the same registry makes
+    /// way for it: it is made again.
+    pub(super) fn enqueue(&mut self, order: Order, hands: &mut Hands) {
         self.board.taken(&order);
-        let makes_way = |hand: &InHand| hand.job.order.is_none() && !hand.told.has_begun();
-        if order.is_undo() && hand.as_ref().is_some_and(makes_way) {
-            if let Some(left) = hand.take() {
+        let at = at(&self.loaded.config, &order);
+        if order.is_undo() {
+            for left in hands.take(|hand| hand.at.meets(&at) && hand.makes_way()) {
                 let job = left.job;
                 drop(left.work);
                 (self.tell)(&Happening::Postponed {
@@ -28,23 +44,51 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                 });
                 self.leave(job);
             }
-        } else if let Some(hand) = hand {
-            order.tell(Told::Waits(hand.job.policy.clone()));
         }
-        let first = self.queue.iter().position(|other| !other.is_undo());
-        match first.filter(|_| order.is_undo()) {
-            Some(position) => self.queue.insert(position, order),
-            None => self.queue.push_back(order),
+        let in_the_way: Vec<_> = hands.in_the_way(&at).map(|hand| &*hand.job.policy).collect();
+        if !in_the_way.is_empty() {
+            order.tell(Told::Waits(in_the_way.join(", ")));
+        } else if hands.is_full() && !order.is_undo() {
+            order.tell(Told::Waits(format!("one of {MOST} runs on other registries")));
         }
+        self.insert(order, false);
     }
 
-    /// The order whose turn it is.
-    pub(super) fn dequeue(&mut self) -> Option<Order> {
+    /// Undos wait before the others, and each among its own behind those that were there, unless it goes on waiting.
+    fn insert(&mut self, order: Order, again: bool) {
+        let undos = self.queue.iter().take_while(|other| other.is_undo()).count();
+        let position = match (order.is_undo(), again) {
+            (true, true) => 0,
+            (true, false) | (false, true) => undos,
+            (false, false) => self.queue.len(),
+        };
+        self.queue.insert(position, order);
+    }
+
+    /// The first order that nothing is in the way of, and what it has to itself. What waits before it on the same registry
+    /// is in its way.
+    pub(super) fn dequeue(&mut self, hands: &Hands) -> Option<(Order, Where)> {
         self.queue.retain(|order| !order.is_given_up());
-        let mut order = self.queue.pop_front()?;
-        // Another may wait in its place.
-        order.place.take();
-        Some(order)
+        let mut before: Vec<Where> = Vec::new();
+        for position in 0..self.queue.len() {
+            let order = &self.queue[position];
+            let at = at(&self.loaded.config, order);
+            let is_free = hands.is_free(&at) && !before.iter().any(|other| other.meets(&at));
+            if is_free && (order.is_undo() || !hands.is_full()) {
+                let mut order = self.queue.remove(position)?;
+                // Another may wait in its place.
+                order.place.take();
+                return Some((order, at));
+            }
+            before.push(at);
+        }
+        None
+    }
+
+    /// What those that wait will have to themselves.
+    pub(super) fn waiting_at(&self) -> Vec<Where> {
+        let config = &self.loaded.config;
+        self.queue.iter().map(|order| at(config, order)).collect()
     }
 
     /// Leaves what has not changed anything. What is due is made again, what was asked for is over.
@@ -69,7 +113,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
             }
             Some(order) => {
                 order.tell(Told::Waits(why.to_owned()));
-                self.queue.push_front(order.clone());
+                self.insert(order.clone(), true);
             }
         }
     }
@@ -109,7 +153,7 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
     }
 
     /// Shows how things stand.
-    pub(super) fn show(&self, hand: Option<&InHand>) {
+    pub(super) fn show(&self, hands: &Hands) {
         let mut policies: Vec<_> = self
             .loaded
             .config
@@ -131,7 +175,9 @@ impl<C: Clock, T: FnMut(&Happening)> Daemon<C, T> {
                 policies[at].next = status.due;
             }
         }
-        let running = hand.map(|hand| note(&hand.job));
+        let mut running: Vec<_> = hands.iter().map(|hand| note(&hand.job)).collect();
+        running.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        self.options.metrics.in_hand(running.len());
         let waiting: Vec<_> = self.queue.iter().map(Order::note).collect();
         let mut shown = self.board.write();
         if *shown.policies != policies {

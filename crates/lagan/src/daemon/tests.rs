@@ -15,12 +15,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Answer, Asked, Daemon, Event, Happening, Options, Order, Record, Wanted, new_id};
+use super::{Answer, Asked, Board, Daemon, Event, Happening, Options, Order, Record, Wanted, new_id};
 use crate::cli::UndoArgs;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::notifying::Notifying;
 use crate::state::open_slowly;
+
+mod beside;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);
@@ -67,6 +69,7 @@ struct Running<'s> {
     events: mpsc::Sender<Event>,
     orders: mpsc::Sender<Order>,
     told: mpsc::UnboundedReceiver<Happening>,
+    board: Arc<Board>,
 }
 
 impl Scene {
@@ -150,6 +153,7 @@ impl Scene {
             events,
             orders,
             told,
+            board: daemon.board(),
         };
         let story = async {
             story(&mut running).await;
@@ -199,6 +203,10 @@ impl Running<'_> {
 
     /// Asks for something, as the admin API does.
     async fn order(&self, what: Asked) -> mpsc::Receiver<Answer> {
+        self.order_on("r", what).await
+    }
+
+    async fn order_on(&self, registry: &str, what: Asked) -> mpsc::Receiver<Answer> {
         let now = self.scene.clock.now();
         let (tell, told) = mpsc::channel(16);
         let order = Order {
@@ -206,7 +214,7 @@ impl Running<'_> {
             by: "uid 1".to_owned(),
             at: now,
             what,
-            registry: "r".to_owned(),
+            registry: registry.to_owned(),
             policies: Vec::new(),
             form: None,
             tell,

@@ -12,6 +12,7 @@ use lagan_model::{Clock as _, Time};
 use lagan_policy::{Mode, RepositoryPattern};
 use lagan_state::Who;
 
+use super::address::Host;
 use super::history::{BY_SCHEDULE, Kind};
 use super::order::{Asked, Order, obeys};
 use super::passes::Begun;
@@ -251,6 +252,10 @@ async fn carry_out(
             let arguments = apply_arguments(report, order.form);
             let opened = apply::SavedPlan::open(path, Some(config), &arguments);
             let audit = || Auditing::of(state, asker(order));
+            let opened = opened.and_then(|(source, saved)| {
+                same_place(config, order, &source)?;
+                Ok((source, saved))
+            });
             let (mut source, saved) = opened.map_err(|failure| audit().failed("apply", failure))?;
             source.observed(observing);
             source.who = asker(order);
@@ -270,6 +275,19 @@ async fn carry_out(
             undo::run_target(Some(config), state, Colour::Never, &arguments, stopping, who).await
         }
     }
+}
+
+/// Whether a plan is about the registry that its run has to itself: that may be at another address by now.
+fn same_place(config: &Config, order: &Order, source: &Source) -> Result<(), Failure> {
+    let here = Host::named(config, &order.registry);
+    if here.is_none_or(|here| here == Host::at(&source.registry.url)) {
+        return Ok(());
+    }
+    let message = format!(
+        "this plan is about {}, and {} is at another address by now: nothing deleted",
+        source.registry.url, order.registry
+    );
+    Err(Failure::new(Exit::Refused, anyhow::Error::msg(message)).with_hint("plan again"))
 }
 
 /// Who asked, for the audit log.

@@ -39,6 +39,8 @@ macro_rules! catalogue {
 catalogue! {
     RUNS: Counter "runs" ["registry", "policy", "mode", "outcome"]
         "Runs that ended, by what came of them";
+    IN_HAND: Gauge "runs_in_hand" []
+        "Runs that the daemon makes now";
     LEFT_OUT: Counter "runs_left_out" ["policy"]
         "Runs that were due while their policy was run, and so were left out";
     POSTPONED: Counter "runs_postponed" ["policy"]

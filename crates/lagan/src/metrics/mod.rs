@@ -115,6 +115,11 @@ impl Metrics {
         }
     }
 
+    /// So many runs are made now.
+    pub(crate) fn in_hand(&self, runs: usize) {
+        self.families.in_hand.set(i64::try_from(runs).unwrap_or(i64::MAX));
+    }
+
     /// Where the rollouts of the configuration stand.
     pub(crate) fn rollouts(&self, known: &[Known]) {
         let families = &self.families;

@@ -2,7 +2,7 @@
 //!
 //! Deletions happen by what it says, so that it is believed only whole. Where it cannot be read, no policy that is rolled
 //! out in stages deletes anything, since it may say that too much had failed. A policy of which it says nothing, or that
-//! decides something else than it did then, begins with its smallest share. Whoever writes it has the state directory to
+//! decides something else than it did then, begins with its smallest share. Whoever writes it has the registry to
 //! himself.
 
 mod file;

@@ -267,7 +267,7 @@ pub(super) async fn undo(
         dry_run: form.dry_run == "yes",
         ..UndoArgs::default()
     };
-    let what = Asked::Undo(Box::new(arguments));
+    let what = Asked::Undo(Box::new(asking::settled(&desk, arguments).await?));
     let placed = place(&desk, &asks, what, String::new(), Vec::new(), How::detached())?;
     let run = placed.headers().get(header::LOCATION).and_then(asking::run_of);
     let run = run.ok_or_else(|| Problem::busy("the daemon did not take it on", 10))?;

@@ -27,7 +27,7 @@ struct Overview {
     policies: Vec<Policy>,
     enforced: usize,
     next: Option<(String, String)>,
-    running: Option<(String, String)>,
+    running: Vec<(String, String)>,
     waiting: usize,
     chart: Option<Chart>,
     /// What there is to say where there is no chart.
@@ -123,8 +123,9 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
         next: next.map(|(at, name)| (name.clone(), time(at))),
         running: shown
             .running
-            .as_ref()
-            .map(|run| (run.id.clone(), run.policy.clone())),
+            .iter()
+            .map(|run| (run.id.clone(), run.policy.clone()))
+            .collect(),
         waiting: shown.waiting.len(),
         policies: shown
             .policies

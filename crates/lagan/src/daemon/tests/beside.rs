@@ -1,0 +1,530 @@
+//! Several registries, each with runs of its own.
+
+use std::collections::BTreeSet;
+
+use lagan_sandbox::FaultId;
+use lagan_state::Options as StateOptions;
+
+use super::super::RunKind;
+use super::super::hands::MOST;
+use super::*;
+use crate::commands::undo;
+
+/// Some registries with six candidates each of which a policy keeps two, called by one letter, its policies by it and a
+/// number.
+struct Registries {
+    scene: Scene,
+    others: Vec<Sandbox>,
+}
+
+const LETTERS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+impl Registries {
+    async fn new(many: usize) -> Self {
+        let scene = Scene::new().await;
+        let mut others = Vec::new();
+        for _ in 1..many {
+            let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+            for number in 1..=6 {
+                let tag = format!("1.0.0-rc.{number}");
+                sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+            }
+            others.push(sandbox);
+        }
+        Self { scene, others }
+    }
+
+    fn at(&self, letter: &str) -> &Sandbox {
+        match LETTERS.iter().position(|known| *known == letter).unwrap() {
+            0 => &self.scene.sandbox,
+            other => &self.others[other - 1],
+        }
+    }
+
+    /// Every registry with these policies, each with the minute at which it is due every hour.
+    fn configure(&self, policies: &[(&str, &str, u32)]) {
+        let mut text = "registries:\n".to_owned();
+        for letter in &LETTERS[..=self.others.len()] {
+            text.push_str(&format!("  {letter}: {{url: '{}'}}\n", self.at(letter).url()));
+        }
+        text.push_str("policies:\n");
+        for (policy, mode, minute) in policies {
+            text.push_str(&policy_of(policy, &policy[..1], mode, *minute));
+        }
+        self.scene.write(&text);
+    }
+
+    fn hang(&self, letter: &str, kind: RequestKind) -> FaultId {
+        let hangs = Fault::new(Effect::Hang).on(kind);
+        self.at(letter).faults().push(hangs)
+    }
+
+    /// Waits until something hangs there.
+    async fn hangs(&self, letter: &str, fault: FaultId) {
+        while self.at(letter).faults().fired(fault) == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn tags(&self, letter: &str) -> usize {
+        self.at(letter).tags("team/app").len()
+    }
+
+    /// What the journal says of each registry: how many runs, and how many records of them are open.
+    fn journal(&self, letter: &str) -> (usize, u64) {
+        let runs = crate::state::open(&self.scene.state()).unwrap().list().unwrap();
+        let url = self.at(letter).url();
+        let here = runs.iter().filter(|run| {
+            let begin = run.begin.as_ref().unwrap();
+            url.trim_end_matches('/') == begin.registry.url
+        });
+        let open: Vec<u64> = here.map(|run| run.open).collect();
+        (open.len(), open.iter().sum())
+    }
+
+    fn assert_journal_is_sound(&self) {
+        let checked = lagan_state::verify(&self.scene.state(), &StateOptions::default()).unwrap();
+        assert_eq!((checked.wrong, checked.notices.len()), (0, 0), "{checked:?}");
+    }
+}
+
+fn policy_of(policy: &str, registry: &str, mode: &str, minute: u32) -> String {
+    format!(
+        "  {policy}:\n    registry: {registry}\n    repositories: '**'\n    mode: {mode}\n    \
+         schedule: {{cron: '{minute} * * * *'}}\n    \
+         rules: [{{select: {{channel: prerelease}}, keep: {{last: 2, by: version}}}}]\n"
+    )
+}
+
+impl Running<'_> {
+    async fn began(&mut self) -> String {
+        self.next(|happening| match happening {
+            Happening::Began { policy, .. } => Some(policy.clone()),
+            Happening::Ended(record) => panic!("{record:?}"),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Those that begin next, in whatever order.
+    async fn began_all(&mut self, many: usize) -> BTreeSet<String> {
+        let mut began = BTreeSet::new();
+        for _ in 0..many {
+            began.insert(self.began().await);
+        }
+        began
+    }
+
+    /// Has the daemon stop, and waits for nothing that is in hand.
+    async fn give_up(&mut self) {
+        self.say(Event::Stop).await;
+        self.next(|happening| matches!(happening, Happening::Stopping).then_some(()))
+            .await;
+        tokio::task::yield_now().await;
+        self.scene.clock.pass(2);
+    }
+
+    async fn undo(&self, target: &str) -> mpsc::Receiver<Answer> {
+        let arguments = UndoArgs {
+            target: Some(target.to_owned()),
+            ..UndoArgs::default()
+        };
+        // As the admin API does.
+        let config = self.board.read().config;
+        let arguments = undo::settled(&config, &self.scene.state(), arguments);
+        let arguments = arguments.unwrap_or_else(|failure| panic!("{}", failure.text()));
+        self.order_on("", Asked::Undo(Box::new(arguments))).await
+    }
+}
+
+/// What is told next but that it has begun.
+async fn told(answers: &mut mpsc::Receiver<Answer>) -> Answer {
+    loop {
+        match answers.recv().await.unwrap() {
+            Answer::Began => {}
+            answer => return answer,
+        }
+    }
+}
+
+async fn over(answers: &mut mpsc::Receiver<Answer>) -> Record {
+    loop {
+        if let Answer::Ended(record) = told(answers).await {
+            return *record;
+        }
+    }
+}
+
+fn named<const MANY: usize>(names: [&str; MANY]) -> BTreeSet<String> {
+    names.map(str::to_owned).into()
+}
+
+#[tokio::test]
+async fn a_registry_that_hangs_keeps_the_policies_of_no_other_from_their_turn() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "enforce", 0)]);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.began_all(2).await, named(["a1", "b1"]));
+            let ended = daemon.ended().await;
+            assert_eq!((&*ended.policy, ended.exit), ("b1", Exit::Done));
+            assert_eq!(all.tags("b"), 2);
+            for _ in 0..3 {
+                daemon.pass(60).await;
+                assert_eq!(daemon.ended().await.policy, "b1");
+            }
+            all.hangs("a", hangs).await;
+            let shown = daemon.scene.metrics.render();
+            assert!(shown.contains("lagan_runs_in_hand 1\n"), "{shown}");
+        })
+        .await;
+    assert_eq!(all.tags("a"), 6);
+    all.assert_journal_is_sound();
+}
+
+#[tokio::test]
+async fn of_one_registry_no_two_are_run_at_a_time_whatever_it_is_called() {
+    let all = Registries::new(1).await;
+    let url = all.at("a").url().trim_end_matches('/').to_owned();
+    let mut text = format!(
+        "registries: {{a: {{url: '{url}'}}, other: {{url: '{}/'}}}}\npolicies:\n",
+        url.replace("http", "HTTP")
+    );
+    text.push_str(&policy_of("a1", "a", "dry-run", 0));
+    text.push_str(&policy_of("a2", "a", "dry-run", 0));
+    text.push_str(&policy_of("other", "other", "enforce", 0));
+    all.scene.write(&text);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.began().await, "a1");
+            all.hangs("a", hangs).await;
+            daemon.pass(60).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            // What is asked for waits as well, by either name.
+            let mut plan = daemon.order_on("other", Asked::Plan(Wanted::default())).await;
+            assert!(matches!(told(&mut plan).await, Answer::Waits(what) if what == "a1"));
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            assert_eq!(all.tags("a"), 6);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn two_that_delete_at_once_share_the_journal_and_what_each_deleted_can_be_put_back() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "enforce", 0)]);
+    // In the middle of one, the other begins, deletes and ends.
+    let hangs = all.hang("a", RequestKind::ManifestDelete);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            let deleted = daemon.ended().await;
+            assert_eq!(deleted.policy, "b1");
+            all.hangs("a", hangs).await;
+            assert_eq!((all.tags("a"), all.tags("b")), (6, 2));
+            // An undo waits for its own registry, and for no other.
+            let run = all.scene.report(&deleted)["run"].as_str().unwrap().to_owned();
+            let undone = over(&mut daemon.undo(&run).await).await;
+            assert_eq!(
+                (undone.exit, undone.kind),
+                (Exit::Done, RunKind::Undo),
+                "{undone:?}"
+            );
+            assert_eq!(all.tags("b"), 6);
+            // The other one is still at it.
+            let (_, open) = all.journal("a");
+            assert!(open > 0);
+            daemon.give_up().await;
+        })
+        .await;
+    assert_eq!(all.journal("b"), (2, 0));
+    all.assert_journal_is_sound();
+    // What was interrupted is resolved by itself.
+    all.at("a").faults().clear();
+    all.scene.told(async |_| {}).await;
+    assert_eq!(all.journal("a").0, 1);
+    all.assert_journal_is_sound();
+}
+
+#[tokio::test]
+async fn two_that_delete_at_once_both_come_to_their_end() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "enforce", 0)]);
+    for letter in ["a", "b"] {
+        let slow = Fault::new(Effect::Delay(Duration::from_millis(1)));
+        all.at(letter).faults().push(slow);
+    }
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.began_all(2).await, named(["a1", "b1"]));
+            let mut runs = Vec::new();
+            for _ in 0..2 {
+                let ended = daemon.ended().await;
+                assert_eq!((ended.exit, ended.tally.deleted), (Exit::Done, 4), "{ended:?}");
+                runs.push(all.scene.report(&ended)["run"].as_str().unwrap().to_owned());
+            }
+            assert_eq!((all.tags("a"), all.tags("b")), (2, 2));
+            // They hold what they deleted, and nothing of the other.
+            for run in runs {
+                let undone = over(&mut daemon.undo(&run).await).await;
+                assert_eq!(undone.exit, Exit::Done, "{undone:?}");
+            }
+        })
+        .await;
+    assert_eq!((all.tags("a"), all.tags("b")), (6, 6));
+    assert_eq!((all.journal("a"), all.journal("b")), ((2, 0), (2, 0)));
+    all.assert_journal_is_sound();
+}
+
+#[tokio::test]
+async fn a_dry_run_and_one_that_deletes_are_made_beside_each_other() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "dry-run", 0), ("b1", "enforce", 0)]);
+    let hangs = all.hang("b", RequestKind::ManifestDelete);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            let planned = daemon.ended().await;
+            assert_eq!((&*planned.policy, planned.exit), ("a1", Exit::Done));
+            assert_eq!(all.scene.report(&planned)["totals"]["delete_artifacts"], 4);
+            all.hangs("b", hangs).await;
+            // And once more, while the other is still at it.
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.policy, "a1");
+            daemon.give_up().await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn only_what_is_planned_on_the_same_registry_makes_way_for_an_undo() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "dry-run", 10)]);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.ended().await.exit, Exit::Done);
+            assert_eq!(all.tags("a"), 2);
+            let hangs = [
+                all.hang("a", RequestKind::TagList),
+                all.hang("b", RequestKind::TagList),
+            ];
+            daemon.pass(60).await;
+            assert_eq!(daemon.began_all(2).await, named(["a1", "b1"]));
+            all.hangs("a", hangs[0]).await;
+            all.hangs("b", hangs[1]).await;
+            let mut undo = daemon.undo("last").await;
+            let postponed = daemon.next(|happening| match happening {
+                Happening::Postponed { policy, .. } => Some(policy.clone()),
+                Happening::Ended(record) => panic!("{record:?}"),
+                _ => None,
+            });
+            assert_eq!(postponed.await, "a1");
+            assert_eq!(over(&mut undo).await.exit, Exit::Done);
+            assert_eq!(all.tags("a"), 6);
+            // It is due still, and is made again.
+            all.at("a").faults().clear();
+            daemon.ended().await;
+            daemon.pass(0).await;
+            assert_eq!(daemon.began().await, "a1");
+            assert_eq!(daemon.ended().await.policy, "a1");
+            assert_eq!(daemon.quiet().await, [""; 0]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn an_undo_waits_for_deletions_of_its_registry_and_goes_before_what_waits_there() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "dry-run", 0)]);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            daemon.ended().await;
+            daemon.ended().await;
+            for number in 7..=8 {
+                let tag = format!("1.0.0-rc.{number}");
+                all.at("a")
+                    .put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+            }
+            let slow = Fault::new(Effect::Hang).on(RequestKind::ManifestDelete).first(1);
+            let slow = all.at("a").faults().push(slow);
+            daemon.pass(60).await;
+            all.hangs("a", slow).await;
+            let mut plan = daemon.order_on("a", Asked::Plan(Wanted::default())).await;
+            assert!(matches!(told(&mut plan).await, Answer::Waits(what) if what == "a1"));
+            let run = crate::state::open(&all.scene.state()).unwrap().list().unwrap()[0].run;
+            let mut undo = daemon.undo(&run.to_string()).await;
+            assert!(matches!(told(&mut undo).await, Answer::Waits(what) if what == "a1"));
+            let shown = daemon.board.read();
+            let of =
+                |notes: &[super::super::RunNote]| -> Vec<_> { notes.iter().map(|note| note.kind).collect() };
+            assert_eq!(of(&shown.waiting), [RunKind::Undo, RunKind::Plan]);
+            assert_eq!(of(&shown.running), [RunKind::Apply]);
+            // On the other registry everything goes on.
+            let mut other = daemon.order_on("b", Asked::Plan(Wanted::default())).await;
+            assert_eq!(over(&mut other).await.exit, Exit::Done);
+            assert!(undo.try_recv().is_err() && plan.try_recv().is_err());
+            daemon.give_up().await;
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn all_that_delete_finish_their_artifacts_before_the_daemon_stops() {
+    let all = Registries::new(3).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "enforce", 0), ("c1", "dry-run", 0)]);
+    let seen = ["a", "b"].map(|letter| {
+        let slow = Effect::Delay(Duration::from_millis(1));
+        let slow = Fault::new(slow).on(RequestKind::ManifestDelete);
+        (letter, all.at(letter).faults().push(slow))
+    });
+    let plans = all.hang("c", RequestKind::TagList);
+    let exit = all
+        .scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            for (letter, fault) in seen {
+                all.hangs(letter, fault).await;
+            }
+            all.hangs("c", plans).await;
+        })
+        .await;
+    assert_eq!(exit, Exit::Done);
+    assert!(all.tags("a") < 6 && all.tags("b") < 6);
+    assert_eq!((all.journal("a"), all.journal("b")), ((1, 0), (1, 0)));
+    let runs = all.scene.runs();
+    let policies: BTreeSet<_> = runs.iter().map(|run| run["policy"].as_str().unwrap()).collect();
+    assert_eq!(policies, BTreeSet::from(["a1", "b1"]));
+    all.assert_journal_is_sound();
+}
+
+#[tokio::test]
+async fn what_takes_too_long_is_told_of_each_within_the_one_deadline() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "enforce", 0)]);
+    let hangs = ["a", "b"].map(|letter| (letter, all.hang(letter, RequestKind::ManifestDelete)));
+    let exit = all
+        .scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            for (letter, fault) in hangs {
+                all.hangs(letter, fault).await;
+            }
+            daemon.give_up().await;
+            for policy in ["a1", "b1"] {
+                let unfinished = daemon.next(|happening| match happening {
+                    Happening::Unfinished { policy } => Some(policy.clone()),
+                    _ => None,
+                });
+                assert_eq!(unfinished.await, policy);
+            }
+        })
+        .await;
+    assert_eq!(exit, Exit::Unexpected);
+    assert!(all.journal("a").1 > 0 && all.journal("b").1 > 0);
+    all.assert_journal_is_sound();
+}
+
+#[tokio::test]
+async fn so_many_are_run_at_a_time_and_an_undo_beside_them() {
+    let all = Registries::new(MOST + 2).await;
+    let minutes = |letter: &str| if letter == "f" { 0 } else { 10 };
+    let policies: Vec<_> = LETTERS.iter().map(|letter| format!("{letter}1")).collect();
+    let policies: Vec<_> = policies
+        .iter()
+        .map(|policy| {
+            let mode = if policy == "f1" { "enforce" } else { "dry-run" };
+            (&**policy, mode, minutes(&policy[..1]))
+        })
+        .collect();
+    all.configure(&policies);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.ended().await.policy, "f1");
+            assert_eq!(all.tags("f"), 2);
+            let hangs: Vec<_> = LETTERS[..MOST]
+                .iter()
+                .map(|letter| (*letter, all.hang(letter, RequestKind::TagList)))
+                .collect();
+            daemon.pass(10).await;
+            assert_eq!(daemon.began_all(MOST).await, named(["a1", "b1", "c1", "d1"]));
+            for (letter, fault) in hangs {
+                all.hangs(letter, fault).await;
+            }
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            let mut plan = daemon.order_on("f", Asked::Plan(Wanted::default())).await;
+            assert!(
+                matches!(told(&mut plan).await, Answer::Waits(what) if what.contains("other registries"))
+            );
+            let undone = over(&mut daemon.undo("last").await).await;
+            assert_eq!(undone.exit, Exit::Done);
+            assert_eq!(all.tags("f"), 6);
+            assert!(plan.try_recv().is_err());
+            let shown = daemon.board.read();
+            let running: Vec<_> = shown.running.iter().map(|note| &*note.policy).collect();
+            assert_eq!(running.len(), MOST, "{running:?}");
+            // One makes room: what was asked for goes before what is due.
+            let mut undo = daemon.undo("nothing/of/the/kind").await;
+            assert_eq!(over(&mut undo).await.exit, Exit::Usage);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_run_in_hand_stays_in_the_history_however_many_come_and_go_beside_it() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "dry-run", 0), ("b1", "dry-run", 0)]);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            for _ in 0..8 {
+                assert_eq!(daemon.ended().await.policy, "b1");
+                daemon.pass(60).await;
+            }
+            daemon.ended().await;
+            all.hangs("a", hangs).await;
+            let shown = daemon.board.read();
+            let id = &shown.running[0].id;
+            assert_eq!(shown.running[0].policy, "a1");
+            assert!(all.scene.state().join("daemon/runs").join(id).is_dir());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_reload_moves_a_registry_and_what_is_in_hand_keeps_the_old_address_to_itself() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "dry-run", 0)]);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.began().await, "a1");
+            all.hangs("a", hangs).await;
+            // The same name is at another address, and the old address has another name.
+            let mut text = format!(
+                "registries: {{a: {{url: '{}'}}, b: {{url: '{}'}}}}\npolicies:\n",
+                all.at("b").url(),
+                all.at("a").url()
+            );
+            text.push_str(&policy_of("a2", "a", "dry-run", 0));
+            text.push_str(&policy_of("b2", "b", "dry-run", 0));
+            all.scene.write(&text);
+            daemon.say(Event::Reload).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Reloaded { .. }).then_some(()))
+                .await;
+            daemon.pass(60).await;
+            assert_eq!(daemon.ended().await.policy, "a2");
+            assert_eq!(daemon.quiet().await, [""; 0]);
+        })
+        .await;
+}

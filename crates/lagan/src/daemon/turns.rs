@@ -1,0 +1,111 @@
+//! Whose turn it is: what is begun when, and how it is stopped.
+
+use std::sync::Arc;
+
+use lagan_model::Clock;
+
+use super::address::{Host, Where};
+use super::hands::{Hands, InHand};
+use super::work::Job;
+use super::{Answer, Daemon, Done, Happening, new_id};
+use crate::exit::Exit;
+use crate::running::Told;
+
+impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
+    /// Begins what can be begun: what was asked for, and then what is due. Whether there was something.
+    pub(super) fn begin(&mut self, hands: &mut Hands) -> bool {
+        let asked_for = self.begin_orders(hands);
+        let due = self.begin_due(hands);
+        asked_for || due
+    }
+
+    /// Begins what was asked for, as far as nothing is in its way.
+    pub(super) fn begin_orders(&mut self, hands: &mut Hands) -> bool {
+        let mut begun = false;
+        while let Some((order, at)) = self.dequeue(hands) {
+            begun = true;
+            let job = Job::of(order, self.clock.now(), &self.options.metrics);
+            self.begin_job(job, at, hands);
+        }
+        begun
+    }
+
+    /// Begins what has been due the longest, on each registry that nobody has and nobody waits for.
+    fn begin_due(&mut self, hands: &mut Hands) -> bool {
+        let now = self.clock.now();
+        let waiting = self.waiting_at();
+        let mut begun = false;
+        while !hands.is_full() {
+            let free = |host: &Host| {
+                let at = Where::On(host.clone());
+                hands.is_free(&at) && !waiting.iter().any(|other| other.meets(&at))
+            };
+            let Some(policy) = self.table.start_next(now, free) else {
+                break;
+            };
+            begun = true;
+            let id = new_id(now);
+            let config = &self.loaded.config;
+            let mut job = match self.loaded.job(&policy, &id, now, &self.options.metrics) {
+                Some(job) => job,
+                None => {
+                    self.table.finished(&policy, now);
+                    continue;
+                }
+            };
+            let at = Host::named(config, &job.registry).map_or(Where::Anywhere, Where::On);
+            let due = self.loaded.due(&job);
+            job.pass = due.map(|due| self.passes.begin(&due, &self.board.heard));
+            self.persist();
+            self.begin_job(job, at, hands);
+        }
+        begun
+    }
+
+    fn begin_job(&mut self, job: Job, at: Where, hands: &mut Hands) {
+        self.count_due();
+        let report = match self.history.folder(&job.id) {
+            Ok(folder) => folder.join("report.json"),
+            Err(error) => {
+                let done = Done::Failed(error.into());
+                return self.done(&job, done);
+            }
+        };
+        (self.tell)(&Happening::Began {
+            policy: job.policy.clone(),
+            mode: job.mode,
+        });
+        if let Some(order) = &job.order {
+            order.tell(Answer::Began);
+        }
+        let told = Arc::new(Told::default());
+        let work = job.work(&self.loaded.config, self.state.clone(), report, Arc::clone(&told));
+        hands.put(InHand { job, at, told, work });
+    }
+
+    /// Finishes the artifacts in hand, of all runs within the same time. What only reads is left at once.
+    pub(super) async fn stop(mut self, mut hands: Hands) -> Exit {
+        hands.iter().for_each(|hand| hand.told.request());
+        for left in hands.take(|hand| !hand.told.has_begun()) {
+            drop(left.work);
+            self.leave(left.job);
+        }
+        let clock = self.clock.clone();
+        let mut longest = std::pin::pin!(clock.sleep(self.options.stop_within));
+        while !hands.is_empty() {
+            tokio::select! {
+                biased;
+                (hand, done) = hands.over() => self.done(&hand.job, done),
+                () = &mut longest => break,
+            }
+        }
+        for hand in hands.iter() {
+            let policy = hand.job.policy.clone();
+            (self.tell)(&Happening::Unfinished { policy });
+        }
+        match hands.is_empty() {
+            true => Exit::Done,
+            false => Exit::Unexpected,
+        }
+    }
+}
