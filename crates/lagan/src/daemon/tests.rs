@@ -420,6 +420,10 @@ async fn a_run_waits_for_whoever_works_with_the_state_directory() {
             daemon
                 .next(|happening| matches!(happening, Happening::Began { .. }).then_some(()))
                 .await;
+            // The journal is opened beside the loop: the next beat must find that it could not be.
+            while !daemon.board.read().running.is_empty() {
+                tokio::task::yield_now().await;
+            }
             assert_eq!(daemon.quiet().await, [""; 0]);
             drop(journal);
             daemon.pass(1).await;
