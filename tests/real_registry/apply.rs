@@ -1,4 +1,4 @@
-//! Deleting from docker-registry and putting back: everything is as it was, also when the program is killed half way.
+//! Deleting from docker-registry and putting back: everything is as it was.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -6,7 +6,8 @@ use std::process::Stdio;
 use axum::http::Method;
 use lagan_sandbox::{Profile, Sandbox, SandboxOptions, push};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
 
 use crate::independent::generator;
 use crate::photograph::{Photograph, photograph};
@@ -15,16 +16,16 @@ use crate::server::Server;
 use crate::support::Place;
 
 /// Deletes most of everything: indexes with their children, what is signed and what is attached.
-const MOST: &str = "--select tags=* --keep last=4,by=created --override-limit max_deletions=off";
+pub(crate) const MOST: &str = "--select tags=* --keep last=4,by=created --override-limit max_deletions=off";
 
 /// A registry with so many repositories and tags.
-async fn filled(repositories: usize, tags: usize) -> Option<Server> {
+pub(crate) async fn filled(repositories: usize, tags: usize) -> Option<Server> {
     let server = Server::start().await?;
     fill(&server, repositories, tags).await;
     Some(server)
 }
 
-async fn fill(server: &Server, repositories: usize, tags: usize) {
+pub(crate) async fn fill(server: &Server, repositories: usize, tags: usize) {
     let options = SandboxOptions::default()
         .profile(Profile::Distribution28)
         .corpus(repositories, tags);
@@ -32,47 +33,19 @@ async fn fill(server: &Server, repositories: usize, tags: usize) {
     push(sandbox.corpus(), &server.url, None).await.unwrap();
 }
 
-async fn apply(place: &Place, url: &str, code: i32) -> Value {
+pub(crate) async fn apply(place: &Place, url: &str, code: i32) -> Value {
     let line = format!("apply --registry {url} {MOST} --yes --format json");
     place.run(&line).await.exits(code).json()
 }
 
-fn count(report: &Value, outcome: &str) -> u64 {
+pub(crate) fn count(report: &Value, outcome: &str) -> u64 {
     report["totals"]["outcomes"][outcome].as_u64().unwrap_or_default()
 }
 
-fn entries<'r>(report: &'r Value, outcome: &str) -> Vec<&'r Value> {
+pub(crate) fn entries<'r>(report: &'r Value, outcome: &str) -> Vec<&'r Value> {
     let repositories = report["repositories"].as_array().unwrap().iter();
     let entries = repositories.flat_map(|repository| repository["entries"].as_array().unwrap());
     entries.filter(|entry| entry["outcome"] == outcome).collect()
-}
-
-/// Whether a difference is about a manifest of a report, or about a tag of it.
-fn is_about(difference: &str, entry: &Value) -> bool {
-    let (what, _) = difference.split_once(' ').unwrap();
-    let (_, reference) = what.split_once('@').or_else(|| what.split_once(':')).unwrap();
-    let tags = entry["tags"].as_array().unwrap();
-    entry["digest"] == reference || tags.iter().any(|tag| tag == reference)
-}
-
-/// Puts back what is missing, without lagan: images before indexes.
-async fn restore(url: &str, before: &Photograph, now: &Photograph) {
-    let mut missing: Vec<_> = before
-        .manifests
-        .iter()
-        .filter(|(key, _)| !now.manifests.contains_key(*key))
-        .collect();
-    missing.sort_by_key(|(_, shot)| shot.media_type.contains("index") || shot.media_type.contains("list"));
-    let client = reqwest::Client::new();
-    for (key, shot) in missing {
-        let (repository, reference) = key.split_once('@').or_else(|| key.split_once(':')).unwrap();
-        let put = client.put(format!("{url}/v2/{repository}/manifests/{reference}"));
-        let put = put
-            .header("content-type", &shot.media_type)
-            .body(shot.bytes.clone());
-        assert_eq!(put.send().await.unwrap().status(), 201, "{key}");
-    }
-    assert_same(before, &photograph(url, Some(before)).await, "restored by hand");
 }
 
 /// Whatever a tag leads to is served: children, configurations and layers.
@@ -104,7 +77,7 @@ async fn assert_whole(url: &str) {
 }
 
 #[track_caller]
-fn assert_same(before: &Photograph, after: &Photograph, when: &str) {
+pub(crate) fn assert_same(before: &Photograph, after: &Photograph, when: &str) {
     assert_eq!(before.differences(after), Vec::<String>::new(), "{when}");
     assert_eq!(before, after, "{when}");
 }
@@ -139,100 +112,23 @@ async fn a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte(
     place.run("journal verify").await.exits(0);
 }
 
-/// Runs the binary until the proxy holds the chosen request, and kills it there. `false` where the run ended before.
-async fn kill_at(place: &Place, proxy: &Proxy, line: &str, method: Method, number: u64, when: When) -> bool {
-    proxy.trap(method, number, when);
-    let mut child = place.command(line).spawn().unwrap();
-    let killed = tokio::select! {
-        () = proxy.reached() => {
-            child.start_kill().unwrap();
-            true
-        }
-        _ = child.wait() => false,
-    };
-    child.wait().await.unwrap();
-    proxy.open();
-    killed
+async fn signal(child: &Child, signal: &str) {
+    let pid = child.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+    assert!(sent.await.unwrap().success());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_apply_that_is_killed_is_found_out_gone_on_with_and_undone() {
-    let Some(server) = filled(2, 24).await else { return };
-    let proxy = Proxy::start(&server.url).await;
-    let before = photograph(&server.url, None).await;
-    let line = format!("apply --registry {} {MOST} --yes", proxy.url);
-    // Reading, looking at a tag, sending, sent and not answered, confirming.
-    for (method, number, when) in [
-        (Method::GET, 40, When::Before),
-        (Method::HEAD, 1, When::Before),
-        (Method::DELETE, 1, When::Before),
-        (Method::DELETE, 1, When::After),
-        (Method::DELETE, 7, When::Before),
-        (Method::DELETE, 12, When::After),
-    ] {
-        let point = format!("{method} {number} {when:?}");
-        let place = Place::new();
-        assert!(
-            kill_at(&place, &proxy, &line, method, number, when).await,
-            "{point}"
-        );
-        place.run("journal verify").await.exits(0);
-        // What was under way may still happen, so nobody calls it done.
-        let code = place.run(&line).await.code;
-        assert!([0, 4].contains(&code), "{point}: {code}");
-        let undone = place.run("undo --since 1d --format json").await;
-        let report = undone.json();
-        let in_doubt =
-            count(&report, "in_doubt") + report["recovery"]["in_doubt"].as_array().unwrap().len() as u64;
-        assert_eq!(
-            undone.code,
-            if in_doubt > 0 { 4 } else { 0 },
-            "{point}: {}",
-            undone.stderr
-        );
-        for bad in ["failed", "conflict", "unrecoverable"] {
-            assert_eq!(count(&report, bad), 0, "{point}: {report}");
-        }
-        let now = photograph(&server.url, Some(&before)).await;
-        // An index whose children may still go waits for them: it says so, and nothing else is missing.
-        let waiting = entries(&report, "in_doubt");
-        let missing = before.differences(&now);
-        let waits = |line: &&String| !waiting.iter().any(|entry| is_about(line, entry));
-        let unexplained: Vec<_> = missing.iter().filter(waits).collect();
-        assert_eq!(unexplained, Vec::<&String>::new(), "{point}");
-        place.run("journal verify").await.exits(0);
-        // For the next point, as it was.
-        restore(&server.url, &before, &now).await;
-    }
+async fn sigterm_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
+    finishes_the_artifact_in_hand("TERM").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_undo_that_is_killed_is_run_again() {
-    let Some(server) = filled(1, 24).await else { return };
-    let proxy = Proxy::start(&server.url).await;
-    let before = photograph(&server.url, None).await;
-    for (method, number, when) in [
-        (Method::PUT, 1, When::Before),
-        (Method::PUT, 1, When::After),
-        (Method::PUT, 6, When::Before),
-        (Method::PUT, 9, When::After),
-    ] {
-        let point = format!("{method} {number} {when:?}");
-        let place = Place::new();
-        let report = apply(&place, &proxy.url, 0).await;
-        let run = report["run"].as_str().unwrap().to_owned();
-        assert!(
-            kill_at(&place, &proxy, &format!("undo {run}"), method, number, when).await,
-            "{point}"
-        );
-        place.run("journal verify").await.exits(0);
-        place.run(&format!("undo {run}")).await.exits(0);
-        assert_same(&before, &photograph(&server.url, Some(&before)).await, &point);
-    }
+async fn sigint_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
+    finishes_the_artifact_in_hand("INT").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
+async fn finishes_the_artifact_in_hand(name: &str) {
     let Some(server) = filled(1, 120).await else {
         return;
     };
@@ -254,9 +150,7 @@ async fn a_signal_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
             refused.stderr
         );
     }
-    let pid = child.id().unwrap().to_string();
-    let sent = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
-    assert!(sent.success());
+    signal(&child, name).await;
     // Whether the signal is there before the answer or not: what is in hand is finished.
     proxy.release();
     let output = child.wait_with_output().await.unwrap();
@@ -284,6 +178,45 @@ async fn a_signal_finishes_the_artifact_in_hand_and_the_next_run_goes_on() {
     proxy.open();
     let rest = apply(&place, &proxy.url, 0).await;
     assert_eq!(count(&rest, "deleted"), skipped);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_an_apply_at_once_and_the_next_run_finds_out_what_came_of_it() {
+    let Some(server) = filled(1, 24).await else { return };
+    let proxy = Proxy::start(&server.url).await;
+    let place = Place::new();
+    let line = format!("apply --registry {} {MOST} --yes --format json", proxy.url);
+    proxy.trap(Method::DELETE, 2, When::After);
+    let mut child = place.command(&line).spawn().unwrap();
+    tokio::select! {
+        () = proxy.reached() => {}
+        ended = child.wait() => panic!("it ended before: {ended:?}"),
+    }
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    signal(&child, "INT").await;
+    while !said
+        .next_line()
+        .await
+        .unwrap()
+        .unwrap()
+        .contains("once more stops at once")
+    {}
+    // The answer that it waits for never comes.
+    signal(&child, "TERM").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(1));
+    while !said
+        .next_line()
+        .await
+        .unwrap()
+        .unwrap()
+        .contains("stopped at once")
+    {}
+    proxy.open();
+    place.run("journal verify").await.exits(0);
+    // Of what was on record and not sent, nobody can tell yet.
+    let rest = place.run(&line).await.json();
+    let found_out = rest["recovery"]["settled"]["deleted"].as_u64();
+    assert!(found_out >= Some(1), "{rest}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -341,7 +274,7 @@ async fn a_registry_that_remembers_what_was_collected_is_believed_when_it_has_fo
 }
 
 /// The photograph of everything but copies that are held.
-async fn but_copies(url: &str, before: Option<&Photograph>) -> Photograph {
+pub(crate) async fn but_copies(url: &str, before: Option<&Photograph>) -> Photograph {
     let mut whole = photograph(url, before).await;
     whole.manifests.retain(|key, _| !key.starts_with("hold/"));
     whole.referrers.retain(|key, _| !key.starts_with("hold/"));

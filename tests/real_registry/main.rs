@@ -14,6 +14,7 @@
 mod apply;
 mod hints;
 mod independent;
+mod killed;
 #[path = "../support/oracle.rs"]
 mod oracle;
 #[path = "../support/photograph.rs"]

@@ -1,6 +1,7 @@
 //! Stands in front of a registry, and says when a chosen request is there: so that a program can be killed at that very
 //! moment.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -21,9 +22,16 @@ pub(crate) enum When {
     After,
 }
 
+/// Which requests are counted.
+#[derive(Debug, Clone)]
+enum Sought {
+    Method(Method),
+    Kind(String),
+}
+
 #[derive(Debug, Clone)]
 struct Trap {
-    method: Method,
+    sought: Sought,
     number: u64,
     when: When,
 }
@@ -33,6 +41,8 @@ struct Shared {
     target: String,
     trap: Mutex<Option<Trap>>,
     seen: AtomicU64,
+    /// How many there were of each kind.
+    kinds: Mutex<BTreeMap<String, u64>>,
     reached: Notify,
     released: Notify,
 }
@@ -53,6 +63,7 @@ impl Proxy {
             target: target.to_owned(),
             trap: Mutex::new(None),
             seen: AtomicU64::new(0),
+            kinds: Mutex::default(),
             reached: Notify::new(),
             released: Notify::new(),
         });
@@ -64,8 +75,22 @@ impl Proxy {
     /// Holds the `number`th request of this method from now on; one whose answer is held goes on when
     /// [released](Self::release).
     pub(crate) fn trap(&self, method: Method, number: u64, when: When) {
+        self.set(Sought::Method(method), number, when);
+    }
+
+    /// The same of a [kind](Self::kinds) of request.
+    pub(crate) fn trap_kind(&self, kind: &str, number: u64, when: When) {
+        self.set(Sought::Kind(kind.to_owned()), number, when);
+    }
+
+    fn set(&self, sought: Sought, number: u64, when: When) {
         self.shared.seen.store(0, Ordering::SeqCst);
-        *self.shared.trap.lock().unwrap() = Some(Trap { method, number, when });
+        *self.shared.trap.lock().unwrap() = Some(Trap { sought, number, when });
+    }
+
+    /// How many requests of each kind there were since this was asked last.
+    pub(crate) fn kinds(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.shared.kinds.lock().unwrap())
     }
 
     /// Passes everything on again.
@@ -84,11 +109,33 @@ impl Proxy {
     }
 }
 
+/// What a request is about, as the protocol has it, and whether it is about copies that are held.
+fn kind(method: &Method, path: &str) -> String {
+    let path = path.strip_prefix("/v2/").unwrap_or(path);
+    let copy = if path.starts_with("hold/") { " copy" } else { "" };
+    let what = match path.rsplit_once("/manifests/") {
+        Some((_, reference)) if reference.contains(':') => "manifest by digest",
+        Some(_) => "manifest by tag",
+        None if path.contains("/blobs/uploads/") => "upload",
+        None if path.contains("/blobs/") => "blob",
+        None if path.contains("/referrers/") => "referrers",
+        None if path.ends_with("/tags/list") => "tags",
+        None => path,
+    };
+    format!("{method}{copy} {what}")
+}
+
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let kind = kind(&parts.method, parts.uri.path());
+    *shared.kinds.lock().unwrap().entry(kind.clone()).or_default() += 1;
     let trap = shared.trap.lock().unwrap().clone();
     let trap = trap.filter(|trap| {
-        trap.method == parts.method && shared.seen.fetch_add(1, Ordering::SeqCst) + 1 == trap.number
+        let is_sought = match &trap.sought {
+            Sought::Method(method) => *method == parts.method,
+            Sought::Kind(sought) => *sought == kind,
+        };
+        is_sought && shared.seen.fetch_add(1, Ordering::SeqCst) + 1 == trap.number
     });
     if trap.as_ref().is_some_and(|trap| trap.when == When::Before) {
         shared.reached.notify_one();
