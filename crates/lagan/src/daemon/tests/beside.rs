@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use lagan_sandbox::FaultId;
 use lagan_state::Options as StateOptions;
 
-use super::super::RunKind;
 use super::super::hands::MOST;
+use super::super::{RunKind, SAVED};
 use super::*;
 use crate::commands::undo;
 
@@ -432,15 +432,19 @@ async fn what_takes_too_long_is_told_of_each_within_the_one_deadline() {
 }
 
 #[tokio::test]
-async fn so_many_are_run_at_a_time_and_an_undo_beside_them() {
+async fn so_many_are_run_at_a_time_an_undo_beside_them_and_what_was_asked_for_before_what_is_due() {
     let all = Registries::new(MOST + 2).await;
-    let minutes = |letter: &str| if letter == "f" { 0 } else { 10 };
+    let due = |letter: &str| match letter {
+        "a" => 20,
+        "f" => 0,
+        _ => 10,
+    };
     let policies: Vec<_> = LETTERS.iter().map(|letter| format!("{letter}1")).collect();
     let policies: Vec<_> = policies
         .iter()
         .map(|policy| {
             let mode = if policy == "f1" { "enforce" } else { "dry-run" };
-            (&**policy, mode, minutes(&policy[..1]))
+            (&**policy, mode, due(&policy[..1]))
         })
         .collect();
     all.configure(&policies);
@@ -453,8 +457,10 @@ async fn so_many_are_run_at_a_time_and_an_undo_beside_them() {
                 .iter()
                 .map(|letter| (*letter, all.hang(letter, RequestKind::TagList)))
                 .collect();
+            let first = daemon.order_on("a", Asked::Plan(Wanted::default())).await;
+            daemon.began().await;
             daemon.pass(10).await;
-            assert_eq!(daemon.began_all(MOST).await, named(["a1", "b1", "c1", "d1"]));
+            assert_eq!(daemon.began_all(MOST - 1).await, named(["b1", "c1", "d1"]));
             for (letter, fault) in hangs {
                 all.hangs(letter, fault).await;
             }
@@ -467,14 +473,89 @@ async fn so_many_are_run_at_a_time_and_an_undo_beside_them() {
             assert_eq!(undone.exit, Exit::Done);
             assert_eq!(all.tags("f"), 6);
             assert!(plan.try_recv().is_err());
-            let shown = daemon.board.read();
-            let running: Vec<_> = shown.running.iter().map(|note| &*note.policy).collect();
-            assert_eq!(running.len(), MOST, "{running:?}");
-            // One makes room: what was asked for goes before what is due.
-            let mut undo = daemon.undo("nothing/of/the/kind").await;
-            assert_eq!(over(&mut undo).await.exit, Exit::Usage);
+            assert_eq!(daemon.board.read().running.len(), MOST);
+
+            // One makes room.
+            daemon.quiet().await;
+            drop(first);
+            assert_eq!(daemon.ended().await.outcome(), "given up");
+            assert_eq!(over(&mut plan).await.exit, Exit::Done);
+            assert_eq!(daemon.ended().await.policy, "all policies of f");
+            daemon.pass(0).await;
+            assert_eq!(daemon.ended().await.policy, "e1");
         })
         .await;
+}
+
+#[tokio::test]
+async fn an_undo_of_which_it_is_not_known_where_meets_no_other_run() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "dry-run", 10), ("a2", "dry-run", 20)]);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.ended().await.policy, "a1");
+            let run = crate::state::open(&all.scene.state()).unwrap().list().unwrap()[0].run;
+            let hangs = all.hang("b", RequestKind::TagList);
+            let plan = daemon.order_on("b", Asked::Plan(Wanted::default())).await;
+            daemon.began().await;
+            all.hangs("b", hangs).await;
+            // As it is placed while another process has the journal.
+            let arguments = UndoArgs {
+                target: Some(run.to_string()),
+                ..UndoArgs::default()
+            };
+            let mut undo = daemon.order_on("", Asked::Undo(Box::new(arguments))).await;
+            assert!(matches!(told(&mut undo).await, Answer::Waits(what) if what == "all policies of b"));
+            // Nothing is begun before it, on whatever registry.
+            daemon.pass(45).await;
+            assert_eq!(daemon.quiet().await, [""; 0]);
+            assert_eq!(all.tags("a"), 2);
+            drop(plan);
+            assert_eq!(over(&mut undo).await.exit, Exit::Done);
+            assert_eq!(all.tags("a"), 6);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_plan_that_was_kept_is_refused_where_its_registry_has_another_name_by_now() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 50), ("b1", "enforce", 50)]);
+    all.scene
+        .told(async |daemon| {
+            let wanted = Wanted {
+                save: true,
+                ..Wanted::default()
+            };
+            let planned = over(&mut daemon.order_on("a", Asked::Plan(wanted)).await).await;
+            assert_eq!(planned.exit, Exit::Done, "{planned:?}");
+            let plan = all
+                .scene
+                .state()
+                .join("daemon/runs")
+                .join(&planned.id)
+                .join(SAVED);
+            assert!(plan.is_file());
+            // What was called `a` is called `c`, and something else is called `a`.
+            let mut text = format!(
+                "registries: {{c: {{url: '{}'}}, a: {{url: '{}'}}}}\npolicies:\n",
+                all.at("a").url(),
+                all.at("b").url()
+            );
+            text.push_str(&policy_of("a1", "c", "enforce", 50));
+            all.scene.write(&text);
+            daemon.say(Event::Reload).await;
+            daemon
+                .next(|happening| matches!(happening, Happening::Reloaded { .. }).then_some(()))
+                .await;
+            let refused = over(&mut daemon.order_on("a", Asked::Saved(plan)).await).await;
+            assert_eq!(refused.exit, Exit::Refused, "{refused:?}");
+            let why = refused.error.unwrap();
+            assert!(why.contains("at another address by now"), "{why}");
+        })
+        .await;
+    assert_eq!((all.tags("a"), all.tags("b")), (6, 6));
 }
 
 #[tokio::test]
