@@ -18,6 +18,9 @@ use crate::safeguard::{Safeguard, on};
 /// How deep indexes may lie in indexes before a repository counts as unreadable.
 const MAX_NESTING: usize = 16;
 
+/// How often the tags are listed, where some vanish each time, before a repository counts as unreadable.
+const LISTINGS: usize = 16;
+
 /// What was read.
 #[derive(Debug)]
 pub(crate) struct Reading {
@@ -129,8 +132,13 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             beside: HashMap::new(),
             records,
         };
-        reader.resolve(keep).await?;
-        Ok(reader)
+        // Where a tag vanishes, the tags are listed again, and that tells of those that are new.
+        for _ in 0..LISTINGS {
+            if reader.resolve(keep).await? {
+                return Ok(reader);
+            }
+        }
+        Err(reader.malformed("tags come and go faster than they can be read".to_owned()))
     }
 
     /// Reads the manifests `wanted`, whether tags are on them or not, and everything that relates to them.
@@ -158,7 +166,8 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
         RegistryError::new(Failure::Malformed, request, detail)
     }
 
-    async fn resolve(&mut self, keep: &BTreeSet<Digest>) -> Result<(), RegistryError> {
+    /// Reads what those tags are on of which that is not known. Whether it is known of all now that were ever listed.
+    async fn resolve(&mut self, keep: &BTreeSet<Digest>) -> Result<bool, RegistryError> {
         let repository = self.snapshot.repository().clone();
         let tags: Vec<(usize, Tag)> = self
             .snapshot
@@ -202,7 +211,7 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             }
         }
         if vanished.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let listed = match self.registry.list_tags(&repository).await {
             Ok(tags) => tags,
@@ -219,7 +228,10 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             }
             self.snapshot.forget(&tag);
         }
-        Ok(())
+        if on(Safeguard::CompleteReading) {
+            self.snapshot.add_tags(listed);
+        }
+        Ok(self.snapshot.tags().iter().all(|listed| listed.digest.is_some()))
     }
 
     async fn by_digest(

@@ -19,6 +19,8 @@ pub(crate) struct Fake {
     pub probed_answer: Option<Capability>,
     /// Tags that are listed the first time only.
     pub vanishing: BTreeSet<Tag>,
+    /// Tags that are not listed the first time.
+    pub appearing: BTreeSet<Tag>,
     pub requests: Mutex<Vec<RequestKind>>,
     pub listings: Mutex<HashMap<RepositoryName, usize>>,
 }
@@ -158,6 +160,7 @@ impl RegistryRead for Fake {
         let tags = self.of(repository)?.tags.keys().rev();
         Ok(tags
             .filter(|tag| seen == 1 || !self.vanishing.contains(tag))
+            .filter(|tag| seen > 1 || !self.appearing.contains(tag))
             .cloned()
             .collect())
     }

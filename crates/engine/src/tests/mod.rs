@@ -2,6 +2,7 @@
 
 mod fake;
 mod memory;
+mod reading;
 
 use lagan_model::{
     Capability, Failure, MediaType, Observer, RegistryRead, RepositoryName, RequestKind, Seen, Time,
