@@ -139,6 +139,7 @@ impl Directory {
             lock: Arc::new(Lock(lock)),
         };
         directory.generation = directory.current()?;
+        directory.close_to_others()?;
         directory.tidy()?;
         Ok(directory)
     }
@@ -284,6 +285,17 @@ impl Directory {
                 "its lagan-state.json is damaged, and there are several journals",
             )),
         }
+    }
+
+    /// What is in it, and in the journal that counts, is the owner's alone: who copies a state directory may have opened it.
+    fn close_to_others(&self) -> Result<(), StateError> {
+        for folder in [Some(self.root.clone()), self.journal()].into_iter().flatten() {
+            for name in names(&folder)? {
+                let path = folder.join(name);
+                files::close_to_others(&path).map_err(StateError::io("close to others", &path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what was never finished, and sets aside what was replaced.

@@ -6,7 +6,7 @@
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, PermissionsExt as _};
 use std::path::Path;
 
 /// The promises of a file system.
@@ -71,6 +71,21 @@ pub(crate) fn create_durably(files: &dyn Files, path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes from others what they may do with a file or a directory. One that is gone by now is nobody's.
+pub(crate) fn close_to_others(path: &Path) -> io::Result<()> {
+    let closed = match fs::symlink_metadata(path) {
+        Ok(found) if found.mode() & 0o077 == 0 => return Ok(()),
+        Ok(found) if found.is_dir() => fs::set_permissions(path, fs::Permissions::from_mode(0o700)),
+        Ok(found) if found.is_file() => fs::set_permissions(path, fs::Permissions::from_mode(0o600)),
+        Ok(_) => return Ok(()),
+        Err(error) => Err(error),
+    };
+    match closed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        closed => closed,
+    }
 }
 
 /// Whether an error says that what is stored cannot be read any more, so that only the other copy helps.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use lagan_model::digest::Digest;
@@ -12,8 +13,9 @@ use crate::copies::builder::{MIRROR, STORE};
 use crate::copies::index::Index;
 use crate::copies::kv::{Kv, KvError};
 use crate::copies::union::{Found, Union, Visitor};
-use crate::directory;
+use crate::directory::{self, Creation};
 use crate::error::{Problem, StateError};
+use crate::files::{Disk, Files};
 use crate::format::hash::Checksum;
 use crate::journal::DiskJournal;
 use crate::opening::{self, Notice};
@@ -85,7 +87,15 @@ pub struct Compaction {
 /// When the journal cannot be opened, is damaged in either copy, or there is no room for a second one; then the old
 /// one is as it was.
 pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError> {
-    let journal = DiskJournal::open(root, options)?;
+    compact_on(root, options, Arc::new(Disk))
+}
+
+pub(crate) fn compact_on(
+    root: &Path,
+    options: &Options,
+    files: Arc<dyn Files>,
+) -> Result<Compaction, StateError> {
+    let journal = DiskJournal::with(root, options, Creation::Never, files)?;
     let notices = journal.notices().to_vec();
     let (mut directory, path, index) = journal.quiesce()?;
     let before = size(&path);

@@ -61,7 +61,17 @@ macro_rules! recorded {
     };
 }
 
-/// A deletion that is durably on record, and so may be sent.
+/// A deletion that is durably on record, and so may be sent. Only the journal makes one:
+///
+/// ```compile_fail,E0451
+/// use std::sync::Arc;
+///
+/// use lagan_model::journal::{DeleteIntent, RecordedDelete, RunId, Sequence};
+///
+/// fn forged(run: RunId, first: Sequence, unit: Arc<[DeleteIntent]>) -> RecordedDelete {
+///     RecordedDelete { run, first, unit, position: 0 }
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct RecordedDelete {
     run: RunId,

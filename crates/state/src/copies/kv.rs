@@ -63,8 +63,9 @@ impl KvError {
 /// A store of values by keys.
 #[derive(Debug)]
 pub(crate) struct Kv {
+    // Dropped before what closes its files to others.
     db: sled::Db,
-    directory: PathBuf,
+    files: Private,
     synced: Mutex<Synced>,
 }
 
@@ -75,6 +76,27 @@ struct Synced {
     /// The directories as they were when the files were listed; `None` where they had changed so shortly before that
     /// another change would not show.
     listed: Option<[Stamp; 2]>,
+}
+
+/// The files of a store, which it makes for everybody: their owner's alone when it is open, and when it is closed.
+#[derive(Debug)]
+struct Private(PathBuf);
+
+impl Private {
+    fn close(&self) -> io::Result<()> {
+        let blobs = self.0.join("blobs");
+        let mut all = vec![self.0.clone()];
+        all.extend(list(&self.0)?);
+        all.extend(list(&blobs)?);
+        all.iter().try_for_each(|path| files::close_to_others(path))
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        // Whoever opens it next does it again, and the directory above lets nobody in.
+        drop(self.close());
+    }
 }
 
 /// What changes when a file does.
@@ -143,9 +165,11 @@ impl Kv {
                 answer => break answer?,
             }
         };
+        let files = Private(directory.to_owned());
+        files.close()?;
         Ok(Self {
             db,
-            directory: directory.to_owned(),
+            files,
             synced: Mutex::default(),
         })
     }
@@ -242,8 +266,8 @@ impl Kv {
     /// Makes all changes so far durable.
     pub(crate) fn sync(&self, files: &dyn Files) -> Result<(), KvError> {
         contained(|| self.db.flush())?;
-        let data = self.directory.join("db");
-        let directories = [self.directory.clone(), self.directory.join("blobs")];
+        let data = self.files.0.join("db");
+        let directories = [self.files.0.clone(), self.files.0.join("blobs")];
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now();
         let stamps = [stamp_of(&directories[0])?, stamp_of(&directories[1])?];
@@ -276,7 +300,7 @@ impl Kv {
             }
             renamed |= names;
         }
-        if let Some(parent) = self.directory.parent().filter(|_| renamed) {
+        if let Some(parent) = self.files.0.parent().filter(|_| renamed) {
             files.sync_directory(parent)?;
         }
         *synced = Synced {

@@ -1,8 +1,8 @@
 //! Comparing the copies from the last checkpoint on, and settling what a crash left of the last write.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -314,7 +314,13 @@ fn take_back(directory: &Directory, file: &File, tail: &Tail) -> io::Result<()> 
     let path = directory.root().join("mirror.torn");
     let mut torn = vec![0; usize::try_from(tail.length - tail.end).unwrap_or(0)];
     file.read_exact_at(&mut torn, tail.end)?;
-    match fs::write(&path, &torn).and_then(|()| directory.set_aside(&path)) {
+    let keep = || {
+        let mut options = files::private();
+        let mut kept = options.write(true).create(true).truncate(true).open(&path)?;
+        kept.write_all(&torn)?;
+        directory.set_aside(&path)
+    };
+    match keep() {
         // On a full disk there is no room for it, and it is only what nobody was told of.
         Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
         kept => drop(kept?),

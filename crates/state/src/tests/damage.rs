@@ -247,6 +247,33 @@ fn a_record_that_is_in_neither_copy_is_a_refusal() {
 }
 
 #[test]
+fn a_record_that_does_not_follow_the_one_before_it_is_a_refusal() {
+    let (_room, root) = room();
+    filled(&root);
+    let mut mirror = lines(&root);
+    let record = |number: u64| {
+        let number = format!("\"seq\":{number},");
+        let of = |line: &Vec<u8>| String::from_utf8_lossy(line).contains(&number);
+        mirror.iter().position(of).unwrap()
+    };
+    let (place, other) = (record(5), record(3));
+    let read = |place: usize| serde_json::from_slice::<serde_json::Value>(&mirror[place]).unwrap();
+    // Each line is as somebody wrote it, and it is of another history.
+    let mut line = read(place);
+    line["prev"] = read(other)["prev"].clone();
+    line.as_object_mut().unwrap().remove("sha256");
+    let (mut sealed, _) = crate::format::line::seal(&line).unwrap();
+    sealed.push(b'\n');
+    mirror[place] = sealed;
+    write_lines(&root, &mirror);
+    fs::remove_dir_all(root.join("journal.1/store")).unwrap();
+    let unchained = Problem::Unchained {
+        sequence: Sequence(5),
+    };
+    assert_eq!(lost(&root), unchained);
+}
+
+#[test]
 fn a_content_that_is_in_neither_copy_is_a_refusal() {
     let (_room, root) = room();
     filled(&root);

@@ -1,9 +1,12 @@
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
+use lagan_model::memory::FactCache as _;
 
+use super::memory_of_runs::a_manifest;
 use super::{create, entry, intents, manifest, options, room, run, wait};
 use crate::{DiskJournal, Options, StateError};
 
@@ -33,13 +36,55 @@ fn nobody_else_can_read_a_state_directory() {
     let (_room, root) = room();
     let journal = create(&root);
     wait(journal.append(intents(1, 20))).unwrap();
+    let memory = crate::Memory::beside(&journal, &options()).unwrap();
+    for number in 0..20 {
+        memory.cache().keep_manifest(&a_manifest(number));
+    }
+    drop(memory);
     journal.close().unwrap();
+    // What a crash left behind the last whole group is kept aside.
+    let mirror = root.join("journal.1/mirror.jsonl");
+    let mut torn = fs::OpenOptions::new().append(true).open(mirror).unwrap();
+    torn.write_all(b"{\"half").unwrap();
+    create(&root).close().unwrap();
     let mut found = Vec::new();
     modes(&root, &mut found);
     assert!(found.len() > 8, "{found:?}");
-    assert_eq!(found[0].1, 0o700);
-    let files = found.iter().filter(|(path, _)| path.is_file());
-    let exposed: Vec<_> = files.filter(|(_, mode)| mode & 0o077 != 0).collect();
+    for there in [
+        "mirror.torn",
+        "checkpoint.json",
+        "lagan-state.json",
+        "ballast",
+        "lock",
+        "aside",
+    ] {
+        assert!(found.iter().any(|(path, _)| path.ends_with(there)), "{found:?}");
+    }
+    let of_sled = |path: &Path| path.ends_with("db") && path.is_file();
+    let stores = found.iter().filter(|(path, _)| of_sled(path));
+    assert_eq!(stores.count(), 2, "the journal's and the cache's: {found:?}");
+    let right = |path: &Path| if path.is_dir() { 0o700 } else { 0o600 };
+    let exposed: Vec<_> = found.iter().filter(|(path, mode)| *mode != right(path)).collect();
+    assert!(exposed.is_empty(), "{exposed:?}");
+
+    // Who copied it may have opened what is in it.
+    for (path, _) in &found[1..] {
+        let wide = if path.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(path, fs::Permissions::from_mode(wide)).unwrap();
+    }
+    let journal = create(&root);
+    drop(crate::Memory::beside(&journal, &options()).unwrap());
+    journal.close().unwrap();
+    let mut found = Vec::new();
+    modes(&root, &mut found);
+    let nobody_else_gets_there = |path: &Path| {
+        let folder = path.parent().unwrap();
+        !folder.ends_with("aside") && !folder.ends_with("audit") && !folder.ends_with("ledger")
+    };
+    let exposed: Vec<_> = found
+        .iter()
+        .filter(|(path, mode)| *mode != right(path) && nobody_else_gets_there(path))
+        .collect();
     assert!(exposed.is_empty(), "{exposed:?}");
 }
 

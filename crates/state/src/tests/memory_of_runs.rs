@@ -65,7 +65,7 @@ fn sightings(day: u32) -> Sightings {
     }
 }
 
-fn a_manifest(number: u32) -> Manifest {
+pub(super) fn a_manifest(number: u32) -> Manifest {
     let config = Digest::of(b"config");
     let text = format!(
         r#"{{"config":{{"mediaType":"{}","digest":"{config}","size":7}},"layers":[],"annotations":{{"n":"{number}"}}}}"#,

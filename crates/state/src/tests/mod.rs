@@ -1,6 +1,7 @@
 //! The store against a model of it, against damage, power cuts, kills, full disks and other users.
 
 mod audit;
+mod batches;
 mod damage;
 mod directory;
 mod kill;

@@ -14,6 +14,7 @@ use lagan_model::journal::{Effect, Group, JournalError, JournalStore, Sequence};
 use super::{Unsynced, digests, entry, intents, options, room, run, wait};
 use crate::directory::Creation;
 use crate::files::Files;
+use crate::verify::compact_on;
 use crate::{DiskJournal, Notice};
 
 /// A disk that remembers what would be there after a power cut, and fails at a chosen operation.
@@ -361,14 +362,13 @@ fn damage(root: &Path) {
     fs::remove_file(root.join("journal.1/checkpoint.json")).unwrap();
 }
 
-#[test]
-fn a_power_cut_while_the_journal_is_built_anew_costs_no_record() {
-    let (room, root) = room();
-    let (acknowledged, given) = use_until_failure(&root, &Arc::new(Cut::default()));
-    damage(&root);
+/// Runs `work` on a copy of a journal, with a power cut at each operation in turn until there is none: what was
+/// acknowledged is there afterwards.
+fn costs_no_record(room: &Path, root: &Path, done: (usize, usize), work: impl Fn(&Path, Arc<Cut>) -> bool) {
+    let (acknowledged, given) = done;
     for at in 0.. {
-        let trial = room.path().join("trial");
-        super::damage::copy(&root, &trial);
+        let trial = room.join("trial");
+        super::damage::copy(root, &trial);
         let mut disk = Cut {
             fails: Some((u64::MAX, Fault::Power)),
             ..Cut::default()
@@ -376,10 +376,8 @@ fn a_power_cut_while_the_journal_is_built_anew_costs_no_record() {
         disk.settle(&trial);
         disk.fails = Some((at, Fault::Power));
         let disk = Arc::new(disk);
-        let opened = DiskJournal::with(&trial, &options(), Creation::Never, disk.clone());
-        let done = opened.is_ok();
-        drop(opened);
-        let left = room.path().join("left");
+        let done = work(&trial, disk.clone());
+        let left = room.join("left");
         disk.leave(&trial, &left, at + 1);
         check(&left, acknowledged, given, &format!("cut at {at}"));
         fs::remove_dir_all(&left).unwrap();
@@ -389,4 +387,23 @@ fn a_power_cut_while_the_journal_is_built_anew_costs_no_record() {
             break;
         }
     }
+}
+
+#[test]
+fn a_power_cut_while_the_journal_is_built_anew_costs_no_record() {
+    let (room, root) = room();
+    let done = use_until_failure(&root, &Arc::new(Cut::default()));
+    damage(&root);
+    costs_no_record(room.path(), &root, done, |trial, disk| {
+        DiskJournal::with(trial, &options(), Creation::Never, disk).is_ok()
+    });
+}
+
+#[test]
+fn a_power_cut_while_the_journal_is_written_anew_costs_no_record() {
+    let (room, root) = room();
+    let done = use_until_failure(&root, &Arc::new(Cut::default()));
+    costs_no_record(room.path(), &root, done, |trial, disk| {
+        compact_on(trial, &options(), disk).is_ok()
+    });
 }
