@@ -1,27 +1,19 @@
-//! What is synced: each write once, however many wait for it; and files that nobody has seen before.
+//! What is synced of a store: its data, and files that nobody has seen before.
 
 use std::fs::{self, File};
-use std::future::Future as _;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use lagan_model::journal::JournalStore;
-
-use super::{intents, options, room, wait};
-use crate::DiskJournal;
+use super::room;
 use crate::copies::kv::{Batch, Kv};
-use crate::directory::Creation;
 use crate::files::{Disk, Files};
 
-/// A disk that tells of every sync, and is waited for where somebody says so.
+/// A disk that tells of every sync.
 #[derive(Debug, Default)]
 struct Told {
     synced: Mutex<Vec<PathBuf>>,
-    waits: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl Told {
@@ -35,11 +27,6 @@ impl Told {
 
     fn synced(&self, path: &Path) {
         self.synced.lock().unwrap().push(path.to_owned());
-        let waits = self.waits.lock().unwrap().take();
-        if let Some((arrived, leave)) = waits {
-            arrived.send(()).unwrap();
-            leave.recv().unwrap();
-        }
     }
 }
 
@@ -61,33 +48,6 @@ impl Files for Told {
     fn free(&self, path: &Path) -> io::Result<u64> {
         Disk.free(path)
     }
-}
-
-#[test]
-fn groups_that_come_while_another_becomes_durable_become_durable_together() {
-    let (_room, root) = room();
-    let disk = Arc::new(Told::default());
-    let journal = DiskJournal::with(&root, &options(), Creation::Create, disk.clone()).unwrap();
-    wait(journal.append(intents(0, 1))).unwrap();
-    disk.take();
-    let ((arrived, waits), (leave, left)) = (channel(), channel());
-    *disk.waits.lock().unwrap() = Some((arrived, left));
-    let mut appends: Vec<_> = (1..10)
-        .map(|number| Box::pin(journal.append(intents(number, 1))))
-        .collect();
-    let mut context = Context::from_waker(Waker::noop());
-    let (first, others) = appends.split_first_mut().unwrap();
-    assert!(first.as_mut().poll(&mut context).is_pending());
-    waits.recv().unwrap();
-    for append in others {
-        assert_eq!(append.as_mut().poll(&mut context).map(|_| ()), Poll::Pending);
-    }
-    leave.send(()).unwrap();
-    for append in appends {
-        wait(append).unwrap();
-    }
-    let writes = disk.take().into_iter().filter(|name| name == "db").count();
-    assert_eq!(writes, 2);
 }
 
 #[test]
