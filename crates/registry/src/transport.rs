@@ -2,6 +2,7 @@
 
 mod broken;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,9 @@ const MAX_REFUSAL_BYTES: usize = 64 * 1024;
 
 /// How much of a URL goes into a message, in characters.
 const MAX_SHOWN_URL: usize = 1024;
+
+/// Room for the headers of a request, those that the HTTP library adds included.
+const HEADERS: usize = 8;
 
 /// Bytes of no kind.
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -184,13 +188,14 @@ impl Transport {
         request: &Request,
         authorization: Option<&HeaderValue>,
     ) -> Result<Answer, RegistryError> {
+        let is_registry = self.is_registry(&request.url);
         let mut pauses = None;
         let mut attempt = 0_u32;
         loop {
             attempt += 1;
             // Places are the registry's: what another host can take, and for how long it asks to be left alone, says
             // nothing about it.
-            let place = if self.is_registry(&request.url) {
+            let place = if is_registry {
                 self.gate.enter().await
             } else {
                 None
@@ -232,7 +237,7 @@ impl Transport {
                 Ok(answer) => answer.foreign,
                 Err(broken) => broken.foreign,
             };
-            let budget = if foreign || !self.is_registry(&request.url) {
+            let budget = if foreign || !is_registry {
                 &self.budget_elsewhere
             } else {
                 &self.budget
@@ -269,10 +274,13 @@ impl Transport {
 
     async fn attempt(&self, request: &Request, header: Option<&HeaderValue>) -> Result<Answer, Broken> {
         let mut authorization = header;
-        let mut url = request.url.clone();
+        let mut url = Cow::Borrowed(&request.url);
+        let mut is_registry = self.is_registry(&url);
+        let mut foreign = false;
         for _ in 0..=MAX_REDIRECTS {
             self.counters.add(request.kind);
-            let mut sent = reqwest::Request::new(request.action.method(), url.clone());
+            let mut sent = reqwest::Request::new(request.action.method(), url.as_ref().clone());
+            sent.headers_mut().reserve(HEADERS);
             sent.headers_mut().insert(ACCEPT, request.accept.clone());
             if let (RequestKind::Manifest, Some(agent)) = (request.kind, &self.manifest_agent) {
                 sent.headers_mut().insert(USER_AGENT, agent.clone());
@@ -323,13 +331,8 @@ impl Transport {
             if let Some(authorization) = authorization {
                 sent.headers_mut().insert(AUTHORIZATION, authorization.clone());
             }
-            let foreign = !origin::same(&request.url, &url);
             let elsewhere = |broken| Broken { foreign, ..broken };
-            let http = if self.is_registry(&url) {
-                &self.http
-            } else {
-                &self.elsewhere
-            };
+            let http = if is_registry { &self.http } else { &self.elsewhere };
             let response = match http.execute(sent).await {
                 Ok(response) => response,
                 Err(error) => return Err(elsewhere(broken(request, error))),
@@ -348,7 +351,9 @@ impl Transport {
                     if !origin::same(&url, &next) {
                         authorization = None;
                     }
-                    url = next;
+                    is_registry = self.is_registry(&next);
+                    foreign = !origin::same(&request.url, &next);
+                    url = Cow::Owned(next);
                 }
             }
         }
