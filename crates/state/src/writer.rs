@@ -31,7 +31,7 @@ const MOST: usize = 256;
 
 /// How long a write waits for others to become durable with it, where several did the last time: each sync costs the
 /// processor too. Whoever writes alone never waits.
-const GATHERING: Duration = Duration::from_millis(5);
+const GATHERING: Duration = Duration::from_millis(10);
 
 /// How many groups are worth a write of their own.
 const ENOUGH: usize = 16;
