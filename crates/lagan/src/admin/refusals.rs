@@ -192,9 +192,9 @@ impl Since {
         now.saturating_duration_since(self.at) >= self.wait
     }
 
-    /// Whether none came for as long as one waits.
+    /// Whether none came for as long as one waits at the most: who knocks once a minute goes on as well.
     fn is_quiet(&self, now: Instant) -> bool {
-        self.times == 0 && self.is_over(now)
+        self.times == 0 && now.saturating_duration_since(self.at) >= LATER
     }
 }
 
@@ -249,7 +249,9 @@ impl Refusals {
                 next
             };
             let Some(next) = next else { return };
-            tokio::time::sleep_until(next.into()).await;
+            // One of another kind may have to be written before that.
+            let soon = Instant::now() + FIRST;
+            tokio::time::sleep_until(next.min(soon).into()).await;
             let due = self.locked().due(Instant::now());
             let refusals = Arc::clone(&self);
             let written = tokio::task::spawn_blocking(move || refusals.write_all(due));
@@ -341,6 +343,28 @@ mod tests {
         written.extend(tally.rest().into_iter().map(|(_, times)| times));
         assert_eq!(written.iter().sum::<u64>(), 86_400);
         assert_eq!(tally.rest(), []);
+    }
+
+    #[test]
+    fn a_day_of_knocking_slowly_is_a_handful_of_entries_as_well() {
+        let start = Instant::now();
+        for pause in [61, 120, 600, 3_599] {
+            let mut tally = Tally::default();
+            let (mut written, mut calls) = (Vec::new(), 0);
+            for second in 0..86_400 {
+                let now = start + Duration::from_secs(second);
+                if second % pause == 0 {
+                    calls += 1;
+                    written.extend(tally.refused(kind("look"), now).map(|_| 1));
+                }
+                if tally.next().is_some_and(|next| next <= now) {
+                    written.extend(tally.due(now).into_iter().map(|(_, times)| times));
+                }
+            }
+            assert!(written.len() <= 26, "{pause}: {}", written.len());
+            written.extend(tally.rest().into_iter().map(|(_, times)| times));
+            assert_eq!(written.iter().sum::<u64>(), calls, "{pause}");
+        }
     }
 
     #[test]
