@@ -76,6 +76,11 @@ pub(crate) async fn beside(journal: Shared) -> Result<Arc<Memory>, Failure> {
     apart(move || Ok(journal.memory()?)).await
 }
 
+/// Whether a journal that is open here failed to write, and takes nothing before everybody has closed it.
+pub(crate) fn has_failed(directory: &Path) -> bool {
+    Shared::has_failed(directory)
+}
+
 /// Waits for the disk on another thread, and leaves this one to others meanwhile.
 pub(crate) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Failure> + Send + 'static,

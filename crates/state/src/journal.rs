@@ -98,6 +98,12 @@ impl DiskJournal {
         self.watched.by(Box::new(tell));
     }
 
+    /// Whether a write failed: nothing is written any more before it is opened anew.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.watched.has_failed()
+    }
+
     /// How large it is on the disk, both copies together, in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {

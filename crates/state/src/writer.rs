@@ -221,7 +221,9 @@ impl Work {
             match prepared {
                 Ok(first) => replies.push((reply, first)),
                 Err(error) => {
-                    self.stopped |= matches!(error, JournalError::Store { .. });
+                    if matches!(error, JournalError::Store { .. }) {
+                        self.stop();
+                    }
                     reply(Err(error));
                 }
             }
@@ -238,7 +240,7 @@ impl Work {
                 }
             }
             Err(error) => {
-                self.stopped = true;
+                self.stop();
                 for (reply, _) in replies {
                     reply(Err(copy_of(&error)));
                 }
@@ -247,8 +249,14 @@ impl Work {
         }
         if self.since_checkpoint >= self.options.checkpoint_every && self.checkpoint().is_err() {
             // What was told is durable; but a disk on which this fails is not one to go on with.
-            self.stopped = true;
+            self.stop();
         }
+    }
+
+    /// Takes nothing any more. It is known before anybody is told of what failed.
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.watched.failed();
     }
 
     fn room(&mut self) -> Result<(), JournalError> {

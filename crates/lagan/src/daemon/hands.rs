@@ -21,7 +21,7 @@ pub(super) struct InHand {
 }
 
 impl InHand {
-    /// Whether it makes way for an undo: it is due by itself, and has changed nothing yet.
+    /// Whether it can make way: it is due by itself, and has changed nothing yet.
     pub(super) fn makes_way(&self) -> bool {
         self.job.order.is_none() && !self.told.has_begun()
     }

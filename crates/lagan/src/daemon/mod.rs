@@ -196,6 +196,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                     stale = true;
                     drop(work);
                     self.done(&job, done);
+                    self.let_go_of_journal(&mut hands);
                     // What was asked for waits for nothing but its turn.
                     if self.again.is_none() {
                         self.begin_orders(&mut hands);

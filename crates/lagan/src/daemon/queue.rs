@@ -35,19 +35,13 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         self.board.taken(&order);
         let at = at(&self.loaded.config, &order);
         if order.is_undo() {
-            for left in hands.take(|hand| hand.at.meets(&at) && hand.makes_way()) {
-                let job = left.job;
-                drop(left.work);
-                (self.tell)(&Happening::Postponed {
-                    policy: job.policy.clone(),
-                    why: "an undo goes before it".to_owned(),
-                });
-                self.leave(job);
-            }
+            self.make_way(hands, "an undo goes before it", |hand| hand.at.meets(&at));
         }
         let in_the_way: Vec<_> = hands.in_the_way(&at).map(|hand| &*hand.job.policy).collect();
         if !in_the_way.is_empty() {
             order.tell(Told::Waits(in_the_way.join(", ")));
+        } else if self.waits_for_journal(hands) {
+            order.tell(Told::Waits("the journal, which is opened anew".to_owned()));
         } else if hands.is_full() && !order.is_undo() {
             order.tell(Told::Waits(format!("one of {MOST} runs on other registries")));
         }

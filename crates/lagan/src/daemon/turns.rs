@@ -10,6 +10,7 @@ use super::work::Job;
 use super::{Answer, Daemon, Done, Happening, new_id};
 use crate::exit::Exit;
 use crate::running::Told;
+use crate::state;
 
 impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// Begins what can be begun: what was asked for, and then what is due. Whether there was something.
@@ -22,6 +23,9 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// Begins what was asked for, as far as nothing is in its way.
     pub(super) fn begin_orders(&mut self, hands: &mut Hands) -> bool {
         let mut begun = false;
+        if self.waits_for_journal(hands) {
+            return begun;
+        }
         while let Some((order, at)) = self.dequeue(hands) {
             begun = true;
             let job = Job::of(order, self.clock.now(), &self.options.metrics);
@@ -35,7 +39,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         let now = self.clock.now();
         let waiting = self.waiting_at();
         let mut begun = false;
-        while !hands.is_full() {
+        while !hands.is_full() && !self.waits_for_journal(hands) {
             let free = |host: &Host| {
                 let at = Where::On(host.clone());
                 hands.is_free(&at) && !waiting.iter().any(|other| other.meets(&at))
@@ -81,6 +85,32 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         let told = Arc::new(Told::default());
         let work = job.work(&self.loaded.config, self.state.clone(), report, Arc::clone(&told));
         hands.put(InHand { job, at, told, work });
+    }
+
+    /// Whether the journal takes nothing before those that have it open are over. Whoever began now would have it as it
+    /// is, and would keep it so for others.
+    pub(super) fn waits_for_journal(&self, hands: &Hands) -> bool {
+        !hands.is_empty() && state::has_failed(&self.state)
+    }
+
+    /// Has what changed nothing yet make way, where the journal has to be opened anew.
+    pub(super) fn let_go_of_journal(&mut self, hands: &mut Hands) {
+        if self.waits_for_journal(hands) {
+            self.make_way(hands, "the journal failed, and is opened anew before it", |_| true);
+        }
+    }
+
+    /// Takes those of a kind out of hand that can be made again: they are due still.
+    pub(super) fn make_way(&mut self, hands: &mut Hands, why: &str, is_meant: impl Fn(&InHand) -> bool) {
+        for left in hands.take(|hand| hand.makes_way() && is_meant(hand)) {
+            let job = left.job;
+            drop(left.work);
+            (self.tell)(&Happening::Postponed {
+                policy: job.policy.clone(),
+                why: why.to_owned(),
+            });
+            self.leave(job);
+        }
     }
 
     /// Finishes the artifacts in hand, of all runs within the same time. What only reads is left at once.

@@ -71,6 +71,16 @@ impl Shared {
         Ok((Self(held), IsNew(true)))
     }
 
+    /// Whether a journal that somebody here has takes nothing any more. It does again when all are done with it.
+    pub(super) fn has_failed(directory: &Path) -> bool {
+        let held = match OPEN.try_lock() {
+            Ok(open) => open.get(directory).and_then(Weak::upgrade),
+            // One is being opened, which may take its time and is no reason to wait: it has not failed.
+            Err(_) => None,
+        };
+        held.is_some_and(|held| held.journal.has_failed())
+    }
+
     /// What is kept beside it, as others here have it, or opened now. It is let go of before the journal is.
     pub(crate) fn memory(&self) -> Result<Arc<Memory>, StateError> {
         let mut memory = self.0.memory.lock().unwrap_or_else(PoisonError::into_inner);

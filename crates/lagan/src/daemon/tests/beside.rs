@@ -82,6 +82,15 @@ impl Registries {
         (open.len(), open.iter().sum())
     }
 
+    /// Has the next write to the store of the journal that is open fail.
+    fn break_store(&self) {
+        let folders = fs::read_dir(self.scene.state()).unwrap();
+        let folders = folders.map(|folder| folder.unwrap().path().join("store/blobs"));
+        let found: Vec<_> = folders.filter(|folder| folder.is_dir()).collect();
+        assert_eq!(found.len(), 1, "{found:?}");
+        fs::remove_dir_all(&found[0]).unwrap();
+    }
+
     fn assert_journal_is_sound(&self) {
         let checked = lagan_state::verify(&self.scene.state(), &StateOptions::default()).unwrap();
         assert_eq!((checked.wrong, checked.notices.len()), (0, 0), "{checked:?}");
@@ -608,4 +617,37 @@ async fn a_reload_moves_a_registry_and_what_is_in_hand_keeps_the_old_address_to_
             assert_eq!(daemon.quiet().await, [""; 0]);
         })
         .await;
+}
+
+#[tokio::test]
+async fn a_journal_that_failed_is_opened_anew_however_many_runs_would_keep_it_open() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "dry-run", 0), ("b1", "enforce", 1)]);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            assert_eq!(daemon.began().await, "a1");
+            all.hangs("a", hangs).await;
+            all.break_store();
+            daemon.pass(1).await;
+            assert_eq!(daemon.began().await, "b1");
+            let failed = daemon.ended().await;
+            assert_eq!((&*failed.policy, failed.exit), ("b1", Exit::Unexpected));
+            assert_eq!(all.tags("b"), 6);
+            // What only looks goes once more, and what deletes deletes again.
+            let way = daemon.next(|happening| match happening {
+                Happening::Postponed { policy, .. } => Some(policy.clone()),
+                _ => None,
+            });
+            assert_eq!(way.await, "a1");
+            daemon.pass(0).await;
+            assert_eq!(daemon.began().await, "a1");
+            daemon.pass(60).await;
+            let deleted = daemon.ended().await;
+            assert_eq!((&*deleted.policy, deleted.exit), ("b1", Exit::Done));
+            assert_eq!(all.tags("b"), 2);
+        })
+        .await;
+    all.assert_journal_is_sound();
 }
