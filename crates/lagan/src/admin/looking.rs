@@ -52,7 +52,8 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Response {
 /// Whether the daemon can do its work, and what stands in its way.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Readiness {
-    /// Whether a configuration holds, the store can be used, and the daemon does not stop.
+    /// Whether a configuration holds, the store can be used, it is known what interrupted runs left, and the daemon does
+    /// not stop.
     ready: bool,
     /// The configuration; only for who may look.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +61,10 @@ pub(super) struct Readiness {
     /// What is wrong with the state directory; only for who may look.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<String>,
+    /// The registries of which it is not known yet what interrupted runs left open there: nothing is begun on them; only
+    /// for who may look.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    recovering: Vec<String>,
     /// The last run on each registry since the daemon began; only for who may look. They do not make it unready.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     registries: BTreeMap<String, RegistryLook>,
@@ -91,11 +96,12 @@ struct RegistryLook {
 pub(super) async fn readiness(State(desk): State<Arc<Desk>>, caller: Extension<Caller>) -> Response {
     let shown = desk.board.read();
     let store = unusable(&desk.state, &shown);
-    let ready = store.is_none() && !shown.stopping && desk.board.lives();
+    let ready = store.is_none() && shown.recovering.is_empty() && !shown.stopping && desk.board.lives();
     let mut readiness = Readiness {
         ready,
         configuration: None,
         store: None,
+        recovering: Vec::new(),
         registries: BTreeMap::new(),
     };
     if caller.may_look() {
@@ -104,6 +110,7 @@ pub(super) async fn readiness(State(desk): State<Arc<Desk>>, caller: Extension<C
             refused: shown.refused,
         });
         readiness.store = store;
+        readiness.recovering = shown.recovering;
         let looks = shown.looks.into_iter();
         readiness.registries = looks
             .map(|(registry, look)| {

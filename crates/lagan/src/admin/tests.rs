@@ -266,6 +266,71 @@ async fn pages_are_answered_while_a_run_waits_for_its_journal() {
 }
 
 #[tokio::test]
+async fn whoever_asks_is_answered_while_it_is_looked_at_what_interrupted_runs_left() {
+    let scene = Scene::new().await;
+    let cut = Fault::new(Effect::Cut).on(RequestKind::ManifestDelete).nth(1);
+    scene.sandbox.faults().push(cut);
+    scene
+        .asked(async |daemon| {
+            scene.clock.pass(30);
+            daemon.events.send(Event::Beat).await.unwrap();
+            let ended = |happening: &Happening| match happening {
+                Happening::Ended(record) => Some(record.exit),
+                _ => None,
+            };
+            assert_eq!(daemon.told(ended).await, Exit::Partial);
+        })
+        .await;
+    let hangs = scene.sandbox.faults().push(Fault::new(Effect::Hang));
+    scene
+        .asked(async |daemon| {
+            while scene.sandbox.faults().fired(hangs) == 0 {
+                tokio::task::yield_now().await;
+            }
+            let ready = daemon.get("/readyz").send().await.unwrap();
+            assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let ready: Value = serde_json::from_slice(&ready.bytes().await.unwrap()).unwrap();
+            assert_eq!(
+                (&ready["ready"], &ready["recovering"]),
+                (&json!(false), &json!(["r"]))
+            );
+            for path in [
+                "/healthz",
+                "/metrics",
+                "/runs",
+                "/api/v1/policies",
+                "/api/v1/journal",
+            ] {
+                let answer = daemon.get(path).send().await.unwrap();
+                assert_eq!(answer.status(), StatusCode::OK, "{path}");
+            }
+            let first = daemon.get("/").send().await.unwrap().text().await.unwrap();
+            assert!(
+                first.contains("What interrupted runs left open is looked at"),
+                "{first}"
+            );
+        })
+        .await;
+    scene.sandbox.faults().clear();
+    scene
+        .asked(async |daemon| {
+            daemon
+                .told(|happening| matches!(happening, Happening::Recovered { .. }).then_some(()))
+                .await;
+            daemon.events.send(Event::Beat).await.unwrap();
+            daemon
+                .told(|happening| matches!(happening, Happening::Beat).then_some(()))
+                .await;
+            let ready = daemon.json("/readyz").await;
+            assert_eq!(
+                (&ready["ready"], &ready["recovering"]),
+                (&json!(true), &Value::Null)
+            );
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn every_route_is_described_and_every_description_answers() {
     let document = serde_json::to_value(Description::openapi()).unwrap();
     let mut described = Vec::new();

@@ -57,6 +57,8 @@ pub(crate) struct Shown {
     placed: Vec<RunNote>,
     /// What came of the last look at each registry.
     pub(crate) looks: BTreeMap<String, Look>,
+    /// The registries of which it is not known yet what interrupted runs left there.
+    pub(crate) recovering: Vec<String>,
     /// What could not be written, the last time that something was.
     pub(crate) unwritten: Option<String>,
     /// Whether it stops.
@@ -108,6 +110,7 @@ impl Board {
                 waiting: Vec::new(),
                 placed: Vec::new(),
                 looks: BTreeMap::new(),
+                recovering: Vec::new(),
                 unwritten: None,
                 stopping: false,
             }),

@@ -73,6 +73,11 @@ pub(crate) enum Happening {
     },
     /// The one that was refused is gone: the configuration that holds is there again.
     PutBack,
+    /// What interrupted runs left open on a registry is known.
+    Recovered {
+        registry: String,
+    },
+    /// It is not known yet.
     Unrecovered {
         registry: String,
         why: Why,
@@ -157,6 +162,9 @@ impl Happening {
                 );
             }
             Self::PutBack => tracing::info!("the configuration is again the one that holds"),
+            Self::Recovered { registry } => {
+                tracing::info!("what earlier runs left open on {} is known", harmless(registry));
+            }
             Self::Unrecovered { registry, why } => tracing::warn!(
                 "what earlier runs left open on {} is not known yet: {}",
                 harmless(registry),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::address::Where;
+use super::recovering::{Left, Recovering};
 use super::work::{Done, Job};
+use crate::exit::Failure;
 use crate::running::Told;
 
 /// How many runs are made at a time: each has memory of its own. An undo is made beside them.
@@ -27,22 +29,38 @@ impl InHand {
     }
 }
 
-/// All of them.
+/// Something is over.
+pub(super) enum Over {
+    Run(Box<InHand>, Done),
+    /// What interrupted runs left on a registry was looked at.
+    Recovery(Left, Result<(), Failure>),
+}
+
+/// All of them, and what has to be looked at before others begin.
 #[derive(Default)]
 pub(super) struct Hands {
     all: Vec<InHand>,
+    pub(super) recovering: Recovering,
     /// The one that is asked first the next time whether it is over.
     first: usize,
 }
 
 impl Hands {
+    /// None but those that look at what was left.
+    pub(super) fn after(recovering: Recovering) -> Self {
+        Self {
+            recovering,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.all.is_empty() && self.recovering.in_hand() == 0
     }
 
     /// Whether so many are made as may be.
     pub(super) fn is_full(&self) -> bool {
-        self.all.len() >= MOST
+        self.all.len() + self.recovering.in_hand() >= MOST
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &InHand> {
@@ -51,12 +69,16 @@ impl Hands {
 
     /// Whether a run there would meet none of them.
     pub(super) fn is_free(&self, at: &Where) -> bool {
-        self.in_the_way(at).next().is_none()
+        self.in_the_way(at).is_empty()
     }
 
-    /// Those that a run there would meet.
-    pub(super) fn in_the_way(&self, at: &Where) -> impl Iterator<Item = &InHand> {
-        self.all.iter().filter(|hand| hand.at.meets(at))
+    /// What a run there would meet, in words.
+    pub(super) fn in_the_way(&self, at: &Where) -> Vec<String> {
+        let runs = self.all.iter().filter(|hand| hand.at.meets(at));
+        let runs = runs.map(|hand| hand.job.policy.clone());
+        let left = self.recovering.in_the_way(at);
+        let left = left.map(|registry| format!("what interrupted runs left on {registry}"));
+        runs.chain(left).collect()
     }
 
     pub(super) fn put(&mut self, hand: InHand) {
@@ -69,17 +91,18 @@ impl Hands {
     }
 
     /// Waits until one is over; for ever where there is none.
-    pub(super) async fn over(&mut self) -> (InHand, Done) {
+    pub(super) async fn over(&mut self) -> Over {
         poll_fn(|context| {
             let many = self.all.len();
             // Each is the first in its turn: what one finds ready must not be at the cost of the others.
             self.first = (self.first + 1) % many.max(1);
             for position in (0..many).map(|position| (self.first + position) % many) {
                 if let Poll::Ready(done) = self.all[position].work.as_mut().poll(context) {
-                    return Poll::Ready((self.all.remove(position), done));
+                    return Poll::Ready(Over::Run(Box::new(self.all.remove(position)), done));
                 }
             }
-            Poll::Pending
+            let recovered = self.recovering.poll(context);
+            recovered.map(|(left, looked)| Over::Recovery(left, looked))
         })
         .await
     }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use lagan_config::Config;
+use lagan_config::{Config, RegistrySettings};
 use lagan_model::{Digest, Time};
 use lagan_notify::Receiver;
 use lagan_policy::Mode;
+use lagan_registry::RegistryUrl;
 use lagan_scheduler::Schedule;
 
 use super::address::Host;
 use super::passes::Due;
+use super::recovering::Left;
 use super::work::Job;
 use crate::admin;
 use crate::cli::ConnectArgs;
@@ -83,15 +85,19 @@ impl Loaded {
             .collect()
     }
 
-    /// The registries by name that are at these addresses.
-    pub(super) fn registries_of(&self, addresses: &BTreeSet<String>) -> Vec<String> {
-        let address = |url: &str| url.trim_end_matches('/').to_owned();
-        let wanted: BTreeSet<_> = addresses.iter().map(|url| address(url)).collect();
+    /// The registries that are at these addresses, however they are spelled.
+    pub(super) fn registries_at(&self, addresses: &BTreeSet<String>) -> impl Iterator<Item = Left> {
+        let known = |url: &str| url.parse::<RegistryUrl>().ok();
+        let wanted: Vec<_> = addresses.iter().filter_map(|url| known(url)).collect();
         let registries = self.config.registries.iter();
-        registries
-            .filter(|registry| wanted.contains(&address(&registry.url)))
-            .map(|registry| registry.name.to_string())
-            .collect()
+        let is_wanted = move |registry: &&RegistrySettings| {
+            let here = known(&registry.url);
+            here.is_some_and(|here| wanted.iter().any(|url| url.as_str() == here.as_str()))
+        };
+        registries.filter(is_wanted).map(|registry| Left {
+            registry: registry.name.to_string(),
+            host: Host::of(registry),
+        })
     }
 
     /// The policies that are run by themselves, each with its registry.

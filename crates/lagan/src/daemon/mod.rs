@@ -18,6 +18,7 @@ mod order;
 mod passes;
 mod persisted;
 mod queue;
+mod recovering;
 mod service;
 mod turns;
 mod work;
@@ -43,13 +44,14 @@ use tokio::task::unconstrained;
 use self::address::Host;
 pub(crate) use self::board::{Board, NotPlaced, PolicyNote, RunNote, Shown};
 pub(crate) use self::event::{Event, Happening, changes, named_mode, signals};
-use self::hands::{Hands, InHand};
+use self::hands::{Hands, InHand, Over};
 pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;
 pub(crate) use self::history::{BY_SCHEDULE, Cut, Kind as RunKind, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
 pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
 use self::passes::Passes;
+use self::recovering::Recovering;
 pub(crate) use self::service::Service;
 use self::work::{Done, Job};
 pub(crate) use self::work::{SAVED, report_name};
@@ -98,6 +100,8 @@ pub(crate) struct Daemon<C, T> {
     orders: Option<Receiver<Order>>,
     /// Orders that have not begun.
     queue: VecDeque<Order>,
+    /// What it begins with.
+    hands: Hands,
     audited: Auditing,
 }
 
@@ -108,30 +112,22 @@ pub(crate) struct Owner {
 }
 
 impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
-    /// Reads the configuration, takes the state directory, and looks at what earlier runs left open there.
+    /// Reads the configuration, takes the state directory, and finds out where earlier runs left something open.
     ///
     /// # Errors
     ///
     /// All that is wrong with the configuration; a state directory that is in use or cannot be used.
-    pub(crate) async fn open(options: Options, clock: C, mut tell: T) -> Result<Self, Failure> {
+    pub(crate) async fn open(options: Options, clock: C, tell: T) -> Result<Self, Failure> {
         let loaded = Loaded::read(&options.config)?;
         let state = state::directory(options.state.as_deref(), loaded.config.state_dir.as_deref())?;
         // Creates it, and finds out whether it can be used.
         let open = work::open_runs(&state, &options.metrics).await?;
         let folder = state.join("daemon");
         let owner = owner(&folder, &state)?;
-        for registry in loaded.registries_of(&open) {
-            if let Err(failure) = work::recover(&loaded.config, &registry, &state).await {
-                // It is tried again before anything is deleted there.
-                tell(&Happening::Unrecovered {
-                    registry,
-                    why: failure.text(),
-                });
-            }
-        }
         let history = History::open(&folder, options.keep)?;
         let board = Arc::new(Board::new(Arc::clone(&loaded.config), clock.now()));
         let audited = Auditing::of(&state, Who::Daemon);
+        let hands = Hands::after(Recovering::of(loaded.registries_at(&open)));
         let mut daemon = Self {
             options,
             clock,
@@ -149,11 +145,13 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             board,
             orders: None,
             queue: VecDeque::new(),
+            hands: Hands::default(),
             audited,
         };
         daemon.load();
         // Whoever looks before it runs sees what it is about to run.
-        daemon.show(&Hands::default());
+        daemon.show(&hands);
+        daemon.hands = hands;
         daemon.audit();
         Ok(daemon)
     }
@@ -182,7 +180,8 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(crate) async fn run(mut self, mut events: Receiver<Event>) -> Exit {
         self.tell_ready();
-        let mut hands = Hands::default();
+        let mut hands = std::mem::take(&mut self.hands);
+        self.recover(&mut hands);
         let mut orders = self.orders.take();
         let mut stale = true;
         loop {
@@ -192,11 +191,18 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             tokio::select! {
                 // What is done is told before anything else is begun.
                 biased;
-                (InHand { job, work, .. }, done) = hands.over() => {
+                over = hands.over() => {
                     stale = true;
-                    drop(work);
-                    self.done(&job, done);
+                    match over {
+                        Over::Run(hand, done) => {
+                            let InHand { job, work, .. } = *hand;
+                            drop(work);
+                            self.done(&job, done);
+                        }
+                        Over::Recovery(left, looked) => self.recovered(left, looked),
+                    }
                     self.let_go_of_journal(&mut hands);
+                    self.recover(&mut hands);
                     // What was asked for waits for nothing but its turn.
                     if self.again.is_none() {
                         self.begin_orders(&mut hands);

@@ -37,7 +37,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         if order.is_undo() {
             self.make_way(hands, "an undo goes before it", |hand| hand.at.meets(&at));
         }
-        let in_the_way: Vec<_> = hands.in_the_way(&at).map(|hand| &*hand.job.policy).collect();
+        let in_the_way = hands.in_the_way(&at);
         if !in_the_way.is_empty() {
             order.tell(Told::Waits(in_the_way.join(", ")));
         } else if self.waits_for_journal(hands) {
@@ -62,7 +62,6 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// The first order that nothing is in the way of, and what it has to itself. What waits before it on the same registry
     /// is in its way.
     pub(super) fn dequeue(&mut self, hands: &Hands) -> Option<(Order, Where)> {
-        self.queue.retain(|order| !order.is_given_up());
         let mut before: Vec<Where> = Vec::new();
         for position in 0..self.queue.len() {
             let order = &self.queue[position];
@@ -178,6 +177,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             shown.policies = Arc::new(policies);
         }
         shown.running = running;
+        shown.recovering = hands.recovering.names();
         shown.waiting = waiting;
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use lagan_model::Clock;
 
 use super::address::{Host, Where};
-use super::hands::{Hands, InHand};
+use super::hands::{Hands, InHand, Over};
+use super::recovering::Recovering;
 use super::work::Job;
 use super::{Answer, Daemon, Done, Happening, new_id};
 use crate::exit::Exit;
@@ -13,16 +14,18 @@ use crate::running::Told;
 use crate::state;
 
 impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
-    /// Begins what can be begun: what was asked for, and then what is due. Whether there was something.
+    /// Begins what can be begun: what was asked for, and then what is due. Whether things stand otherwise now.
     pub(super) fn begin(&mut self, hands: &mut Hands) -> bool {
         let asked_for = self.begin_orders(hands);
         let due = self.begin_due(hands);
         asked_for || due
     }
 
-    /// Begins what was asked for, as far as nothing is in its way.
+    /// Begins what was asked for, as far as nothing is in its way. Whether something waits no more.
     pub(super) fn begin_orders(&mut self, hands: &mut Hands) -> bool {
-        let mut begun = false;
+        let waited = self.queue.len();
+        self.queue.retain(|order| !order.is_given_up());
+        let mut begun = self.queue.len() < waited;
         if self.waits_for_journal(hands) {
             return begun;
         }
@@ -96,7 +99,9 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
     /// Has what changed nothing yet make way, where the journal has to be opened anew.
     pub(super) fn let_go_of_journal(&mut self, hands: &mut Hands) {
         if self.waits_for_journal(hands) {
-            self.make_way(hands, "the journal failed, and is opened anew before it", |_| true);
+            self.make_way(hands, "the journal failed, and is opened anew before it", |_| {
+                true
+            });
         }
     }
 
@@ -115,6 +120,8 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
 
     /// Finishes the artifacts in hand, of all runs within the same time. What only reads is left at once.
     pub(super) async fn stop(mut self, mut hands: Hands) -> Exit {
+        // The next start looks at it.
+        hands.recovering = Recovering::default();
         hands.iter().for_each(|hand| hand.told.request());
         for left in hands.take(|hand| !hand.told.has_begun()) {
             drop(left.work);
@@ -125,7 +132,9 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         while !hands.is_empty() {
             tokio::select! {
                 biased;
-                (hand, done) = hands.over() => self.done(&hand.job, done),
+                over = hands.over() => if let Over::Run(hand, done) = over {
+                    self.done(&hand.job, done);
+                },
                 () = &mut longest => break,
             }
         }

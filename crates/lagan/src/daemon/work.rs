@@ -427,7 +427,12 @@ pub(super) async fn open_runs(state: &Path, metrics: &Arc<Metrics>) -> Result<BT
 }
 
 /// Looks at what earlier runs left open on a registry.
-pub(super) async fn recover(config: &Config, registry: &str, state: &Path) -> Result<(), Failure> {
-    let source = source(config, registry, &[])?;
-    apply::recover_source(source, state).await
+/// Everything that it needs of the configuration is taken before this returns.
+pub(super) fn recover(
+    config: &Config,
+    registry: &str,
+    state: PathBuf,
+) -> impl Future<Output = Result<(), Failure>> + use<> {
+    let source = source(config, registry, &[]);
+    async move { apply::recover_source(source?, &state).await }
 }

@@ -88,6 +88,12 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
     if shown.stopping {
         notices.push("The daemon stops.".to_owned());
     }
+    if !shown.recovering.is_empty() {
+        let left = shown.recovering.join(", ");
+        notices.push(format!(
+            "What interrupted runs left open is looked at, and nothing is begun before that, on {left}."
+        ));
+    }
     if let Some(pause) = Pause::read(&desk.state, Utc::now()) {
         notices.push(format!("{}.", capitalized(&pause.said())));
     }

@@ -651,3 +651,76 @@ async fn a_journal_that_failed_is_opened_anew_however_many_runs_would_keep_it_op
         .await;
     all.assert_journal_is_sound();
 }
+
+#[tokio::test]
+async fn what_interrupted_runs_left_on_a_registry_keeps_none_but_its_own_runs_waiting() {
+    let all = Registries::new(2).await;
+    all.configure(&[("a1", "enforce", 0), ("b1", "dry-run", 5)]);
+    let hangs = all.hang("a", RequestKind::ManifestDelete);
+    let killed = all.scene.told(async |daemon| {
+        daemon.pass(30).await;
+        all.hangs("a", hangs).await;
+        daemon.give_up().await;
+    });
+    assert_eq!(killed.await, Exit::Unexpected);
+    assert!(all.journal("a").1 > 0);
+
+    let hangs = all.at("a").faults().push(Fault::new(Effect::Hang));
+    let stopped = all.scene.told(async |daemon| {
+        all.hangs("a", hangs).await;
+        assert_eq!(daemon.board.read().recovering, ["a"]);
+        daemon.pass(60).await;
+        assert_eq!(daemon.ended().await.policy, "b1");
+        assert_eq!(daemon.quiet().await, [""; 0], "a1 is due, and waits");
+        for what in [Asked::Plan(Wanted::default()), Asked::Apply(Vec::new())] {
+            let mut told = daemon.order_on("a", what).await;
+            let waits = told.recv().await.unwrap();
+            assert!(matches!(waits, Answer::Waits(what) if what == "what interrupted runs left on a"));
+        }
+        let mut undo = daemon.undo("last").await;
+        assert!(matches!(undo.recv().await.unwrap(), Answer::Waits(_)));
+        let mut plan = daemon.order_on("b", Asked::Plan(Wanted::default())).await;
+        assert_eq!(over(&mut plan).await.exit, Exit::Done);
+        assert_eq!(daemon.board.read().recovering, ["a"]);
+    });
+    assert_eq!(stopped.await, Exit::Done, "it is left at once");
+
+    all.at("a").faults().clear();
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(0).await;
+            let known = daemon.next(|happening| match happening {
+                Happening::Recovered { registry } => Some(registry.clone()),
+                Happening::Began { policy, .. } if policy == "a1" => panic!("it has to wait"),
+                _ => None,
+            });
+            assert_eq!(known.await, "a");
+            daemon.pass(0).await;
+            let ended = daemon.ended().await;
+            assert_eq!((&*ended.policy, ended.error), ("a1", None));
+            assert!(daemon.board.read().recovering.is_empty());
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn what_waited_and_was_given_up_is_shown_no_more() {
+    let all = Registries::new(1).await;
+    all.configure(&[("a1", "dry-run", 0)]);
+    let hangs = all.hang("a", RequestKind::TagList);
+    all.scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            all.hangs("a", hangs).await;
+            let mut plan = daemon.order_on("a", Asked::Plan(Wanted::default())).await;
+            assert!(matches!(told(&mut plan).await, Answer::Waits(_)));
+            daemon.quiet().await;
+            assert_eq!(daemon.board.read().waiting.len(), 1);
+            drop(plan);
+            // It is seen by the first, and shown by the second.
+            daemon.quiet().await;
+            daemon.quiet().await;
+            assert!(daemon.board.read().waiting.is_empty());
+        })
+        .await;
+}
