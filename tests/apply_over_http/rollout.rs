@@ -340,6 +340,21 @@ async fn a_run_that_was_undone_speaks_for_no_larger_stage() {
 }
 
 #[tokio::test]
+async fn an_undo_that_was_interrupted_is_counted_by_the_one_that_finds_all_put_back() {
+    let sandbox = twelve().await;
+    let place = Place::new();
+    let policy = policy(&place, "{stages: [25%, 100%], hold: 24h}");
+    apply(&place, &sandbox, &policy, 0).await;
+    let before = fs::read(record(&place)).unwrap();
+    undo(&place, "last --yes", 0).await;
+    // As if it had been killed before it wrote that.
+    fs::write(record(&place), before).unwrap();
+    let said = place.run("undo last --yes").await.exits(0).stderr;
+    assert!(said.contains("begins anew"), "{said}");
+    assert_eq!(recorded(&place)["since"], Value::Null);
+}
+
+#[tokio::test]
 async fn what_another_policy_deletes_shows_nothing_of_one_that_deletes_nothing() {
     let sandbox = twelve().await;
     let place = Place::new();

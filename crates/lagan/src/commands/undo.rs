@@ -8,8 +8,8 @@ use std::path::Path;
 use chrono::SubsecRound as _;
 use lagan_config::Config;
 use lagan_engine::{
-    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoOutcome, UndoRequest, UndoTarget, World,
-    recover, recover_and_wait, undo, unsettled,
+    Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover,
+    recover_and_wait, undo, unsettled,
 };
 use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{
@@ -217,12 +217,8 @@ fn begin_stages_anew(
     audit: &Auditing,
 ) -> Result<(), Failure> {
     let manifests = undone.iter().flat_map(|repository| &repository.manifests);
-    let put_back = manifests.filter(|manifest| {
-        matches!(
-            manifest.outcome,
-            UndoOutcome::Restored | UndoOutcome::Conflict { .. }
-        )
-    });
+    // What was there already may have been put back by an undo that was interrupted, and went no further.
+    let put_back = manifests.filter(|manifest| manifest.outcome.is_there());
     let runs: BTreeSet<RunId> = put_back.map(|manifest| manifest.deleted_by).collect();
     let mut policies = BTreeSet::new();
     for run in runs {
