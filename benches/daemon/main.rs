@@ -1,8 +1,10 @@
-//! What a daemon costs while nothing is due, and how long its pages take while ten thousand repositories are planned.
+//! What a daemon costs while nothing is due, how long its pages take while ten thousand repositories are planned, and what
+//! it takes for runs of several registries beside each other.
 //!
 //! The real binary, with a state directory of its own, beside the sandbox in a process of its own.
 #![expect(clippy::print_stdout, reason = "a table is what a benchmark is for")]
 
+mod beside;
 #[expect(dead_code, reason = "it measures runs to their end as well")]
 #[path = "../plan/process.rs"]
 mod process;
@@ -53,6 +55,11 @@ struct Arguments {
     /// For how many seconds an idle daemon is watched
     #[arg(long, default_value_t = 60)]
     idle: u64,
+
+    /// How many repositories there are on each registry of those that are planned and deleted from beside each other; none:
+    /// that is not measured. The sandbox holds 400
+    #[arg(long, default_value_t = 250)]
+    beside: u16,
 
     /// Be the sandbox
     #[arg(long, hide = true)]
@@ -105,6 +112,13 @@ fn main() -> Result<()> {
         arguments.repositories, arguments.tags
     );
     held &= runtime.block_on(pages(&registry))?;
+    if arguments.beside > 0 {
+        println!(
+            "\n## Registries beside each other, {} repositories x {} tags on each\n",
+            arguments.beside, arguments.tags
+        );
+        runtime.block_on(beside::measure(arguments.beside, u16::try_from(arguments.tags)?))?;
+    }
     ensure!(held || !arguments.check, "a bar was missed");
     Ok(())
 }
@@ -145,6 +159,11 @@ impl Daemon {
         );
         let status = command(folder.path(), &apply).stderr(Stdio::null()).status()?;
         ensure!(status.success(), "the apply before ended with {status}");
+        Self::begin(folder)
+    }
+
+    /// With the configuration in a folder.
+    fn begin(folder: tempfile::TempDir) -> Result<Self> {
         let mut child = command(folder.path(), "daemon --listen 127.0.0.1:0")
             .env("LAGAN_LOG", "info")
             .stderr(Stdio::piped())
@@ -230,7 +249,7 @@ async fn idle(registry: &Registry, policies: usize, seconds: u64) -> Result<Idle
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     let cpu = cpu_seconds(pid)? - cpu;
     let written = bytes_written(pid)? - written;
-    let resident_mb = resident_kib(pid)? / 1024.0;
+    let resident_mb = kib(pid, "VmRSS")? / 1024.0;
     // It is noticed within a second; then it has to be read.
     let start = Instant::now();
     write_configuration(daemon.folder.path(), registry, policies + 1)?;
@@ -308,7 +327,7 @@ async fn pages(registry: &Registry) -> Result<bool> {
         ANSWER_BAR.as_millis(),
         if held { "held" } else { "missed" }
     );
-    let peak = resident_kib(daemon.child.id())? / 1024.0;
+    let peak = kib(daemon.child.id(), "VmRSS")? / 1024.0;
     println!("the daemon then has {peak:.1} MB");
     Ok(held)
 }
@@ -341,9 +360,11 @@ fn bytes_written(pid: u32) -> Result<u64> {
         .parse()?)
 }
 
-fn resident_kib(pid: u32) -> Result<f64> {
+/// A size that `/proc/<pid>/status` has.
+fn kib(pid: u32, name: &str) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let line = line.context("/proc/<pid>/status has no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let line = line.with_context(|| format!("/proc/<pid>/status has no {name}"))?;
+    let size = line.trim_start_matches(':').trim().trim_end_matches(" kB");
+    Ok(size.parse()?)
 }
