@@ -168,7 +168,10 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
     let mut forever = false;
     let failure = match to_bring(registry, &intent.repository, &intent.blobs, held).await {
         Ok(Ok(blobs)) => match bring(registry, &recorded, &blobs, held).await {
-            Ok(()) => put_exact(registry, &recorded).await.err(),
+            Ok(()) => put_exact(registry, &recorded).await.err().map(|not_put| {
+                forever = not_put.forever;
+                not_put.detail
+            }),
             Err(detail) => Some(detail),
         },
         Ok(Err(blob)) => {
@@ -177,11 +180,10 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
         }
         Err(error) => Some(error.to_string()),
     };
-    let result = match &failure {
+    let result = match failure.clone() {
         None => RestoreResult::Restored,
-        Some(detail) => RestoreResult::Failed {
-            detail: detail.clone(),
-        },
+        Some(why) if forever => RestoreResult::Unrecoverable { why },
+        Some(detail) => RestoreResult::Failed { detail },
     };
     let outcome = RestoreOutcome {
         intent: recorded.sequence(),

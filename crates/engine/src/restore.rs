@@ -9,40 +9,112 @@ use lagan_model::{
 
 use crate::safeguard::{Safeguard, on};
 
-/// Puts a manifest by its digest, and reads it back. The error says how that failed.
+/// How putting a manifest back failed.
+#[derive(Debug, Clone)]
+pub(crate) struct NotPut {
+    pub detail: String,
+    /// Whether trying again is of no use, as things are: what it needs is not there.
+    pub forever: bool,
+}
+
+impl From<String> for NotPut {
+    fn from(detail: String) -> Self {
+        let forever = false;
+        Self { detail, forever }
+    }
+}
+
+impl From<RegistryError> for NotPut {
+    fn from(error: RegistryError) -> Self {
+        error.to_string().into()
+    }
+}
+
+/// Puts a manifest by its digest, and reads it back.
 pub(crate) async fn put_exact<R: RegistryWrite>(
     registry: &R,
     recorded: &RecordedRestore,
-) -> Result<(), String> {
-    let said = |error: RegistryError| error.to_string();
-    registry.put_manifest(recorded, None).await.map_err(said)?;
+) -> Result<(), NotPut> {
+    let intent = recorded.intent();
+    if let Err(error) = registry.put_manifest(recorded, None).await {
+        return Err(refused(registry, recorded, &error).await);
+    }
     if !on(Safeguard::ReadBack) {
         return Ok(());
     }
-    let intent = recorded.intent();
-    let back = bytes_of(registry, &intent.repository, &intent.digest)
-        .await
-        .map_err(said)?;
-    match back {
+    match bytes_of(registry, &intent.repository, &intent.digest).await? {
         Some(bytes) if bytes == *recorded.bytes() => {}
-        Some(_) => return Err("the registry serves other bytes than it was given".to_owned()),
-        None => return Err("the registry accepted the manifest, and does not serve it".to_owned()),
+        Some(_) => {
+            let detail = "the registry serves other bytes than it was given";
+            return Err(detail.to_owned().into());
+        }
+        None => {
+            let detail = "the registry accepted the manifest, and does not serve it".to_owned();
+            return Err(turned_down(registry, recorded, detail).await);
+        }
     }
     // Garbage may have been collected until the manifest was there to need its blobs; from now on it cannot be.
-    let manifest = Manifest::read(
-        recorded.bytes().clone(),
-        intent.digest.clone(),
-        Some(&intent.media_type),
-    )
-    .map_err(|error| error.to_string())?;
-    let blobs = Artifact::from(&manifest).blobs;
-    match missing_blob(registry, &intent.repository, &blobs)
-        .await
-        .map_err(said)?
-    {
+    let blobs = facts(recorded)?.blobs;
+    match missing_blob(registry, &intent.repository, &blobs).await? {
         None => Ok(()),
-        Some(blob) => Err(collected(blob)),
+        Some(blob) => Err(collected(blob).into()),
     }
+}
+
+/// What is put, as facts.
+fn facts(recorded: &RecordedRestore) -> Result<Artifact, NotPut> {
+    let intent = recorded.intent();
+    let bytes = recorded.bytes().clone();
+    let manifest = Manifest::read(bytes, intent.digest.clone(), Some(&intent.media_type));
+    match manifest {
+        Ok(manifest) => Ok(Artifact::from(&manifest)),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// What there is to say of a request to put something that the registry did not answer as was hoped for.
+async fn refused<R: RegistryWrite>(
+    registry: &R,
+    recorded: &RecordedRestore,
+    error: &RegistryError,
+) -> NotPut {
+    match error.failure() {
+        Failure::Refused => turned_down(registry, recorded, error.to_string()).await,
+        _ => error.to_string().into(),
+    }
+}
+
+/// What there is to say of a manifest that the registry does not take: many take no index without everything that it lists.
+async fn turned_down<R: RegistryWrite>(registry: &R, recorded: &RecordedRestore, detail: String) -> NotPut {
+    let artifact = match facts(recorded) {
+        Ok(artifact) => artifact,
+        Err(unread) => return unread,
+    };
+    match missing_child(registry, &recorded.intent().repository, &artifact).await {
+        Ok(Some(child)) => NotPut {
+            detail: format!(
+                "its child {child} is gone, without which the registry does not take it back: {detail}"
+            ),
+            forever: true,
+        },
+        // What cannot be looked at may be there.
+        Ok(None) | Err(_) => detail.into(),
+    }
+}
+
+/// The first manifest that an index lists and the registry does not have.
+pub(crate) async fn missing_child<'a, R: RegistryRead>(
+    registry: &R,
+    repository: &RepositoryName,
+    artifact: &'a Artifact,
+) -> Result<Option<&'a Digest>, RegistryError> {
+    for child in &artifact.children {
+        let reference = Reference::Digest(child.digest.clone());
+        if registry.resolve(repository, &reference).await?.is_none() {
+            return Ok(Some(&child.digest));
+        }
+    }
+    Ok(None)
 }
 
 /// Puts a manifest under a tag, whatever that is on, and looks whether the tag is on it.
@@ -50,10 +122,11 @@ pub(crate) async fn put_tag<R: RegistryWrite>(
     registry: &R,
     recorded: &RecordedRestore,
     tag: &Tag,
-) -> Result<(), String> {
-    let said = |error: RegistryError| error.to_string();
-    registry.put_manifest(recorded, Some(tag)).await.map_err(said)?;
-    tag_is_on(registry, recorded, tag).await
+) -> Result<(), NotPut> {
+    match registry.put_manifest(recorded, Some(tag)).await {
+        Ok(()) => tag_is_on(registry, recorded, tag).await,
+        Err(error) => Err(refused(registry, recorded, &error).await),
+    }
 }
 
 /// Makes a tag that was seen not to be there, and looks whether it is on the manifest.
@@ -61,10 +134,11 @@ pub(crate) async fn create_tag<R: RegistryWrite>(
     registry: &R,
     recorded: &RecordedRestore,
     tag: &Tag,
-) -> Result<(), String> {
-    let said = |error: RegistryError| error.to_string();
-    registry.create_tag(recorded, tag).await.map_err(said)?;
-    tag_is_on(registry, recorded, tag).await
+) -> Result<(), NotPut> {
+    match registry.create_tag(recorded, tag).await {
+        Ok(()) => tag_is_on(registry, recorded, tag).await,
+        Err(error) => Err(refused(registry, recorded, &error).await),
+    }
 }
 
 /// Puts the registry's own labels back, and looks whether they are there.
@@ -103,16 +177,16 @@ async fn tag_is_on<R: RegistryWrite>(
     registry: &R,
     recorded: &RecordedRestore,
     tag: &Tag,
-) -> Result<(), String> {
-    let said = |error: RegistryError| error.to_string();
+) -> Result<(), NotPut> {
     let intent = recorded.intent();
-    match on_tag(registry, &intent.repository, tag).await.map_err(said)? {
+    match on_tag(registry, &intent.repository, tag).await? {
         Some(digest) if digest == intent.digest => Ok(()),
         _ if !on(Safeguard::ReadBack) => Ok(()),
-        Some(other) => Err(format!("the tag {tag} was put, and is on {other}")),
-        None => Err(format!(
-            "the registry accepted the tag {tag}, and does not serve it"
-        )),
+        Some(other) => Err(format!("the tag {tag} was put, and is on {other}").into()),
+        None => {
+            let detail = format!("the registry accepted the tag {tag}, and does not serve it");
+            Err(turned_down(registry, recorded, detail).await)
+        }
     }
 }
 

@@ -130,7 +130,7 @@ pub struct Mended {
     pub needed_by: Tag,
     /// Whether that worked; if not, how it failed.
     pub failure: Option<String>,
-    /// Whether trying again cannot help: what it needs was collected.
+    /// Whether trying again cannot help: what it needs was collected, or deleted by others.
     #[serde(skip)]
     pub(crate) forever: bool,
 }

@@ -39,6 +39,8 @@ pub(crate) enum Safeguard {
     Mend,
     /// Untagging stops when it took more than the tag.
     UntagCheck,
+    /// A tag is taken off an index only where everything is there that it lists.
+    WholeIndex,
     /// Blobs are read, not only asked for, before a manifest that needs them is put back.
     ReadBlobs,
     /// A blob is there when its first byte was read: a registry may claim what its collection took. Adapters see to that:

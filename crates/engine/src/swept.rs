@@ -4,17 +4,19 @@ use lagan_model::journal::{
     JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult, RunId,
     Sequence, UntagIntent,
 };
-use lagan_model::{Artifact, Clock, Manifest, Reference, RegistryError, RegistryWrite};
+use lagan_model::{Artifact, Clock, Manifest, Reference, RegistryError, RegistryWrite, Tag};
 
-use crate::restore::{collected, create_tag, missing_blob, on_tag, put_exact};
+use crate::restore::{NotPut, collected, create_tag, missing_blob, on_tag, put_exact};
 use crate::world::World;
 
 /// How putting a manifest back failed.
 #[derive(Debug, Clone)]
 pub(crate) struct Failed {
     pub detail: String,
-    /// Whether trying again is of no use: garbage was collected in between.
+    /// Whether trying again is of no use: garbage was collected in between, or others deleted what it lists.
     pub forever: bool,
+    /// The tags that were to stay, and are nowhere. Only told where trying again is of no use.
+    pub lost: Vec<Tag>,
 }
 
 /// How many of the tags that were to stay have to be gone, where the manifest is there: somebody may have pushed it again
@@ -81,23 +83,28 @@ pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
     .unwrap_or_default();
     let gone = missing_blob(world.registry, &untag.repository, &blobs).await;
     if let Ok(Some(blob)) = gone {
-        let why = collected(blob);
-        let result = RestoreResult::Unrecoverable { why: why.clone() };
-        settle(world, run, &recorded, result).await?;
-        return Ok(Some(Failed {
-            detail: why,
-            forever: true,
-        }));
+        return give_up(world, run, &recorded, untag, collected(blob))
+            .await
+            .map(Some);
     }
     let mut failure = put_exact(world.registry, &recorded).await.err();
     for tag in &untag.others {
         let put = match on_tag(world.registry, &untag.repository, tag).await {
             Ok(None) => create_tag(world.registry, &recorded, tag).await,
             Ok(Some(_)) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into()),
         };
         failure = failure.or(put.err());
     }
+    let failure = match failure {
+        Some(NotPut {
+            detail,
+            forever: true,
+        }) => {
+            return give_up(world, run, &recorded, untag, detail).await.map(Some);
+        }
+        other => other.map(|not_put| not_put.detail),
+    };
     let result = match &failure {
         None => RestoreResult::Restored,
         Some(detail) => RestoreResult::Failed {
@@ -108,7 +115,33 @@ pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(failure.map(|detail| Failed {
         detail,
         forever: false,
+        lost: Vec::new(),
     }))
+}
+
+/// Settles that it cannot be put back. Only an undo tries again, when somebody asks for it.
+async fn give_up<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    recorded: &RecordedRestore,
+    untag: &UntagIntent,
+    why: String,
+) -> Result<Failed, JournalError> {
+    let mut lost = Vec::new();
+    for tag in &untag.others {
+        // One that cannot be looked at was there a moment ago, on what is gone.
+        let now = on_tag(world.registry, &untag.repository, tag).await;
+        if !matches!(now, Ok(Some(_))) {
+            lost.push(tag.clone());
+        }
+    }
+    let result = RestoreResult::Unrecoverable { why: why.clone() };
+    settle(world, run, recorded, result).await?;
+    Ok(Failed {
+        detail: why,
+        forever: true,
+        lost,
+    })
 }
 
 async fn settle<R: RegistryWrite, S: JournalStore, C: Clock>(
@@ -129,6 +162,13 @@ async fn settle<R: RegistryWrite, S: JournalStore, C: Clock>(
 pub(crate) fn alarm(untag: &UntagIntent, failure: Option<&Failed>) -> String {
     let end = match failure {
         None => "it was put back with the others".to_owned(),
+        Some(Failed { detail, lost, .. }) if !lost.is_empty() => {
+            let lost: Vec<&str> = lost.iter().map(Tag::as_str).collect();
+            format!(
+                "it cannot be put back, and with it are lost the tags {}: {detail}",
+                lost.join(", ")
+            )
+        }
         Some(failure) => format!("putting it back failed: {}", failure.detail),
     };
     format!(

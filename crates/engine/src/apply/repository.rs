@@ -214,7 +214,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
     }
 
     async fn untag_all(&mut self, positions: &[usize], reading: &Reading) -> Result<(), JournalError> {
-        let untagger = Untagger {
+        let mut untagger = Untagger {
             world: self.world,
             run: self.run(),
             repository: self.name(),
@@ -227,6 +227,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     Action::Delete { .. } => None,
                 })
                 .collect(),
+            whole: BTreeSet::new(),
         };
         for position in positions {
             let Action::Untag { tag, digest, reasons } = &self.plan.actions[*position] else {

@@ -6,12 +6,13 @@ use lagan_model::journal::{
     DeleteResult, JournalError, JournalStore, Outcome as Settled, RunId, Sequence, Skip, UntagIntent,
 };
 use lagan_model::{
-    Clock, Deletion, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
+    Artifact, Clock, Deletion, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
 };
 
 use super::delete::was_refused;
 use super::reading::Reading;
 
+use crate::restore::missing_child;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
 use crate::swept::{Missing, alarm as alarm_of, is_swept, put_back_swept};
@@ -23,6 +24,8 @@ pub(crate) struct Untagger<'a, R, S, C> {
     pub repository: &'a RepositoryName,
     /// All tags that are to be taken off in this repository: none of them proves that a manifest stayed.
     pub leaving: BTreeSet<&'a Tag>,
+    /// Indexes that are whole, as they were looked at for another tag by the same reading.
+    pub whole: BTreeSet<Digest>,
 }
 
 /// What became of an untagging, and what went wrong with the whole run.
@@ -34,7 +37,7 @@ pub(crate) struct Untagged {
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
     pub(crate) async fn untag(
-        &self,
+        &mut self,
         tag: &Tag,
         digest: &Digest,
         reasons: serde_json::Value,
@@ -60,7 +63,38 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                 format!("the manifest {digest} could not be read"),
             ));
         };
+        if on(Safeguard::WholeIndex)
+            && let Some(detail) = self.why_not_whole(manifest, reading).await
+        {
+            return Ok(left(Skip::Incomplete, detail));
+        }
         self.untag_recorded(tag, manifest, others, reasons).await
+    }
+
+    /// What an index lacks. A registry may delete it with all its tags when one is to go, and many take none back without
+    /// everything that it lists.
+    async fn why_not_whole(&mut self, manifest: &Manifest, reading: &Reading) -> Option<String> {
+        // Where deletions take something along, that is another protocol: a tag is taken off for itself.
+        if self.world.registry.deletes().takes_along || self.whole.contains(manifest.digest()) {
+            return None;
+        }
+        let artifact = Artifact::from(manifest);
+        let mut children = artifact.children.iter().map(|child| &child.digest);
+        let missing = match children.find(|child| reading.absent.contains(*child)) {
+            Some(child) => Some(child),
+            None => match missing_child(self.world.registry, self.repository, &artifact).await {
+                Ok(missing) => missing,
+                Err(error) => return Some(error.to_string()),
+            },
+        };
+        if missing.is_none() {
+            self.whole.insert(manifest.digest().clone());
+        }
+        missing.map(|child| {
+            format!(
+                "its child {child} is gone: if the registry took more than the tag, nothing could put it back"
+            )
+        })
     }
 
     async fn untag_recorded(

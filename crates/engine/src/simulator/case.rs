@@ -8,6 +8,8 @@ pub(crate) struct Case {
     pub artifacts: usize,
     /// How many things others do, at most.
     pub others: u32,
+    /// Whether others delete as well.
+    pub deletions: bool,
     /// How many requests fail or lose their answers, at most.
     pub faults: u32,
     /// How many times the program is killed, at most.
@@ -31,6 +33,7 @@ impl Case {
             repositories: 1 + (seed % 2) as usize,
             artifacts: 3 + (seed % 5) as usize,
             others: 12,
+            deletions: seed % 5 < 3,
             faults: 6,
             crashes: 3,
             collections: seed.is_multiple_of(3),
@@ -45,6 +48,10 @@ impl Case {
     pub(crate) fn smaller(self) -> Vec<Self> {
         let mut smaller = vec![
             Self { others: 0, ..self },
+            Self {
+                deletions: false,
+                ..self
+            },
             Self { faults: 0, ..self },
             Self { crashes: 0, ..self },
             Self {

@@ -33,6 +33,10 @@ impl State {
         let Some(name) = self.others.pick(&names).cloned() else {
             return;
         };
+        if self.case.deletions && self.others.per_mille(300) {
+            self.delete_something(&name);
+            return;
+        }
         match self.others.below(if self.case.collections { 13 } else { 12 }) {
             0..=2 => self.push(&name, false),
             3..=5 => self.retag(&name),

@@ -1,9 +1,10 @@
 //! I5: whether the journal says what happened.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use lagan_model::journal::Sequence;
-use lagan_model::{Digest, RepositoryName, Tag};
+use lagan_model::{Digest, Reference, RepositoryName, Tag};
 use serde_json::Value;
 
 use super::store::Kept;
@@ -33,7 +34,13 @@ impl State {
             let said = settled["result"]["result"].as_str().unwrap();
             let right = match (said, happened.get(intent)) {
                 ("deleted" | "untagged", Some(_)) => true,
-                ("deleted" | "untagged", None) => self.is_gone_along(&intended),
+                ("deleted" | "untagged", None) => {
+                    let listed = self.listed.get(intent).copied().unwrap_or(0);
+                    // Where several units are worked on at once, that may have been read for another.
+                    let since = if self.case.concurrency { 0 } else { listed };
+                    let until = kept.steps.get(outcome).copied().unwrap_or(u64::MAX);
+                    self.is_gone_along(&intended) || self.others_did(&intended, since..=until)
+                }
                 (_, Some(effect)) => self.is_back(effect, &intended),
                 (_, None) => true,
             };
@@ -73,6 +80,21 @@ impl State {
             .any(|tag| self.gone_along.contains(&(name.clone(), tag)))
     }
 
+    /// Whether others deleted what was to go, or a tag of it, since the
+    /// repository was listed for it: nobody can tell who it was.
+    fn others_did(&self, intended: &Value, between: RangeInclusive<u64>) -> bool {
+        let name: RepositoryName = intended["repository"].as_str().unwrap().parse().unwrap();
+        let digest: Digest = intended["digest"].as_str().unwrap().parse().unwrap();
+        let tags = tags_of(intended);
+        self.by_others.iter().any(|(of, what, step)| {
+            let is_meant = match what {
+                Reference::Digest(other) => *other == digest,
+                Reference::Tag(tag) => tags.contains(tag),
+            };
+            *of == name && is_meant && between.contains(step)
+        })
+    }
+
     /// Whether others pushed again what a deletion took: nobody can tell then that it was gone, and no tag is lost of
     /// which anybody knew.
     fn is_back(&self, effect: &Effect, intended: &Value) -> bool {
@@ -81,7 +103,8 @@ impl State {
             None => repository.pushed_at.get(&effect.digest),
             Some(tag) => repository.put_at.get(tag),
         };
-        let there = |tag: &Tag| repository.tags.contains_key(tag);
+        let there =
+            |tag: &Tag| repository.tags.contains_key(tag) || self.others_took_tag(&effect.repository, tag, 0);
         pushed.is_some_and(|pushed| *pushed >= effect.step) && tags_of(intended).iter().all(there)
     }
 }

@@ -15,7 +15,7 @@ use lagan_model::{
     RegistryProbe, RegistryRead, RegistryWrite, RepositoryName, RequestCounts, RequestKind, Tag, Time,
 };
 
-use super::world::{Effect, Late, State, blobs, children, taken_along, was_there};
+use super::world::{Effect, Late, Seen, State, blobs, children, taken_along, was_there};
 use crate::safeguard::{Safeguard, on};
 
 /// The simulated registry and clock.
@@ -189,9 +189,20 @@ impl RegistryRead for Simulated {
         let Some(repository) = state.repositories.get_mut(repository) else {
             return Err(error(Failure::NotFound, "GET tags"));
         };
-        repository.listed_at = step;
-        repository.listed_when = now;
-        repository.unread = false;
+        if std::mem::take(&mut repository.vanished) && !repository.unread {
+            // The same reading goes on: it looks at the tags that are new, and at no other again.
+            for tag in repository.tags.keys() {
+                if !repository.listed.contains(tag) {
+                    repository.listed_again.entry(tag.clone()).or_insert(step);
+                }
+            }
+        } else {
+            repository.listed_at = step;
+            repository.listed_when = now;
+            repository.unread = false;
+            repository.listed = repository.tags.keys().cloned().collect();
+            repository.listed_again.clear();
+        }
         Ok(repository.tags.keys().rev().cloned().collect())
     }
 
@@ -202,8 +213,14 @@ impl RegistryRead for Simulated {
     ) -> Result<Manifest, RegistryError> {
         self.asked(RequestKind::Manifest).await;
         self.fails_reading(repository, "GET manifest")?;
-        self.find(repository, reference)
-            .ok_or_else(|| error(Failure::NotFound, "GET manifest"))
+        let found = self.find(repository, reference);
+        if found.is_none()
+            && let Reference::Tag(_) = reference
+            && let Some(repository) = self.state().repositories.get_mut(repository)
+        {
+            repository.vanished = true;
+        }
+        found.ok_or_else(|| error(Failure::NotFound, "GET manifest"))
     }
 
     async fn resolve(
@@ -304,7 +321,7 @@ impl RegistryWrite for Simulated {
             step: 0,
         };
         let intended = intent.tags.iter().cloned().collect();
-        let mut seen = self.listed_at(&effect.repository);
+        let mut seen = self.seen(&effect.repository);
         if self.state().quirks.takes_along {
             // Tags are taken off, each by a request of its own, and others go on.
             for _ in &intent.tags {
@@ -315,7 +332,10 @@ impl RegistryWrite for Simulated {
             {
                 return Ok(Deletion::Left { detail });
             }
-            seen = self.state().step;
+            seen = Seen {
+                at: self.state().step,
+                ..Seen::default()
+            };
         }
         self.carry(effect, seen, &intended)
     }
@@ -330,7 +350,7 @@ impl RegistryWrite for Simulated {
             tag: Some(intent.tag.clone()),
             step: 0,
         };
-        let seen = self.listed_at(&effect.repository);
+        let seen = self.seen(&effect.repository);
         self.carry(effect, seen, &BTreeSet::from([intent.tag.clone()]))
     }
 
@@ -338,6 +358,9 @@ impl RegistryWrite for Simulated {
         self.asked(RequestKind::Put).await;
         self.fails("PUT manifest")?;
         let mut state = self.state();
+        if state.fails_puts {
+            return Err(error(Failure::Server, "PUT manifest"));
+        }
         let intent = restore.intent();
         let name = &intent.repository;
         let digest = &intent.digest;
@@ -359,7 +382,7 @@ impl RegistryWrite for Simulated {
                 .iter()
                 .all(|child| repository.manifests.contains_key(child));
         if quirks.checks_references && !whole {
-            return Err(error(Failure::Unsupported, "PUT manifest"));
+            return Err(error(Failure::Refused, "PUT manifest"));
         }
         if forgotten || quirks.forgets && !whole {
             state.note(|| "forgotten".to_owned());
@@ -452,19 +475,23 @@ impl Simulated {
         }
     }
 
-    fn listed_at(&self, repository: &RepositoryName) -> u64 {
+    fn seen(&self, repository: &RepositoryName) -> Seen {
         let state = self.state();
         let repository = state.repositories.get(repository);
-        repository.map_or(0, |repository| repository.listed_at)
+        repository.map_or_else(Seen::default, |repository| Seen {
+            at: repository.listed_at,
+            later: repository.listed_again.clone(),
+        })
     }
 
     /// A request to delete something: it may be refused, be lost, lose its answer, or take effect late.
     ///
-    /// What is there since a step after `seen` no client could have seen.
-    fn carry(&self, effect: Effect, seen: u64, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
+    /// What is there only since later than `seen` no client could have seen.
+    fn carry(&self, effect: Effect, seen: Seen, intended: &BTreeSet<Tag>) -> Result<Deletion, RegistryError> {
         let mut state = self.state();
         state.note(|| format!("delete {}@{} {:?}", effect.repository, effect.digest, effect.tag));
         state.sent(&effect, intended);
+        let sent = state.step;
         if state.fault(15) {
             return Err(error(Failure::Denied, "DELETE"));
         }
@@ -473,11 +500,12 @@ impl Simulated {
             let minutes = state.faults.below(9) as i64;
             match state.faults.below(3) {
                 0 => {
-                    state.carry_out(effect, seen, intended);
+                    state.carry_out(effect, &seen, intended);
                 }
                 1 => {
                     let due = state.now + TimeDelta::minutes(minutes) + TimeDelta::seconds(1);
                     state.late.push(Late {
+                        sent,
                         due,
                         seen,
                         effect,
@@ -493,6 +521,7 @@ impl Simulated {
             if state.faults.per_mille(500) {
                 let due = state.now + TimeDelta::minutes(3);
                 state.late.push(Late {
+                    sent,
                     due,
                     seen,
                     effect,
@@ -503,7 +532,7 @@ impl Simulated {
         }
         // What stands between sends it again, and hands on the second answer.
         let again = state.fault(10);
-        Ok(if state.carry_out(effect, seen, intended) && !again {
+        Ok(if state.carry_out(effect, &seen, intended) && !again {
             Deletion::Accepted
         } else {
             Deletion::NotFound

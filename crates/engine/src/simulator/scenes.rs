@@ -1,6 +1,7 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
 mod chronicles;
+mod lacking;
 mod left;
 mod merging;
 mod readings;
@@ -20,7 +21,7 @@ use super::case::Case;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::story::policies;
-use super::world::{Effect, Late, Repository, State};
+use super::world::{Effect, Late, Repository, Seen, State};
 use crate::safeguard::{Safeguard, without};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, ApprovedPlan, Chronicle, DEFAULT_HOLD, Due, Holds, InDoubt,
@@ -836,7 +837,8 @@ fn nothing_is_held_where_a_purge_of_it_may_still_happen() {
         };
         state.late.push(Late {
             due: until,
-            seen: 0,
+            sent: 0,
+            seen: Seen::default(),
             effect,
             intended: std::collections::BTreeSet::new(),
         });

@@ -82,6 +82,8 @@ impl ModelStore {
             if bytes.is_some_and(|bytes| digest.verifies(bytes) == Some(true)) {
                 let step = durable.steps.get(sequence).copied().unwrap_or(0);
                 let mut state = self.world.state();
+                let listed = state.repositories.get(&repository).map(|found| found.listed_at);
+                state.listed.insert(*sequence, listed.unwrap_or(0));
                 state.durable.insert(*sequence, (repository, digest, step));
             }
         }

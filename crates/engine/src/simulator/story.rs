@@ -16,7 +16,7 @@ use super::case::Case;
 use super::chance::Chance;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
-use super::world::{State, children, is_collected, is_holding, is_sound};
+use super::world::{Effect, State, children, is_collected, is_holding, is_sound_but_for};
 use crate::{
     ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo, PlanRequest,
     PurgeRequest, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due,
@@ -142,6 +142,10 @@ impl Story {
 
     /// Runs something of the program; `None` if it died, after which it has started again.
     fn run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        for repository in self.world.state().repositories.values_mut() {
+            // Whatever was being read is read no further.
+            repository.vanished = false;
+        }
         let ended = drive(&self.world, future);
         let failed = std::mem::take(&mut self.world.state().journal_failed);
         if ended.is_none() || failed {
@@ -551,7 +555,15 @@ impl Story {
                     continue;
                 };
                 let there = found.manifests.get(&manifest.digest);
-                if manifest.outcome.is_there() && !there.is_some_and(|_| is_sound(found, &manifest.digest)) {
+                // What others deleted before is named, by what is next above; what they delete after, nobody can name.
+                let lacks = state.lacks_by_others(&repository.name, &manifest.digest);
+                let named = lacks.iter().all(|lacks| {
+                    let later = state.others_took(&repository.name, lacks, since);
+                    let mut names = repository.manifests.iter().map(|manifest| &manifest.lacks);
+                    later || names.any(|named| named.contains(lacks))
+                });
+                let whole = is_sound_but_for(found, &manifest.digest, &lacks) && named;
+                if manifest.outcome.is_there() && !whole {
                     bad.push(format!(
                         "I4: {} is said to be {:?}, and is not",
                         manifest.digest, manifest.outcome
@@ -569,7 +581,8 @@ impl Story {
                 }
                 for tag in &manifest.tags {
                     let merged = matches!(AttachmentForm::of(tag), Some((AttachmentForm::ReferrersIndex, _)));
-                    let moved = found.put_at.get(tag).copied().unwrap_or(0) >= since;
+                    let moved = found.put_at.get(tag).copied().unwrap_or(0) >= since
+                        || state.others_took_tag(&repository.name, tag, since);
                     if found.tags.get(tag) != Some(&manifest.digest) && !moved && !merged {
                         bad.push(format!(
                             "I4: {} is said to be {:?}, and {tag} is not on it",
@@ -609,7 +622,10 @@ impl Story {
                 .with_durable(|kept| bad.extend(state.wrong_outcomes(kept)));
             for (name, tag, digest) in &state.swept {
                 let repository = &state.repositories[name];
-                let there = repository.tags.contains_key(tag) || is_collected(repository, digest);
+                let there = repository.tags.contains_key(tag)
+                    || is_collected(repository, digest)
+                    || state.others_took_tag(name, tag, 0)
+                    || state.cannot_come_back(name, digest);
                 // Where putting it back failed or was interrupted, the report says so, and undo does it.
                 let undisturbed =
                     state.faults_left == state.case.faults && state.crashes_left == state.case.crashes;
@@ -638,6 +654,8 @@ impl Story {
                                     work.push(child);
                                 } else if !repository.manifests.contains_key(&child)
                                     && !is_collected(repository, &child)
+                                    && !state.others_took(name, &child, 0)
+                                    && !state.cannot_come_back(name, &child)
                                 {
                                     bad.push(format!(
                                         "I2: {name}@{digest} is tagged, and its child {child} is not there"
@@ -685,7 +703,10 @@ impl Story {
                         manifest.digest
                     ));
                 }
-                let held = state.promised.get(&manifest.deletion);
+                // What others deleted before it was to go, and was on record already, was held by nobody.
+                let is_ours = |effect: &&Effect| effect.sequence == manifest.deletion;
+                let ours = state.effects.iter().find(is_ours);
+                let held = ours.and_then(|ours| state.promised.get(&ours.sequence));
                 if let UndoOutcome::Unrecoverable { why } = &manifest.outcome
                     && held.is_some_and(|(_, until)| *until > state.now)
                 {
@@ -696,6 +717,7 @@ impl Story {
                 }
                 if let UndoOutcome::Unrecoverable { why } = &manifest.outcome
                     && !state.case.collections
+                    && !state.cannot_come_back(&repository.name, &manifest.digest)
                 {
                     bad.push(format!(
                         "I4: nothing was collected, and {} cannot come back: {why}",
@@ -706,7 +728,8 @@ impl Story {
         }
         for (name, digest) in deleted {
             let there = state.repositories[&name].manifests.contains_key(&digest);
-            if !there && !outcomes.contains_key(&(name.clone(), digest.clone())) {
+            let others = state.others_took(&name, &digest, 0);
+            if !there && !others && !outcomes.contains_key(&(name.clone(), digest.clone())) {
                 bad.push(format!(
                     "I4: {name}@{digest} was deleted, is not there, and undo does not speak of it"
                 ));
@@ -721,7 +744,9 @@ impl Story {
                 manifest.tags.contains(tag) && !lies
             };
             let mut of_name = undone.iter().filter(|repository| repository.name == *name);
-            let there = state.repositories[name].tags.contains_key(tag) || is_holding(name);
+            let there = state.repositories[name].tags.contains_key(tag)
+                || state.others_took_tag(name, tag, 0)
+                || is_holding(name);
             if !there && !of_name.any(|repository| repository.manifests.iter().any(said)) {
                 bad.push(format!(
                     "I4: {name}:{tag} was deleted, is not there, and undo does not say why"

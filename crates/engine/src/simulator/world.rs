@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use lagan_model::journal::Sequence;
-use lagan_model::{Digest, Manifest, RepositoryName, RequestKind, Tag, Time};
+use lagan_model::{Digest, Manifest, Reference, RepositoryName, RequestKind, Tag, Time};
 
 use super::case::Case;
 use super::chance::Chance;
@@ -45,8 +45,14 @@ pub(crate) struct Repository {
     pub blobs: BTreeSet<Digest>,
     /// Every manifest that ever was here.
     pub ever: BTreeMap<Digest, Manifest>,
-    /// What Lagan looked at last.
+    /// When Lagan began to read it last.
     pub listed_at: u64,
+    /// The tags that there were then.
+    pub listed: BTreeSet<Tag>,
+    /// Those that it found by listing them again in the same reading, where one had vanished; by step.
+    pub listed_again: BTreeMap<Tag, u64>,
+    /// Whether one has vanished.
+    pub vanished: bool,
     /// The same by the clock.
     pub listed_when: Time,
     pub looked_at: BTreeMap<Tag, u64>,
@@ -65,12 +71,30 @@ pub(crate) struct Effect {
     pub step: u64,
 }
 
+/// What Lagan can have known of a repository when it sent a deletion.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// When it began to read it last, by step.
+    pub at: u64,
+    /// Tags that it found later.
+    pub later: BTreeMap<Tag, u64>,
+}
+
+impl Seen {
+    /// Until which step it can have known what a tag is on.
+    fn of(&self, tag: &Tag) -> u64 {
+        self.later.get(tag).copied().unwrap_or(self.at)
+    }
+}
+
 /// A deletion that the registry carries out late.
 #[derive(Debug, Clone)]
 pub(crate) struct Late {
+    /// When it was sent, by step.
+    pub sent: u64,
     pub due: Time,
-    /// The last listing of its repository before it was sent.
-    pub seen: u64,
+    /// What was known when it was sent.
+    pub seen: Seen,
     pub effect: Effect,
     pub intended: BTreeSet<Tag>,
 }
@@ -96,12 +120,20 @@ pub(crate) struct State {
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
+    /// When the repository was listed last before each intent, by step.
+    pub listed: BTreeMap<Sequence, u64>,
     /// What deletions promise: the repository that holds the manifest, and until when.
     pub promised: BTreeMap<Sequence, (RepositoryName, Time)>,
     /// Copies that are on record: until when each is held.
     pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
     /// When each manifest was removed last, by step.
     pub removed: BTreeMap<(RepositoryName, Digest), u64>,
+    /// Everything that others deleted, by step.
+    pub by_others: Vec<(RepositoryName, Reference, u64)>,
+    /// Manifests that others deleted last, by step.
+    pub gone_by_others: BTreeMap<(RepositoryName, Digest), u64>,
+    /// Tags that others deleted last, or that went with a manifest of theirs, by step.
+    pub tags_by_others: BTreeMap<(RepositoryName, Tag), u64>,
     pub violations: Vec<String>,
     pub requests: BTreeMap<RequestKind, u64>,
     pub crashed: bool,
@@ -113,6 +145,8 @@ pub(crate) struct State {
     pub stop_at_deletion: bool,
     /// Whether the program dies as soon as something is deleted.
     pub dies_after_deletion: bool,
+    /// Whether the registry fails whenever a manifest is put.
+    pub fails_puts: bool,
     /// How long each step takes, where that is not left to chance.
     pub slow: Option<TimeDelta>,
     /// The last step that took long by chance.
@@ -161,9 +195,13 @@ impl State {
             gone_along: BTreeSet::new(),
             put_back: BTreeMap::new(),
             durable: BTreeMap::new(),
+            listed: BTreeMap::new(),
             promised: BTreeMap::new(),
             copies: BTreeMap::new(),
             removed: BTreeMap::new(),
+            by_others: Vec::new(),
+            gone_by_others: BTreeMap::new(),
+            tags_by_others: BTreeMap::new(),
             violations: Vec::new(),
             requests: BTreeMap::new(),
             crashed: false,
@@ -171,6 +209,7 @@ impl State {
             stop: Arc::default(),
             stop_at_deletion: false,
             dies_after_deletion: false,
+            fails_puts: false,
             slow: None,
             long_step: None,
             calm: true,
@@ -210,13 +249,31 @@ impl State {
             due
         };
         for late in due {
-            if self.takes_more_by_now(&late.effect) {
+            if self.takes_more_by_now(&late.effect) || self.others_were_first(&late) {
                 // Between what was looked at and what happens late, no client can exclude it.
                 continue;
             }
             self.note(|| format!("late: {}", late.effect.digest));
-            self.carry_out(late.effect, late.seen, &late.intended);
+            self.carry_out(late.effect, &late.seen, &late.intended);
         }
+    }
+
+    /// Whether others deleted the same after it was sent, which looks as if it had happened: what is there by now was put
+    /// back since.
+    fn others_were_first(&self, late: &Late) -> bool {
+        let Effect {
+            repository,
+            digest,
+            tag,
+            ..
+        } = &late.effect;
+        self.by_others.iter().any(|(of, what, step)| {
+            let is_same = match (what, tag) {
+                (Reference::Digest(other), _) => other == digest,
+                (Reference::Tag(other), tag) => tag.as_ref() == Some(other),
+            };
+            of == repository && is_same && *step >= late.sent
+        })
     }
 
     /// Whether a deletion that happens late would take along what was not there, or was held, when it was sent.
@@ -278,7 +335,11 @@ impl State {
                 bad.push(format!("I7: {name} is deleted from, and was not read whole"));
             }
             for tag in intended {
-                let moved = repository.put_at.get(tag).copied().unwrap_or(0);
+                let gone = self.tags_by_others.get(&(name.clone(), tag.clone())).copied();
+                let moved = match repository.tags.get(tag) {
+                    Some(_) => repository.put_at.get(tag).copied().unwrap_or(0),
+                    None => gone.unwrap_or(0),
+                };
                 if repository.tags.get(tag) != Some(&effect.digest) && moved > 0 && moved < recorded {
                     bad.push(format!(
                         "{name}:{tag} had moved before its deletion was on record"
@@ -286,9 +347,28 @@ impl State {
                 }
             }
         }
+        bad.extend(self.takes_what_cannot_come_back(effect));
         for text in bad {
             self.violation(text);
         }
+    }
+
+    /// I1: no tag is taken off an index of which a child was gone when the repository was listed: if the registry takes
+    /// more than the tag, nobody can put it back.
+    fn takes_what_cannot_come_back(&self, effect: &Effect) -> Option<String> {
+        let name = &effect.repository;
+        let repository = self.repositories.get(name)?;
+        let manifest = repository.manifests.get(&effect.digest)?;
+        effect.tag.as_ref().filter(|_| !self.quirks.takes_along)?;
+        let mut listed = children(manifest).into_iter();
+        let child = listed.find(|child| {
+            let gone = self.removed.get(&(name.clone(), child.clone())).copied();
+            !repository.manifests.contains_key(child) && gone.unwrap_or(0) < repository.listed_at
+        })?;
+        Some(format!(
+            "I1: a tag is taken off {name}@{}, of which {child} was gone before",
+            effect.digest
+        ))
     }
 
     /// I8: where there is a grace, what has blobs is deleted only when a tagged copy of it is there, with all of them.
@@ -312,7 +392,7 @@ impl State {
     }
 
     /// A deletion takes effect. Here the oracle looks at what it takes along.
-    pub(crate) fn carry_out(&mut self, mut effect: Effect, seen: u64, intended: &BTreeSet<Tag>) -> bool {
+    pub(crate) fn carry_out(&mut self, mut effect: Effect, seen: &Seen, intended: &BTreeSet<Tag>) -> bool {
         let name = effect.repository.clone();
         let Some(repository) = self.repositories.get(&name) else {
             return false;
@@ -331,7 +411,7 @@ impl State {
             for tag in lost.iter().filter(|tag| !intended.contains(*tag)) {
                 let put = repository.put_at.get(tag).copied().unwrap_or(0);
                 // Put there after the last listing before the request: what no client can exclude.
-                if put <= seen {
+                if put <= seen.of(tag) {
                     bad.push(format!(
                         "I1: {name}:{tag} was lost with {}, which it was on before",
                         effect.digest
@@ -340,7 +420,7 @@ impl State {
             }
             // A record is no excuse for a tag that the rules keep.
             for tag in lost.iter().filter(|tag| tag.as_str().starts_with('k')) {
-                if repository.put_at.get(tag).copied().unwrap_or(0) <= seen {
+                if repository.put_at.get(tag).copied().unwrap_or(0) <= seen.of(tag) {
                     bad.push(format!(
                         "I1: {name}:{tag} is kept, and was lost with {}",
                         effect.digest
@@ -350,11 +430,12 @@ impl State {
             for (digest, manifest) in &repository.manifests {
                 let lists = children(manifest).contains(&effect.digest);
                 // An index without a tag cannot be seen.
-                let live = repository.tags.iter().any(|(tag, on)| {
-                    on == digest && repository.put_at.get(tag).copied().unwrap_or(0) <= seen
-                });
                 let pushed = repository.pushed_at.get(digest).copied().unwrap_or(0);
-                if lists && live && pushed <= seen {
+                let live = repository.tags.iter().any(|(tag, on)| {
+                    let put = repository.put_at.get(tag).copied().unwrap_or(0);
+                    on == digest && put.max(pushed) <= seen.of(tag)
+                });
+                if lists && live {
                     bad.push(format!(
                         "I2: {} went, and {digest}, which is there and tagged, lists it",
                         effect.digest
@@ -413,19 +494,19 @@ impl State {
                     ..effect.clone()
                 }),
                 // Pushed since it was last looked: what no client can exclude.
-                None if pushed > seen => {}
+                None if pushed > seen.at => {}
                 None => bad.push(format!(
                     "I3: {name}@{digest} went along, and is not durably on record"
                 )),
             }
-            if pushed <= seen && !self.approved.contains(&(name.clone(), digest.clone())) {
+            if pushed <= seen.at && !self.approved.contains(&(name.clone(), digest.clone())) {
                 bad.push(format!(
                     "{name}@{digest} went along, and no approved plan says so"
                 ));
             }
             let kept = repository.tags.iter().find(|(tag, on)| {
                 let put = repository.put_at.get(*tag).copied().unwrap_or(0);
-                *on == digest && put <= seen && !tag.as_str().starts_with(['d', 's'])
+                *on == digest && put <= seen.of(tag) && !tag.as_str().starts_with(['d', 's'])
             });
             if let Some((tag, _)) = kept {
                 bad.push(format!("I1: {name}:{tag} was lost, on what went along"));
@@ -443,7 +524,7 @@ impl State {
             // Others that are doomed may be on their way out as well; what was put there since is lost to any client.
             let swept = lost.iter().filter(|tag| {
                 let put = repository.put_at.get(*tag).copied().unwrap_or(0);
-                !tag.as_str().starts_with('d') && put <= seen
+                !tag.as_str().starts_with('d') && put <= seen.of(tag)
             });
             self.swept
                 .extend(swept.map(|tag| (name.clone(), tag.clone(), effect.digest.clone())));
@@ -456,12 +537,18 @@ impl State {
             repository.manifests.remove(&effect.digest);
             for digest in hanging.iter().chain([&effect.digest]) {
                 self.removed.insert((name.clone(), digest.clone()), self.step);
+                self.gone_by_others.remove(&(name.clone(), digest.clone()));
+            }
+            for tag in &lost {
+                self.tags_by_others.remove(&(name.clone(), tag.clone()));
             }
             repository.tags.retain(|_, digest| *digest != effect.digest);
             for digest in &hanging {
                 let lost = repository.tags.iter().filter(|(_, on)| *on == digest);
-                self.gone_along
-                    .extend(lost.map(|(tag, _)| (name.clone(), tag.clone())));
+                for (tag, _) in lost {
+                    self.gone_along.insert((name.clone(), tag.clone()));
+                    self.tags_by_others.remove(&(name.clone(), tag.clone()));
+                }
                 repository.manifests.remove(digest);
                 repository.tags.retain(|_, on| on != digest);
             }
@@ -471,6 +558,7 @@ impl State {
                 return false;
             }
             self.taken.insert((name.clone(), tag.clone()));
+            self.tags_by_others.remove(&(name.clone(), tag.clone()));
         }
         effect.step = self.step;
         if self.stop_at_deletion {
@@ -565,8 +653,15 @@ pub(crate) fn is_collected(repository: &Repository, digest: &Digest) -> bool {
 
 /// Whether a manifest, everything that it lists and every blob is there.
 pub(crate) fn is_sound(repository: &Repository, digest: &Digest) -> bool {
-    repository.manifests.get(digest).is_some_and(|manifest| {
-        blobs(manifest).iter().all(|blob| repository.blobs.contains(blob))
-            && children(manifest).iter().all(|child| is_sound(repository, child))
-    })
+    is_sound_but_for(repository, digest, &[])
+}
+
+/// The same but for some that may be missing.
+pub(crate) fn is_sound_but_for(repository: &Repository, digest: &Digest, lacks: &[Digest]) -> bool {
+    let Some(manifest) = repository.manifests.get(digest) else {
+        return lacks.contains(digest);
+    };
+    let mut children = children(manifest).into_iter();
+    blobs(manifest).iter().all(|blob| repository.blobs.contains(blob))
+        && children.all(|child| is_sound_but_for(repository, &child, lacks))
 }

@@ -17,7 +17,9 @@ use super::merge::merged;
 use super::order::in_order;
 use super::{LONGEST_HOLD, ManifestUndo, UndoOutcome, UndoRequest};
 use crate::holding::{bring, to_bring};
-use crate::restore::{bytes_of, collected, create_tag, missing_blob, on_tag, put_exact, put_labels, put_tag};
+use crate::restore::{
+    NotPut, bytes_of, collected, create_tag, missing_blob, on_tag, put_exact, put_labels, put_tag,
+};
 use crate::safeguard::{Safeguard, on};
 use crate::world::World;
 
@@ -142,7 +144,9 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             .record_restore(self.request.begin.run, restore)
             .await?;
         let registry = self.world.registry;
-        let mut done = bring(registry, &recorded, &blobs, intent.held.as_ref()).await;
+        let mut done = bring(registry, &recorded, &blobs, intent.held.as_ref())
+            .await
+            .map_err(NotPut::from);
         if done.is_ok() {
             done = self.put(&recorded, &lack, !blobs.is_empty()).await;
         }
@@ -370,20 +374,17 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     }
 
     /// Puts what is lacking; the manifest as well where it is there, and blobs of it were not.
-    async fn put(&self, recorded: &RecordedRestore, lack: &Lack, hollow: bool) -> Result<(), String> {
+    async fn put(&self, recorded: &RecordedRestore, lack: &Lack, hollow: bool) -> Result<(), NotPut> {
         let registry = self.world.registry;
         if lack.manifest || hollow {
             put_exact(registry, recorded).await?;
         }
         for tag in &lack.tags {
             // Looked at again: it may have been pushed meanwhile.
-            let now = on_tag(registry, self.repository, tag)
-                .await
-                .map_err(|error| error.to_string())?;
-            match now {
+            match on_tag(registry, self.repository, tag).await? {
                 Some(now) if now == recorded.intent().digest => continue,
                 Some(now) if !self.request.overwrite_moved_tags && on(Safeguard::TagsOnlyWhereAbsent) => {
-                    return Err(format!("the tag {tag} was put on {now} meanwhile"));
+                    return Err(format!("the tag {tag} was put on {now} meanwhile").into());
                 }
                 Some(_) => put_tag(registry, recorded, tag).await?,
                 None => create_tag(registry, recorded, tag).await?,
@@ -401,18 +402,21 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         deleted: &Deleted,
         recorded: &RecordedRestore,
         tag: &Tag,
-    ) -> Result<Result<(), String>, JournalError> {
+    ) -> Result<Result<(), NotPut>, JournalError> {
         let registry = self.world.registry;
         let reference = Reference::Tag(tag.clone());
         let now = match registry.manifest(self.repository, &reference).await {
             Ok(manifest) => manifest,
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(error.into())),
         };
         let bytes = match merged(now.bytes(), recorded.bytes()) {
             _ if !on(Safeguard::Merge) => recorded.bytes().clone(),
             Ok(None) => return Ok(Ok(())),
             Ok(Some(bytes)) => bytes,
-            Err(why) => return Ok(Err(format!("the fallback index {tag} cannot be merged: {why}"))),
+            Err(why) => {
+                let detail = format!("the fallback index {tag} cannot be merged: {why}");
+                return Ok(Err(detail.into()));
+            }
         };
         let digest = Digest::of(&bytes);
         let tags = std::slice::from_ref(tag);
@@ -422,14 +426,16 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         let still = on_tag(registry, self.repository, tag).await;
         let done = match still {
             Ok(Some(still)) if still == *now.digest() => put_tag(registry, &recorded, tag).await,
-            Ok(_) => Err(format!("the fallback index {tag} was written meanwhile")),
-            Err(error) => Err(error.to_string()),
+            Ok(_) => Err(format!("the fallback index {tag} was written meanwhile").into()),
+            Err(error) => Err(error.into()),
         };
-        let result = match &done {
+        let result = match done.clone() {
             Ok(()) => RestoreResult::Restored,
-            Err(detail) => RestoreResult::Failed {
-                detail: detail.clone(),
-            },
+            Err(NotPut {
+                detail: why,
+                forever: true,
+            }) => RestoreResult::Unrecoverable { why },
+            Err(NotPut { detail, .. }) => RestoreResult::Failed { detail },
         };
         self.settle_as(&recorded, result).await?;
         Ok(done)
@@ -438,15 +444,20 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     async fn settle(
         &self,
         recorded: &RecordedRestore,
-        done: Result<(), String>,
+        done: Result<(), NotPut>,
         moved: Vec<(Tag, Digest)>,
     ) -> Result<UndoOutcome, JournalError> {
         let outcome = match done {
             Ok(()) => end_of(moved),
-            Err(detail) => UndoOutcome::Failed { detail },
+            Err(NotPut {
+                detail: why,
+                forever: true,
+            }) => UndoOutcome::Unrecoverable { why },
+            Err(NotPut { detail, .. }) => UndoOutcome::Failed { detail },
         };
         let result = match outcome.clone() {
             UndoOutcome::Conflict { tags } => RestoreResult::Conflict { tags },
+            UndoOutcome::Unrecoverable { why } => RestoreResult::Unrecoverable { why },
             UndoOutcome::Failed { detail } => RestoreResult::Failed { detail },
             _ => RestoreResult::Restored,
         };

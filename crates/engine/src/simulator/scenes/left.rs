@@ -14,6 +14,13 @@ struct Broken {
 }
 
 fn broken() -> Broken {
+    let broken = broken_after(|_, _| {});
+    assert!(broken.children.iter().all(|child| broken.has(child)));
+    broken
+}
+
+/// The same after something happened to the children.
+fn broken_after(change: impl FnOnce(&mut Repository, &[Digest; 2])) -> Broken {
     let mut scene = Scene::new();
     let (index, children) = {
         let mut state = scene.world.state();
@@ -21,6 +28,7 @@ fn broken() -> Broken {
         let children = [state.image(&name(), None), state.image(&name(), None)];
         let index = state.index(&name(), &children);
         state.put_tag(&name(), tag("d1"), &index);
+        change(state.repositories.get_mut(&name()).unwrap(), &children);
         (index, children)
     };
     let plans = scene.plan();
@@ -50,7 +58,7 @@ fn broken() -> Broken {
         index,
         children,
     };
-    assert!(!broken.has(&broken.index) && broken.children.iter().all(|child| broken.has(child)));
+    assert!(!broken.has(&broken.index));
     broken
 }
 
@@ -253,4 +261,29 @@ fn whoever_waits_is_told_until_when_and_finds_nothing_in_doubt() {
     // Nobody waits where nothing is open.
     let waiting = recover_and_wait(broken.scene.world(), |_| panic!("for nothing"));
     assert_eq!(broken.scene.drive(waiting).unwrap(), Recovery::default());
+}
+
+#[test]
+fn a_run_comes_to_its_end_although_others_deleted_what_has_to_be_there_to_put_something_back() {
+    let broken = broken_after(|repository, children| {
+        repository.manifests.remove(&children[0]);
+    });
+    {
+        let mut state = broken.scene.world.state();
+        state.quirks.checks_references = true;
+        let above = state.index(&name(), std::slice::from_ref(&broken.index));
+        state.put_tag(&name(), tag("k1"), &above);
+    }
+    for minutes in [0, 11] {
+        broken.scene.world.state().now += TimeDelta::minutes(minutes);
+        let mended = broken.scene.recover().mended;
+        assert_eq!(
+            (&mended[0].digest, &mended[0].needed_by),
+            (&broken.index, &tag("k1"))
+        );
+        let why = mended[0].failure.as_ref().unwrap();
+        let child = &broken.children[0];
+        assert!(why.starts_with(&format!("its child {child} is gone")), "{why}");
+    }
+    assert_eq!(broken.scene.recover(), Recovery::default());
 }
