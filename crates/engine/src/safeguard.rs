@@ -20,6 +20,8 @@ pub(crate) enum Safeguard {
     UnitUnchanged,
     /// Every tag of a manifest is looked at right before the manifest is deleted.
     TagsBeforeDelete,
+    /// No fewer artifacts stay than are to, by what is there and not by what was planned.
+    KeepAtLeast,
     /// A manifest that something present lists, or that is attached to something present, is left alone.
     StillReferenced,
     /// An index is seen to be gone before its children are touched.

@@ -12,7 +12,7 @@ use lagan_model::{
 };
 
 use super::reading::{Reader, Reading};
-use super::unit::{Left, Member, Unit, check};
+use super::unit::{Left, Member, Unit, check, counted, counted_in, too_few};
 use super::{DELETIONS_PER_READING, is_old, too_slow};
 use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
@@ -26,6 +26,10 @@ pub(crate) struct Deleter<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
     pub repository: &'a RepositoryName,
+    /// How many artifacts have to stay.
+    pub keep_at_least: u64,
+    /// Whether something that is there may go late.
+    pub may_go: &'a (dyn Fn(&Digest) -> bool + Sync),
     /// When the registry collects its garbage next, as it told when the run began.
     pub collected: Option<Time>,
     pub holder: Holder<'a, R, S, C>,
@@ -232,7 +236,12 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .await
             .map_err(unread)?;
         let reading = reader.complete(&wanted).await.map_err(unread)?;
-        check(&rest, &reading, &deleted, self.how())
+        check(&rest, &reading, &deleted, self.how())?;
+        let room = counted(&reading, self.may_go).saturating_sub(self.keep_at_least);
+        if counted_in(&rest, &reading) > room && on(Safeguard::KeepAtLeast) {
+            return Err(too_few(self.keep_at_least));
+        }
+        Ok(())
     }
 
     fn how(&self) -> DeletesHow {

@@ -12,7 +12,7 @@ use lagan_policy::{Action, RepositoryPlan, RolloutNote};
 
 use super::delete::{Deleter, Ends, skipped};
 use super::reading::{Reader, Reading};
-use super::unit::{Left, Member, Unit, check, counted, counted_in, members, units};
+use super::unit::{Left, Member, Unit, check, counted, counted_in, members, too_few, units};
 use super::untag::Untagger;
 use super::{ApplyRequest, DELETIONS_PER_READING, is_old, too_slow};
 use crate::approve::{Approved, ApprovedPlan, seal};
@@ -209,7 +209,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         let untags: Vec<usize> = untags.into_iter().map(|(position, _)| position).collect();
         self.untag_all(&untags, &reading).await?;
         let ready = self.select(chosen, &reading, approved);
-        self.delete_all(ready, &reading).await?;
+        self.delete_all(ready, &reading, approved).await?;
         Ok(Ok(()))
     }
 
@@ -261,10 +261,15 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
 
     /// The units that may be deleted; what is left alone is noted.
     fn select(&mut self, units: Vec<Unit>, reading: &Reading, approved: &Approved) -> Vec<Unit> {
-        let mut room = counted(reading).saturating_sub(approved.keep_at_least);
+        let least = approved.keep_at_least;
+        // What may go late does not stay.
+        let in_doubt = self.in_doubt();
+        let may_go =
+            |digest: &Digest| in_doubt.contains(digest) || self.request.in_doubt.has(self.name(), digest, []);
+        let mut room = counted(reading, may_go).saturating_sub(least);
         let mut ready = Vec::new();
         for unit in units {
-            let going = counted_in(&unit, reading);
+            let going = counted_in(&unit.members, reading);
             let vetoed = unit
                 .members
                 .iter()
@@ -278,24 +283,27 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 Some(left)
             } else if let Err(left) = check(&unit.members, reading, &self.deleted, self.how()) {
                 Some(left)
-            } else if going > room {
-                let least = approved.keep_at_least;
-                Some(Left::because(
-                    Skip::KeepAtLeast,
-                    format!("fewer than {least} tagged artifacts would stay in the repository"),
-                ))
+            } else if going > room && on(Safeguard::KeepAtLeast) {
+                Some(too_few(least))
             } else {
                 None
             };
             match left {
                 Some(left) => self.note(&unit.members, |_| (None, skipped(left.clone()))),
                 None => {
-                    room -= going;
+                    room = room.saturating_sub(going);
                     ready.push(unit);
                 }
             }
         }
         ready
+    }
+
+    /// Of what deletions by this run may still happen.
+    fn in_doubt(&self) -> BTreeSet<Digest> {
+        let ends = self.ends.iter();
+        let in_doubt = ends.filter(|(_, (_, outcome))| matches!(outcome, Outcome::InDoubt { .. }));
+        in_doubt.map(|((_, digest), _)| digest.clone()).collect()
     }
 
     fn vetoed<'t>(
@@ -314,8 +322,16 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         why.map(|why| Left::because(Skip::Held, why))
     }
 
-    async fn delete_all(&mut self, ready: Vec<Unit>, reading: &Reading) -> Result<(), JournalError> {
+    async fn delete_all(
+        &mut self,
+        ready: Vec<Unit>,
+        reading: &Reading,
+        approved: &Approved,
+    ) -> Result<(), JournalError> {
+        let in_doubt = self.in_doubt();
         let deleter = Deleter {
+            keep_at_least: approved.keep_at_least,
+            may_go: &|digest| in_doubt.contains(digest) || self.request.in_doubt.has(self.name(), digest, []),
             world: self.world,
             run: self.run(),
             repository: self.name(),

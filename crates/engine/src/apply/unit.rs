@@ -225,18 +225,23 @@ fn taken_along(digest: &Digest, reading: &Reading, outside: &dyn Fn(&Digest) -> 
     children
 }
 
-/// How many artifacts there are that limits count: tagged, and attached to nothing.
-pub(crate) fn counted(reading: &Reading) -> u64 {
+/// How many artifacts there are that limits count: tagged, attached to nothing, and not about to go.
+pub(crate) fn counted(reading: &Reading, may_go: impl Fn(&Digest) -> bool) -> u64 {
     let graph = &reading.graph;
-    graph.nodes().filter(|node| is_counted(reading, *node)).count() as u64
+    let stays = |node: &NodeId| !may_go(graph.digest(*node));
+    let counted = graph.nodes().filter(|node| is_counted(reading, *node));
+    counted.filter(stays).count() as u64
+}
+
+/// Why something stays where too little would.
+pub(crate) fn too_few(least: u64) -> Left {
+    let detail = format!("fewer than {least} tagged artifacts would stay in the repository");
+    Left::because(Skip::KeepAtLeast, detail)
 }
 
 /// How many of a unit's manifests limits count.
-pub(crate) fn counted_in(unit: &Unit, reading: &Reading) -> u64 {
-    let nodes = unit
-        .members
-        .iter()
-        .filter_map(|member| reading.node(&member.digest));
+pub(crate) fn counted_in(members: &[Member], reading: &Reading) -> u64 {
+    let nodes = members.iter().filter_map(|member| reading.node(&member.digest));
     nodes.filter(|node| is_counted(reading, *node)).count() as u64
 }
 

@@ -62,6 +62,10 @@ impl LeftOut {
         digest: &Digest,
         tags: impl IntoIterator<Item = &'a Tag>,
     ) -> bool {
+        // As good as always: asked of every artifact that there is, it is not to cost anything.
+        if self.manifests.is_empty() && self.tags.is_empty() {
+            return false;
+        }
         let mut tags = tags.into_iter();
         self.manifests.contains(&(repository.clone(), digest.clone()))
             || tags.any(|tag| self.tags.contains(&(repository.clone(), tag.clone())))

@@ -22,6 +22,8 @@ pub(crate) struct Case {
     pub grace: Option<i64>,
     /// For how many minutes deletions are announced; none where no policy asks for that.
     pub notice: Option<i64>,
+    /// How many artifacts have to stay in each repository.
+    pub keep: u64,
     /// Whether several units of a repository are worked on at once.
     pub concurrency: bool,
 }
@@ -40,6 +42,7 @@ impl Case {
             tampering: seed.is_multiple_of(16),
             grace: (seed / 3 % 2 == 1).then(|| [4, 30, 24 * 60][(seed / 6 % 3) as usize]),
             notice: (seed % 11 == 7).then(|| [1, 6, 15][(seed / 11 % 3) as usize]),
+            keep: if seed % 7 < 2 { 1 + seed / 7 % 3 } else { 0 },
             concurrency: seed % 4 == 1,
         }
     }
@@ -64,6 +67,7 @@ impl Case {
             },
             Self { grace: None, ..self },
             Self { notice: None, ..self },
+            Self { keep: 0, ..self },
             Self {
                 concurrency: false,
                 ..self

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use lagan_model::{Digest, Manifest, MediaType, RepositoryName, Tag};
 
+use super::limits::counted;
 use super::world::{Repository, State, blobs, children, is_holding, is_sound};
 
 impl State {
@@ -24,6 +25,24 @@ impl State {
 
     /// Something that others do.
     pub(crate) fn act(&mut self) {
+        let before = self.all_counted();
+        self.act_somehow();
+        for (name, before) in before {
+            let after = counted(&self.repositories[&name], |_| false);
+            if after < before {
+                self.fewer.push((name, before - after, self.now));
+            }
+        }
+    }
+
+    fn all_counted(&self) -> Vec<(RepositoryName, u64)> {
+        let repositories = self.repositories.iter();
+        repositories
+            .map(|(name, repository)| (name.clone(), counted(repository, |_| false)))
+            .collect()
+    }
+
+    fn act_somehow(&mut self) {
         let names: Vec<RepositoryName> = self
             .repositories
             .keys()

@@ -7,6 +7,7 @@
 mod case;
 mod chance;
 mod content;
+mod limits;
 mod others;
 mod outcomes;
 mod ports;
@@ -183,6 +184,7 @@ needed! {
     without_reading_again_something_is_missed: ReadAgain,
     without_comparing_units_something_is_missed: UnitUnchanged,
     without_looking_at_tags_something_is_missed: TagsBeforeDelete,
+    without_counting_what_stays_something_is_missed: KeepAtLeast,
     without_looking_for_references_something_is_missed: StillReferenced,
     without_order_something_is_missed: IndexFirst,
     without_durable_intents_something_is_missed: IntentFirst,

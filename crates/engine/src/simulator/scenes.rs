@@ -1,6 +1,7 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
 mod chronicles;
+mod enough;
 mod lacking;
 mod left;
 mod merging;
@@ -59,6 +60,7 @@ impl Scene {
             repositories: 0,
             grace: None,
             notice: None,
+            keep: 0,
             ..Case::of(0)
         };
         let mut state = State::new(case, false);

@@ -213,7 +213,7 @@ impl Story {
         self.note("-- plan");
         let Some(mut plans) = self.plan() else { return };
         let limits = Limits {
-            keep_at_least: 0,
+            keep_at_least: self.world.state().case.keep,
             ..Limits::default()
         };
         let announcements = self.announcements.clone();

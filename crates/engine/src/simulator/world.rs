@@ -12,7 +12,7 @@ use super::chance::Chance;
 use crate::Stop;
 
 /// How old the last listing may be when a deletion is sent: a minute, and the steps to it.
-const MAX_AGE: TimeDelta = TimeDelta::seconds(62);
+pub(crate) const MAX_AGE: TimeDelta = TimeDelta::seconds(62);
 
 /// How the simulated registry behaves.
 #[derive(Debug, Clone, Copy)]
@@ -126,6 +126,8 @@ pub(crate) struct State {
     pub promised: BTreeMap<Sequence, (RepositoryName, Time)>,
     /// Copies that are on record: until when each is held.
     pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
+    /// When others made artifacts fewer that limits count, by how many, and when.
+    pub fewer: Vec<(RepositoryName, u64, Time)>,
     /// When each manifest was removed last, by step.
     pub removed: BTreeMap<(RepositoryName, Digest), u64>,
     /// Everything that others deleted, by step.
@@ -145,6 +147,8 @@ pub(crate) struct State {
     pub stop_at_deletion: bool,
     /// Whether the program dies as soon as something is deleted.
     pub dies_after_deletion: bool,
+    /// What happens as soon as something is deleted.
+    pub at_deletion: Option<fn(&mut Self)>,
     /// Whether the registry fails whenever a manifest is put.
     pub fails_puts: bool,
     /// How long each step takes, where that is not left to chance.
@@ -198,6 +202,7 @@ impl State {
             listed: BTreeMap::new(),
             promised: BTreeMap::new(),
             copies: BTreeMap::new(),
+            fewer: Vec::new(),
             removed: BTreeMap::new(),
             by_others: Vec::new(),
             gone_by_others: BTreeMap::new(),
@@ -209,6 +214,7 @@ impl State {
             stop: Arc::default(),
             stop_at_deletion: false,
             dies_after_deletion: false,
+            at_deletion: None,
             fails_puts: false,
             slow: None,
             long_step: None,
@@ -348,6 +354,7 @@ impl State {
             }
         }
         bad.extend(self.takes_what_cannot_come_back(effect));
+        bad.extend(self.leaves_too_few(effect));
         for text in bad {
             self.violation(text);
         }
@@ -563,6 +570,9 @@ impl State {
         effect.step = self.step;
         if self.stop_at_deletion {
             self.stop.request();
+        }
+        if let Some(happens) = self.at_deletion.take() {
+            happens(self);
         }
         if std::mem::take(&mut self.dies_after_deletion) {
             self.crashed = true;
