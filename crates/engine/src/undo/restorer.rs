@@ -1,6 +1,6 @@
 //! Putting back what was deleted in one repository.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lagan_model::journal::{
     DeleteIntent, JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult,
@@ -49,6 +49,24 @@ impl Lack {
     }
 }
 
+/// What is known of the repository while it is worked on.
+struct Known<'a> {
+    kept: &'a Kept,
+    /// What became of the deletions until now.
+    ends: HashMap<&'a Digest, UndoOutcome>,
+    /// Manifests that were put back for a tag that had been taken off.
+    back: BTreeSet<Digest>,
+}
+
+impl Known<'_> {
+    /// What is not there below a manifest that lists `children`.
+    fn missing_below(&self, children: &[Digest]) -> Vec<Digest> {
+        let mut missing = self.kept.missing_below(children);
+        missing.retain(|digest| !self.back.contains(digest));
+        missing
+    }
+}
+
 impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     pub(crate) fn new(
         world: World<'a, R, S, C>,
@@ -64,52 +82,75 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
 
     /// Puts back everything that was chosen, and says what became of it.
     pub(crate) async fn restore(&self, chosen: &mut Chosen) -> Result<Vec<ManifestUndo>, JournalError> {
-        let below = self.below_untagged(chosen).await?;
-        let kept = Kept::read(self.world.registry, self.repository, chosen, &below).await;
+        let untagged = self.untagged(chosen).await?;
+        let kept = Kept::read(self.world.registry, self.repository, chosen, &untagged).await;
         let chosen = &*chosen;
-        let order = in_order(chosen, &kept);
-        let mut ends: HashMap<&Digest, UndoOutcome> = HashMap::new();
-        let mut undone = Vec::new();
-        for deleted in order {
-            let outcome = self.restore_manifest(deleted, &kept, &ends).await?;
-            ends.insert(&deleted.intent.digest, outcome.clone());
-            undone.push(ManifestUndo {
-                digest: deleted.intent.digest.clone(),
-                role: deleted.intent.role,
-                tags: deleted.intent.tags.clone(),
-                deleted_by: deleted.run,
-                deletion: deleted.sequence,
-                lacks: kept.missing_below(&deleted.intent.children),
-                outcome,
-            });
-        }
-        for taken in chosen
+        let mut known = Known {
+            kept: &kept,
+            ends: HashMap::new(),
+            back: BTreeSet::new(),
+        };
+        let mut tags: Vec<&TakenOff> = chosen
             .tags
             .iter()
             .filter_map(|tag| chosen.history.taken_off.get(tag))
-        {
-            let manifest = self.on_record(&taken.intent).await?;
-            let outcome = self
-                .restore_tag(taken, manifest.as_ref(), &chosen.history, &kept, &ends)
-                .await?;
+            .collect();
+        let mut undone = Vec::new();
+        for deleted in in_order(chosen, &kept) {
+            let intent = &deleted.intent;
+            // What others deleted since a tag was taken off it is on record as well, and many registries take no index
+            // without it.
+            let below = kept.lost_a_tag_below(&intent.children);
+            for digest in below.into_iter().filter(|_| on(Safeguard::ChildrenFirst)) {
+                for taken in tags.extract_if(.., |taken| taken.intent.digest == *digest) {
+                    undone.push(self.undo_untagging(taken, &chosen.history, &mut known).await?);
+                }
+            }
+            let outcome = self.restore_manifest(deleted, &known).await?;
+            known.ends.insert(&intent.digest, outcome.clone());
             undone.push(ManifestUndo {
-                digest: taken.intent.digest.clone(),
-                role: Role::Artifact,
-                tags: vec![taken.intent.tag.clone()],
-                deleted_by: taken.run,
-                deletion: taken.sequence,
-                lacks: kept.missing_below(&manifest.as_ref().map(listed_by).unwrap_or_default()),
+                digest: intent.digest.clone(),
+                role: intent.role,
+                tags: intent.tags.clone(),
+                deleted_by: deleted.run,
+                deletion: deleted.sequence,
+                lacks: known.missing_below(&intent.children),
                 outcome,
             });
         }
+        for taken in tags {
+            undone.push(self.undo_untagging(taken, &chosen.history, &mut known).await?);
+        }
         Ok(undone)
+    }
+
+    async fn undo_untagging(
+        &self,
+        taken: &TakenOff,
+        history: &History,
+        known: &mut Known<'_>,
+    ) -> Result<ManifestUndo, JournalError> {
+        let intent = &taken.intent;
+        let manifest = self.on_record(intent).await?;
+        let outcome = self.restore_tag(taken, manifest.as_ref(), history, known).await?;
+        if outcome == UndoOutcome::Restored {
+            known.back.insert(intent.digest.clone());
+        }
+        Ok(ManifestUndo {
+            digest: intent.digest.clone(),
+            role: Role::Artifact,
+            tags: vec![intent.tag.clone()],
+            deleted_by: taken.run,
+            deletion: taken.sequence,
+            lacks: known.missing_below(&manifest.as_ref().map(listed_by).unwrap_or_default()),
+            outcome,
+        })
     }
 
     async fn restore_manifest(
         &self,
         deleted: &Deleted,
-        kept: &Kept,
-        ends: &HashMap<&Digest, UndoOutcome>,
+        known: &Known<'_>,
     ) -> Result<UndoOutcome, JournalError> {
         let intent = &deleted.intent;
         if self.is_in_doubt(&intent.digest, &intent.tags) {
@@ -123,7 +164,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             Err(error) => return Ok(failed(&error)),
         };
         // One that is there may be hollow: put back by somebody who did not look for what it needs.
-        let blobs = match self.obstacle(intent, kept, ends).await {
+        let blobs = match self.obstacle(intent, known).await {
             Ok(blobs) => blobs,
             Err(outcome) => return Ok(outcome),
         };
@@ -167,8 +208,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         taken: &TakenOff,
         manifest: Option<&Manifest>,
         history: &History,
-        kept: &Kept,
-        ends: &HashMap<&Digest, UndoOutcome>,
+        known: &Known<'_>,
     ) -> Result<UndoOutcome, JournalError> {
         let intent = &taken.intent;
         if self.is_in_doubt(&intent.digest, [&intent.tag]) {
@@ -205,7 +245,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         if let Some(outcome) = self.missing_blob(&Artifact::from(manifest).blobs).await {
             return Ok(outcome);
         }
-        if let Some(outcome) = self.obstacle_below(&listed_by(manifest), kept, ends) {
+        if let Some(outcome) = self.obstacle_below(&listed_by(manifest), known) {
             return Ok(outcome);
         }
         if lack.is_nothing() {
@@ -271,12 +311,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
 
     /// What stands in the way of putting a manifest: blobs or children that are gone. If nothing does, the blobs that have
     /// to be taken over from its copy.
-    async fn obstacle(
-        &self,
-        intent: &DeleteIntent,
-        kept: &Kept,
-        ends: &HashMap<&Digest, UndoOutcome>,
-    ) -> Result<Vec<Blob>, UndoOutcome> {
+    async fn obstacle(&self, intent: &DeleteIntent, known: &Known<'_>) -> Result<Vec<Blob>, UndoOutcome> {
         let held = intent.held.as_ref();
         let blobs = match to_bring(self.world.registry, self.repository, &intent.blobs, held).await {
             Ok(Ok(blobs)) => blobs,
@@ -287,28 +322,23 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             }
             Err(error) => return Err(failed(&error)),
         };
-        match self.obstacle_below(&intent.children, kept, ends) {
+        match self.obstacle_below(&intent.children, known) {
             Some(outcome) => Err(outcome),
             None => Ok(blobs),
         }
     }
 
     /// What stands in the way of putting an index: children that are gone.
-    fn obstacle_below(
-        &self,
-        children: &[Digest],
-        kept: &Kept,
-        ends: &HashMap<&Digest, UndoOutcome>,
-    ) -> Option<UndoOutcome> {
-        for child in kept.below(children) {
+    fn obstacle_below(&self, children: &[Digest], known: &Known<'_>) -> Option<UndoOutcome> {
+        for child in known.kept.below(children) {
             if self.is_in_doubt(child, []) {
                 return Some(UndoOutcome::InDoubt);
             }
-            if let Some(detail) = kept.unread.get(child) {
+            if let Some(detail) = known.kept.unread.get(child) {
                 let detail = detail.clone();
                 return Some(UndoOutcome::Failed { detail });
             }
-            match ends.get(child) {
+            match known.ends.get(child) {
                 Some(UndoOutcome::Unrecoverable { why }) => {
                     let why = format!("its child {child} cannot be put back: {why}");
                     return Some(UndoOutcome::Unrecoverable { why });
@@ -324,17 +354,19 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         None
     }
 
-    /// What those list that only lost a tag: other runs may have deleted it since.
-    async fn below_untagged(&self, chosen: &Chosen) -> Result<BTreeSet<Digest>, JournalError> {
-        let mut below = BTreeSet::new();
+    /// Those that only lost a tag, with what each lists: other runs may have deleted it since.
+    async fn untagged(&self, chosen: &Chosen) -> Result<BTreeMap<Digest, Vec<Digest>>, JournalError> {
+        let mut untagged = BTreeMap::new();
         let taken = chosen
             .tags
             .iter()
             .filter_map(|tag| chosen.history.taken_off.get(tag));
         for TakenOff { intent, .. } in taken {
-            below.extend(self.on_record(intent).await?.iter().flat_map(listed_by));
+            if let Some(manifest) = self.on_record(intent).await? {
+                untagged.insert(intent.digest.clone(), listed_by(&manifest));
+            }
         }
-        Ok(below)
+        Ok(untagged)
     }
 
     /// What lost a tag, as it is on record; `None` where it is not.

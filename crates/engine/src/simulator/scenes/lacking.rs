@@ -14,11 +14,12 @@ fn index(scene: &Scene, tags: &[&str]) -> (Digest, [Digest; 2]) {
     (index, children)
 }
 
-/// Others delete a manifest that has no tag.
+/// Others delete a manifest, with its tags.
 fn others_delete(scene: &Scene, digest: &Digest) {
     let mut state = scene.world.state();
     let repository = state.repositories.get_mut(&name()).unwrap();
     repository.manifests.remove(digest).unwrap();
+    repository.tags.retain(|_, on| on != digest);
 }
 
 /// Others push a manifest again that was there.
@@ -179,5 +180,44 @@ fn an_index_that_was_deleted_comes_back_without_a_child_where_the_registry_takes
             UndoOutcome::Restored if !checks_references => assert_eq!(scene.tags(), ["d1"]),
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[test]
+fn what_others_deleted_after_it_lost_a_tag_is_put_back_before_what_lists_it() {
+    for depth in [1, 2] {
+        let mut scene = Scene::new();
+        scene.world.state().quirks.checks_references = true;
+        scene.world.state().quirks.forgets = false;
+        // An image, or an index over it, that loses a tag; and an index that lists it, and goes by the next run.
+        let (lists, goes) = {
+            let mut state = scene.world.state();
+            let image = state.image(&name(), None);
+            let lists = match depth {
+                1 => image,
+                _ => state.index(&name(), &[image]),
+            };
+            for text in ["d1", "k1"] {
+                state.put_tag(&name(), tag(text), &lists);
+            }
+            let goes = state.index(&name(), std::slice::from_ref(&lists));
+            (lists, goes)
+        };
+        assert_eq!(outcomes(&scene.apply()), [&ActionOutcome::Untagged], "{depth}");
+        scene.world.state().put_tag(&name(), tag("d2"), &goes);
+        others_delete(&scene, &lists);
+        scene.apply();
+        assert_eq!(scene.tags(), [""; 0]);
+        let undone = scene.undo(|_| {});
+        let ends: Vec<_> = undone[0].manifests.iter().map(|end| &end.outcome).collect();
+        assert!(
+            ends.iter().all(|end| **end == UndoOutcome::Restored),
+            "{undone:?}"
+        );
+        assert!(
+            undone[0].manifests.iter().all(|end| end.lacks.is_empty()),
+            "{undone:?}"
+        );
+        assert_eq!(scene.tags(), ["d1", "d2", "k1"]);
     }
 }
