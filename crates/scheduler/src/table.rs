@@ -26,14 +26,14 @@ pub struct Entry<G> {
 pub struct Last {
     /// The schedule, as it is written: under another one, nothing was missed.
     pub schedule: String,
-    /// Up to when everything that was due has been run.
+    /// Every time of the schedule up to here has had its run, or was left out.
     pub at: Time,
 }
 
 /// Where an entry stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Up to when everything that was due has been run.
+    /// Every time of the schedule up to here has had its run, or was left out.
     pub last: Time,
     /// When it will be due, or has been due since. `None` where no calendar reaches so far.
     pub due: Option<Time>,
@@ -44,8 +44,10 @@ pub struct Status {
 /// Says what is due. `K` names an entry, `G` a group; the time is an argument.
 ///
 /// An entry is due at the times of its schedule, each with its own jitter. However many of them pass while it is not
-/// run, or wait for its group, one run makes up for all; those that pass while it is run are left out. A new entry, and
-/// one whose schedule has changed, is due at the next time of its schedule and not before.
+/// run, or wait for its group, one run makes up for all; those that pass while it is run are left out. A time passes when
+/// its jitter has: one whose jitter is not over when a run begins or ends is due still. Times have their turn in order:
+/// where one waits longer than the next, both have one run. A new entry, and one whose schedule has changed, is due at
+/// the next time of its schedule and not before.
 #[derive(Debug)]
 pub struct Table<K, G> {
     slots: BTreeMap<K, Slot<G>>,
@@ -81,11 +83,35 @@ impl<G> Slot<G> {
     }
 
     fn set(&mut self, key: &impl Display, last: Time) {
-        let schedule = &self.entry.schedule;
         self.last = last.trunc_subsecs(0);
-        self.due = schedule
-            .after(self.last)
-            .and_then(|due| due.checked_add_signed(schedule.delay(&key.to_string(), due)));
+        let next = self.entry.schedule.after(self.last);
+        self.due = next.and_then(|time| jittered(&self.entry.schedule, &key.to_string(), time));
+    }
+
+    /// Passes over every time that is due by now, up to the first whose jitter is not over.
+    fn pass(&mut self, key: &impl Display, now: Time) {
+        let (schedule, key) = (&self.entry.schedule, key.to_string());
+        let now = now.trunc_subsecs(0);
+        if now <= self.last {
+            return;
+        }
+        // What is longer ago than the jitter is due, however much of it is waited: years need not be walked through.
+        let jitter = schedule.jitter.max(TimeDelta::zero());
+        let from = now.checked_sub_signed(jitter).unwrap_or(self.last);
+        let mut next = schedule.after(from.max(self.last));
+        let mut due = None;
+        while let Some(time) = next {
+            due = jittered(schedule, &key, time);
+            if due.is_none_or(|due| due > now) {
+                break;
+            }
+            next = schedule.after(time);
+        }
+        self.last = match next {
+            Some(time) if time <= now => time - TimeDelta::seconds(1),
+            _ => now,
+        };
+        self.due = next.and(due);
     }
 }
 
@@ -155,7 +181,7 @@ impl<K: Ord + Clone + Display, G: Ord + Clone> Table<K, G> {
         let key = key.clone();
         let slot = self.slots.get_mut(&key)?;
         let (group, before) = (slot.entry.group.clone(), slot.last);
-        slot.set(&key, now);
+        slot.pass(&key, now);
         self.running.insert(key.clone(), Running { group, before });
         Some(key)
     }
@@ -166,8 +192,7 @@ impl<K: Ord + Clone + Display, G: Ord + Clone> Table<K, G> {
         match self.slots.get_mut(key) {
             Some(slot) => {
                 let left_out = slot.due.is_some_and(|due| due <= now);
-                let last = slot.last.max(now.trunc_subsecs(0));
-                slot.set(key, last);
+                slot.pass(key, now);
                 left_out
             }
             None => false,
@@ -218,6 +243,11 @@ impl<K: Ord + Clone + Display, G: Ord + Clone> Table<K, G> {
             }
         }
     }
+}
+
+/// When a time of a schedule is due.
+fn jittered(schedule: &Schedule, key: &str, time: Time) -> Option<Time> {
+    time.checked_add_signed(schedule.delay(key, time))
 }
 
 fn sensible(last: Time, now: Time) -> Time {
