@@ -16,6 +16,95 @@ fn is_harmless(text: &str) {
     assert_eq!(bad, None, "{text:?}");
 }
 
+/// What a forge, a spreadsheet and a browser would act on.
+const ACTIVE: &str = "=HYPERLINK(\"https://evil.example\") | [go](https://evil.example) ![x](https://evil.example/x) \
+                      @everybody ``code` <img src=x onerror=alert(1)>";
+
+const FORMATS: [&str; 6] = ["text", "json", "ndjson", "html", "csv", "markdown"];
+
+/// Nothing that the registry says acts on whoever opens a plan in this format.
+#[track_caller]
+fn does_nothing(format: &str, plan: &str) {
+    match format {
+        // A line break of a table is one of ours: each row is whole.
+        "csv" => {
+            is_harmless(&plan.replace("\r\n", "\n"));
+            for row in plan.split_terminator("\r\n") {
+                let cells = cells(row);
+                assert_eq!(cells.len(), 12, "{row}");
+                let formula = cells.iter().find(|cell| cell.starts_with(['=', '+', '-', '@']));
+                assert_eq!(formula, None, "{row}");
+            }
+        }
+        "html" => {
+            is_harmless(plan);
+            assert_eq!(plan.matches("<script").count(), 1, "the report's own: {plan}");
+            assert!(
+                !plan.contains("<img") && !plan.contains("\"https://evil"),
+                "{plan}"
+            );
+        }
+        "markdown" => {
+            is_harmless(plan);
+            let markup = without_code(plan);
+            for active in ["](", "<script", "<img", "://", "@"] {
+                assert!(!markup.contains(active), "{active}: {plan}");
+            }
+        }
+        _ => is_harmless(plan),
+    }
+}
+
+/// The cells of one row of a table (RFC 4180), without their quotes.
+fn cells(row: &str) -> Vec<String> {
+    let mut cells = vec![String::new()];
+    let mut quoted = false;
+    for character in row.chars() {
+        match (character, cells.last_mut()) {
+            ('"', _) => quoted = !quoted,
+            (',', _) if !quoted => cells.push(String::new()),
+            (_, Some(cell)) => cell.push(character),
+            (_, None) => {}
+        }
+    }
+    cells
+}
+
+/// Markdown without what stands there as code, or behind a backslash.
+fn without_code(text: &str) -> String {
+    let mut left = String::new();
+    for line in text.lines() {
+        let mut rest = line;
+        while let Some(at) = rest.find(['`', '\\']) {
+            left.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(escaped) = rest.strip_prefix('\\') {
+                let mut characters = escaped.chars();
+                characters.next();
+                rest = characters.as_str();
+                continue;
+            }
+            let (fence, content) = rest.split_at(rest.len() - rest.trim_start_matches('`').len());
+            // Code ends with as many backticks as it began with, no more and no fewer.
+            let end = content.match_indices(fence).find(|(at, _)| {
+                !content[..*at].ends_with('`') && !content[at + fence.len()..].starts_with('`')
+            });
+            rest = end.map_or(content, |(at, _)| &content[at + fence.len()..]);
+        }
+        left.push_str(rest);
+        left.push('\n');
+    }
+    left
+}
+
+#[test]
+fn what_acts_is_found_where_it_stands() {
+    assert_eq!(without_code("a `[x](y)` b"), "a  b\n");
+    assert_eq!(without_code("``a` [x](y)`` [z](y)"), " [z](y)\n");
+    assert_eq!(without_code(r"\[x\](y) ` @a"), "x(y)  @a\n");
+    assert_eq!(cells("a,\"b,\"\"c\"\"\",=d,"), ["a", "b,c", "=d", ""]);
+}
+
 #[tokio::test]
 async fn error_bodies_and_labels_do_no_harm() {
     let sandbox = start(SandboxOptions::default()).await;
@@ -27,7 +116,14 @@ async fn error_bodies_and_labels_do_no_harm() {
         &Image::new(created).tag("0.9.0-rc.1").label(NASTY, NASTY),
     );
     let error = serde_json::json!({"errors": [{"code": format!("DENIED{NASTY}"), "message": NASTY, "detail": NASTY}]});
-    for body in [error.to_string(), NASTY.to_owned(), NASTY.repeat(1000)] {
+    let active = serde_json::json!({"errors": [{"code": ACTIVE, "message": ACTIVE, "detail": ACTIVE}]});
+    for body in [
+        error.to_string(),
+        active.to_string(),
+        NASTY.to_owned(),
+        ACTIVE.to_owned(),
+        NASTY.repeat(1000),
+    ] {
         sandbox.faults().clear();
         let answer = Effect::Answer {
             status: 403,
@@ -39,16 +135,19 @@ async fn error_bodies_and_labels_do_no_harm() {
                 .on(RequestKind::TagList)
                 .repository("team/sick"),
         );
-        for format in ["text", "json", "ndjson"] {
+        for format in FORMATS {
             let plan = format!("plan --registry {} {TWO} --all --format {format}", sandbox.url());
             let plan = run(&plan).await.exits(4);
-            is_harmless(&plan.said());
+            does_nothing(format, &plan.stdout);
+            is_harmless(&plan.stderr);
             assert!(
                 plan.stdout.contains("team/sick") && plan.stdout.contains("0.9.0-rc.1"),
                 "{}",
                 plan.stdout
             );
-            assert!(plan.said().len() < 20_000, "{}", plan.said().len());
+            let said = plan.said();
+            assert!(said.matches("evil").count() < 40, "{said}");
+            assert!(format == "html" || said.len() < 20_000, "{}", said.len());
         }
         let explain = format!("explain team/sick:1.0.0-rc.1 --registry {} {TWO}", sandbox.url());
         is_harmless(&run(&explain).await.exits(4).said());
@@ -73,14 +172,15 @@ async fn names_that_no_registry_may_list_are_refused_and_shown_escaped() {
         body: Some(tags.to_string()),
     };
     sandbox.faults().push(Fault::new(answer).on(RequestKind::TagList));
-    for format in ["text", "json"] {
+    for format in FORMATS {
         let plan = run(&format!(
             "plan --registry {} {TWO} --format {format}",
             sandbox.url()
         ))
         .await
         .exits(4);
-        is_harmless(&plan.said());
+        does_nothing(format, &plan.stdout);
+        is_harmless(&plan.stderr);
         assert!(plan.stdout.contains("team/app"), "{}", plan.stdout);
     }
 }

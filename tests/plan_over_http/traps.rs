@@ -51,6 +51,11 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         &["an_index_lists_its_children_and_an_attachment_names_its_subject"],
     ),
     (
+        "the same over HTTP",
+        HTTP,
+        &["an_index_names_its_subject_as_an_image_does_and_one_that_cannot_be_read_is_not_none"],
+    ),
+    (
         "errors of authentication swallowed, and anonymous requests sent",
         HTTP,
         &[
@@ -417,9 +422,29 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
-        "cookies, and the 401, 403 and 5xx that explain nothing",
+        "cookies that make a browser of us",
         HTTP,
-        &["a_harbor_is_known_by_its_challenge_and_signed_in_to_without_a_cookie_or_a_token"],
+        &[
+            "a_harbor_is_known_by_its_challenge_and_signed_in_to_without_a_cookie_or_a_token",
+            "each_tag_goes_before_the_artifact_and_every_request_names_things_as_harbor_wants_them",
+            "a_collection_is_asked_for_once_and_takes_no_untagged_artifacts_unless_that_is_said",
+        ],
+    ),
+    (
+        "401, 403 and 5xx that explain nothing",
+        E2E,
+        &[
+            "a_failure_that_harbor_does_not_explain_makes_its_repository_incomplete_and_no_other",
+            "a_permission_that_is_missing_is_named_with_the_project_and_nothing_is_decided_there",
+        ],
+    ),
+    (
+        "`page_size=0`, which is everything at once, and a Link that is not escaped",
+        HTTP,
+        &[
+            "however_large_the_pages_are_none_is_asked_for_of_no_size",
+            "the_link_of_a_listing_is_not_read",
+        ],
     ),
     (
         "permissions that are missing, read-only mode",
@@ -549,7 +574,23 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
     (
         "the same over HTTP",
         TRANSPORT,
-        &["a_token_service_whose_name_leads_inside_gets_no_request"],
+        &[
+            "a_token_service_whose_name_leads_inside_gets_no_request",
+            "a_redirect_to_a_name_that_leads_inside_is_not_followed",
+        ],
+    ),
+    (
+        "from https to http: Link, redirect, blob, realm",
+        HTTP,
+        &[
+            "nothing_leads_from_https_to_plain_http",
+            "a_registry_behind_tls_that_names_a_token_service_without_gets_no_token",
+        ],
+    ),
+    (
+        "a registry at an IPv6 address, whose origin has brackets",
+        HTTP,
+        &["a_registry_at_an_ipv6_address_is_one_like_any_other"],
     ),
     (
         "credentials at another host: the password and the certificate",
@@ -567,6 +608,28 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
             "pages_that_are_too_large_together_are_not_read_to_the_end",
             "more_referrers_than_anybody_has_are_not_read_to_the_end",
             "whatever_nests_too_deep_is_malformed_even_where_nobody_looks",
+        ],
+    ),
+    (
+        "memory: pages, names and entries without end",
+        "crates/registry/src/page.rs",
+        &[
+            "a_listing_of_ever_more_pages_comes_to_an_end",
+            "a_listing_of_more_names_than_are_read_comes_to_an_end",
+            "pages_that_are_each_small_enough_are_not_too_large_together",
+        ],
+    ),
+    (
+        "the same by Harbor's API",
+        "crates/registry/src/harbor/api.rs",
+        &["a_listing_ends_at_its_limits_or_where_it_says_that_it_goes_beyond_them"],
+    ),
+    (
+        "memory and time: headers without end, answers that only announce others",
+        TRANSPORT,
+        &[
+            "headers_that_never_end_are_left_at_their_limit",
+            "answers_that_only_announce_others_end_with_the_deadline",
         ],
     ),
     (
@@ -594,6 +657,7 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         E2E,
         &[
             "error_bodies_and_labels_do_no_harm",
+            "what_acts_is_found_where_it_stands",
             "names_that_no_registry_may_list_are_refused_and_shown_escaped",
         ],
     ),
@@ -601,6 +665,26 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         "formulas in a spreadsheet",
         "crates/report/src/plan/tests/csv.rs",
         &["formulas_quotes_and_line_breaks_in_names_stay_text_in_one_cell"],
+    ),
+    (
+        "the admin API open to whoever comes by",
+        "crates/lagan/src/admin/tests.rs",
+        &[
+            "looking_is_open_on_loopback_and_asking_takes_a_token_with_the_right",
+            "on_an_address_that_others_reach_nothing_is_shown_without_a_token",
+            "a_name_that_is_not_ours_is_misdirected_and_nothing_may_be_read_by_others",
+            "what_is_too_much_too_slow_or_no_order_is_refused",
+            "a_socket_is_private_a_stale_one_is_replaced_and_a_live_one_is_an_error",
+        ],
+    ),
+    (
+        "webhooks that anybody sends, and that are believed",
+        "crates/lagan/src/admin/tests/hooks.rs",
+        &[
+            "who_has_the_secret_of_a_registry_tells_what_changed_there_and_nobody_else_does",
+            "what_is_huge_slow_or_nothing_of_a_registry_is_refused_and_may_have_been_about_anything",
+            "a_pass_looks_at_what_the_registry_told_of_and_at_all_when_that_is_due_again",
+        ],
     ),
     (
         "secrets in logs and errors",

@@ -348,6 +348,15 @@ mod tests {
     }
 
     #[test]
+    fn a_listing_of_more_names_than_are_read_comes_to_an_end() {
+        let request = request();
+        within(&request, MAX_ENTRIES).unwrap();
+        let error = within(&request, MAX_ENTRIES + 1).unwrap_err();
+        assert_eq!(error.failure(), Failure::TooLarge);
+        assert!(error.to_string().contains("more than 2000000 names"), "{error}");
+    }
+
+    #[test]
     fn pages_that_are_each_small_enough_are_not_too_large_together() {
         let request = request();
         let mut trail = Trail::from(&request.url);

@@ -233,6 +233,124 @@ async fn a_token_service_whose_name_leads_inside_gets_no_request() {
     assert_eq!(reached.load(Ordering::SeqCst), 1);
 }
 
+/// Object storage under names that lead to this machine and to where clouds hand out credentials. The registry is
+/// public; that its redirect comes from here is what a test can do without one.
+#[tokio::test]
+async fn a_redirect_to_a_name_that_leads_inside_is_not_followed() {
+    const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let (storage, reached) = server(Some(OK)).await;
+    let port = storage.port().unwrap();
+    let lookup =
+        |name: String| -> std::pin::Pin<Box<dyn Future<Output = io::Result<Vec<std::net::IpAddr>>> + Send>> {
+            let address = match name.as_str() {
+                "registry.example" => [203, 0, 113, 1],
+                "metadata.example" => [169, 254, 169, 254],
+                _ => [127, 0, 0, 1],
+            };
+            Box::pin(std::future::ready(Ok(vec![address.into()])))
+        };
+    let settings = Settings::new("https://registry.example".parse().unwrap());
+    for (name, expected) in [
+        (
+            "bucket.example",
+            "an address of this machine, and the registry is elsewhere",
+        ),
+        ("metadata.example", "a link-local address"),
+    ] {
+        let guard = Guard::with_lookup(settings.url.url(), lookup);
+        let transport = Transport::with_guard(&settings, guard).unwrap();
+        let answer = format!(
+            "HTTP/1.1 307 Go\r\nLocation: http://{name}:{port}/blob\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        let (from, _) = server(Some(answer.leak())).await;
+        let from: Url = format!("http://front.example:{}/blob", from.port().unwrap())
+            .parse()
+            .unwrap();
+        let error = transport
+            .send(&request(&from, Action::Read), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.failure(), Failure::Malformed, "{error}");
+        assert!(error.to_string().contains(expected), "{error}");
+        assert_eq!(reached.load(Ordering::SeqCst), 0, "{name}");
+        // Where nobody outside named it, the same place is reached: it is there.
+        let named_by_nobody: Url = format!("http://other.example:{port}/blob").parse().unwrap();
+        let there = transport
+            .send(&request(&named_by_nobody, Action::Read), None)
+            .await;
+        assert_eq!(there.unwrap().status, StatusCode::OK);
+        reached.store(0, Ordering::SeqCst);
+    }
+}
+
+/// A server that answers each request by `head`, and by `again` for as long as anybody listens; how many requests
+/// reached it, and how many bytes left it.
+async fn endless(head: &'static str, again: &str) -> (Url, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v2/a/manifests/b", listener.local_addr().unwrap());
+    let (reached, left) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let counted = (Arc::clone(&reached), Arc::clone(&left));
+    let again = again.repeat(4096);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let ((reached, left), again) = (counted.clone(), again.clone());
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                if stream.read(&mut buffer).await.unwrap_or_default() > 0 {
+                    reached.fetch_add(1, Ordering::SeqCst);
+                }
+                let mut next = head;
+                while stream.write_all(next.as_bytes()).await.is_ok() {
+                    left.fetch_add(next.len(), Ordering::SeqCst);
+                    next = &again;
+                }
+            });
+        }
+    });
+    (url.parse().unwrap(), reached, left)
+}
+
+#[tokio::test]
+async fn headers_that_never_end_are_left_at_their_limit() {
+    for (head, again) in [
+        ("HTTP/1.1 200 OK\r\n", "X-More: and more\r\n"),
+        ("HTTP/1.1 200 OK\r\nX-Long: ", "and more "),
+        ("HTTP/1.1 200 ", "and more "),
+    ] {
+        let (url, reached, left) = endless(head, again).await;
+        let error = transport(&url)
+            .send(&request(&url, Action::Read), None)
+            .await
+            .unwrap_err();
+        // Not by the deadline, which is a minute.
+        assert_eq!(error.failure(), Failure::Unreachable, "{error}");
+        assert!(error.to_string().len() < 1000, "{error}");
+        let attempts = reached.load(Ordering::SeqCst);
+        assert_eq!(attempts, 5);
+        // Half a megabyte of them is read; the rest is what the system holds on the way.
+        let left = left.load(Ordering::SeqCst) / attempts;
+        assert!(left < 32 << 20, "{left}");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_only_announce_others_end_with_the_deadline() {
+    for head in [
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n",
+    ] {
+        let (url, reached, _) = endless(head, head).await;
+        let transport = patient(&url, Duration::from_millis(200));
+        let error = transport
+            .send(&request(&url, Action::Delete), None)
+            .await
+            .unwrap_err();
+        assert_eq!(error.failure(), Failure::Timeout, "{error}");
+        assert_eq!(reached.load(Ordering::SeqCst), 1);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Seen(std::sync::Mutex<Vec<Sent>>);
 

@@ -2,9 +2,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use lagan_model::{Failure, RegistryRead as _, RequestKind};
-use lagan_registry::{ConnectError, OciRegistry, Settings};
+use lagan_registry::{ConnectError, CredentialSource, Credentials, DockerConfig, OciRegistry, Settings};
+use tokio::net::TcpListener;
 
-use crate::support::{Server, html, json, linked, refused, respond, settings};
+use crate::support::{Server, app, html, json, linked, refused, respond, settings};
 
 async fn failure(settings: Settings) -> lagan_model::RegistryError {
     match OciRegistry::connect(settings).await {
@@ -38,6 +39,57 @@ async fn a_path_prefix_stays_in_front_of_the_protocol() {
     .await;
     let registry = OciRegistry::connect(settings(&format!("{}/oci/local/", server.url))).await;
     assert_eq!(registry.unwrap().list_repositories().await.unwrap().len(), 1);
+}
+
+/// Brackets belong to the host: of an origin, a Link, a realm, and a key of a docker configuration.
+#[tokio::test]
+async fn a_registry_at_an_ipv6_address_is_one_like_any_other() {
+    // A machine without IPv6 has no such registry either.
+    let Ok(listener) = TcpListener::bind("[::1]:0").await else {
+        return;
+    };
+    let server = Server::start_on(listener, |seen| {
+        let bearer = format!("Bearer realm=\"{}/token\",service=\"s\"", seen.server);
+        match (seen.path.as_str(), seen.authorization()) {
+            ("/token", Some("Basic Y2k6czNjcmV0")) => json(200, r#"{"token":"t"}"#),
+            ("/v2/", Some("Bearer t")) => json(200, "{}"),
+            (_, Some("Bearer t")) if seen.query.contains_key("last") => json(200, r#"{"tags":["b"]}"#),
+            (path, Some("Bearer t")) => linked(r#"{"tags":["a"]}"#, &format!("{}{path}?last=a", seen.server)),
+            _ => respond(401, &[("www-authenticate", &bearer)], ""),
+        }
+    });
+    assert!(server.url.starts_with("http://[::1]:"), "{}", server.url);
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("config.json");
+    let host = server.url.trim_start_matches("http://");
+    std::fs::write(
+        &path,
+        format!(r#"{{"auths":{{"{host}":{{"auth":"Y2k6czNjcmV0"}}}}}}"#),
+    )
+    .unwrap();
+    for credentials in [
+        Credentials::new("ci", "s3cret".into()).unwrap().into(),
+        CredentialSource::Docker(DockerConfig::new(path, Vec::new())),
+    ] {
+        let mut settings = server.settings();
+        settings.credentials = Some(credentials);
+        let registry = OciRegistry::connect(settings).await.unwrap();
+        assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 2);
+    }
+    // Another address of this machine is another host, and another port another origin.
+    let elsewhere = Server::start(|_| json(200, r#"{"tags":["c"]}"#)).await;
+    for place in [elsewhere.url.as_str(), "http://[::1]:1"] {
+        let answer = format!("{place}/v2/team/app/tags/list?last=a");
+        let listener = TcpListener::bind("[::1]:0").await.unwrap();
+        let server = Server::start_on(listener, move |seen| match seen.path.as_str() {
+            "/v2/" => json(200, "{}"),
+            _ => linked(r#"{"tags":["a"]}"#, &answer),
+        });
+        let error = server.connect().await.list_tags(&app()).await.unwrap_err();
+        assert_eq!(error.failure(), Failure::Malformed, "{error}");
+        assert!(error.to_string().contains(place), "{error}");
+    }
+    assert!(elsewhere.whole_log().is_empty());
 }
 
 #[tokio::test]

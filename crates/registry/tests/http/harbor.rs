@@ -15,11 +15,15 @@ use crate::support::{MANIFEST_TYPE, Seen, Server, app, html, image, json, refuse
 const CHALLENGE: &str = r#"Bearer realm="http://host/service/token",service="harbor-registry""#;
 const INFORMATION: &str = r#"{"auth_mode":"db_auth","harbor_version":"v2.8.4-abc"}"#;
 
+/// Whoever keeps it is taken for a browser, and refused without a token against forgery.
+const COOKIE: (&str, &str) = ("set-cookie", "sid=1; Path=/");
+
 fn page(total: usize, entries: &[String]) -> Response {
     let total = total.to_string();
     let headers = [
         ("content-type", "application/json"),
         ("x-total-count", total.as_str()),
+        COOKIE,
     ];
     respond(200, &headers, format!("[{}]", entries.join(",")))
 }
@@ -41,7 +45,10 @@ type Answer = Box<dyn Fn(&Seen) -> Response + Send + Sync>;
 async fn harbor(artifacts: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Server {
     Server::start(move |seen| match seen.path.as_str() {
         "/v2/" => respond(401, &[("www-authenticate", CHALLENGE)], ""),
-        "/api/v2.0/systeminfo" => json(200, INFORMATION),
+        "/api/v2.0/systeminfo" => {
+            let headers = [("content-type", "application/json"), COOKIE];
+            respond(200, &headers, INFORMATION)
+        }
         "/api/v2.0/projects/team" => json(200, r#"{"project_id":1,"name":"team"}"#),
         "/api/v2.0/projects/team/immutabletagrules" => page(0, &[]),
         path if path.ends_with("/artifacts") => artifacts(seen),
@@ -268,6 +275,58 @@ async fn pages_that_are_too_large_are_asked_for_in_smaller_ones() {
         .filter_map(|seen| seen.query.get("page_size").cloned())
         .collect();
     assert_eq!(sizes[..2], ["100", "25"]);
+}
+
+/// `page_size=0` is everything at once: halving must not come to it.
+#[tokio::test]
+async fn however_large_the_pages_are_none_is_asked_for_of_no_size() {
+    let padding = Arc::new(" ".repeat(8 * 1024 * 1024));
+    let server = harbor(move |_| {
+        let total = [("content-type", "application/json"), ("x-total-count", "1")];
+        respond(200, &total, format!("[{}]{padding}", artifact(1, &["1.0"])))
+    })
+    .await;
+    let error = survey(&server).await.unwrap_err();
+    assert_eq!(error.failure(), Failure::TooLarge, "{error}");
+    let log = server.log();
+    let pages = log.iter().filter(|seen| seen.path.ends_with("/artifacts"));
+    let sizes: Vec<_> = pages.map(|seen| seen.query["page_size"].as_str()).collect();
+    assert_eq!(sizes, ["100", "25", "6", "1"]);
+}
+
+/// Harbor writes its Link without escaping what it repeats of the question.
+#[tokio::test]
+async fn the_link_of_a_listing_is_not_read() {
+    for link in [
+        r#"</api/v2.0/projects/team/repositories/app/artifacts?page=2&page_size=0&q=tags={a b}>; rel="next""#,
+        r#"<https://elsewhere.example/?page=2>; rel="next", </a>; rel="next""#,
+        "nonsense",
+    ] {
+        let server = harbor(move |seen| {
+            let last = seen.query.get("q").is_some_and(|q| q.contains("id=[101~]"));
+            let ids = if last { 101..=101 } else { 1..=100 };
+            let total = if last { "1" } else { "101" };
+            let entries: Vec<_> = ids.map(|id| artifact(id, &[&format!("t{id}")])).collect();
+            let headers = [
+                ("content-type", "application/json"),
+                ("x-total-count", total),
+                ("link", link),
+            ];
+            respond(200, &headers, format!("[{}]", entries.join(",")))
+        })
+        .await;
+        assert_eq!(survey(&server).await.unwrap().tags().len(), 101, "{link}");
+        let log = server.log();
+        let pages: Vec<_> = log
+            .iter()
+            .filter(|seen| seen.path.ends_with("/artifacts"))
+            .collect();
+        assert_eq!(pages.len(), 2, "{link}");
+        for seen in pages {
+            assert_eq!(seen.query["page_size"], "100", "{link}");
+            assert_eq!(seen.query.get("page"), None, "{link}");
+        }
+    }
 }
 
 #[tokio::test]

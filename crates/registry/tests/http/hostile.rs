@@ -91,6 +91,38 @@ async fn a_document_that_is_both_an_image_and_an_index_is_neither() {
     }
 }
 
+/// An index may be a signature's envelope as an image may: whoever overlooks its subject takes it for an orphan.
+#[tokio::test]
+async fn an_index_names_its_subject_as_an_image_does_and_one_that_cannot_be_read_is_not_none() {
+    let subject = |subject: &str| {
+        let subject = format!(r#"{{"schemaVersion":2,"subject":{subject},"#);
+        [(INDEX_TYPE, index(&["a"])), (MANIFEST_TYPE, image("a"))]
+            .map(|(media_type, body)| (media_type, body.replace(r#"{"schemaVersion":2,"#, &subject)))
+    };
+    let read = async |media_type, body: String| {
+        manifest(move |_| respond(200, &[("content-type", media_type)], body.clone())).await
+    };
+    for (media_type, body) in subject(&descriptor(MANIFEST_TYPE, &image("b"))) {
+        let found = read(media_type, body).await.unwrap();
+        let expected = Digest::of(image("b").as_bytes());
+        assert_eq!(found.subject().unwrap().digest, expected, "{media_type}");
+    }
+    for wrong in [
+        r#""sha256:aa""#,
+        "[]",
+        "{}",
+        r#"{"mediaType":"a/b","digest":"sha256:../..","size":1}"#,
+    ] {
+        for (media_type, body) in subject(wrong) {
+            let error = read(media_type, body).await.expect_err(wrong);
+            assert_eq!(error.failure(), Failure::Malformed, "{media_type} {wrong}");
+        }
+    }
+    for (media_type, body) in subject("null") {
+        assert_eq!(read(media_type, body).await.unwrap().subject(), None);
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_stands_there_twice_is_not_read_as_either() {
     let child = |salt: &str| descriptor(MANIFEST_TYPE, &image(salt));

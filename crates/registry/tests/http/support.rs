@@ -46,7 +46,14 @@ pub(crate) struct Server {
 impl Server {
     /// A server whose every answer is `answer`'s, on a free port.
     pub(crate) async fn start(answer: impl Fn(&Seen) -> Response + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    /// The same, where somebody listens already.
+    pub(crate) fn start_on(
+        listener: TcpListener,
+        answer: impl Fn(&Seen) -> Response + Send + Sync + 'static,
+    ) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::<Seen>::new()));
         let (kept, server, answer) = (Arc::clone(&log), url.clone(), Arc::new(answer));

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use lagan_model::{Digest, Failure, RegistryRead as _};
-use lagan_registry::{CaBundle, ClientCertificate, ConnectError, Front, FrontError, OciRegistry, Settings};
+use lagan_registry::{
+    CaBundle, ClientCertificate, ConnectError, Credentials, Front, FrontError, OciRegistry, Settings,
+};
 use rustls::RootCertStore;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -204,11 +206,7 @@ async fn nothing_leads_from_https_to_plain_http() {
     .await;
     let url = format!("https://127.0.0.1:{}", server.port);
     let mut settings = with(&url, Some(authority.bundle()), None);
-    settings.credentials = Some(
-        lagan_registry::Credentials::new("ci", "s3cret".into())
-            .unwrap()
-            .into(),
-    );
+    settings.credentials = Some(Credentials::new("ci", "s3cret".into()).unwrap().into());
     let registry = OciRegistry::connect(settings).await.unwrap();
     let digest = lagan_model::Digest::of(b"x");
     let errors = [
@@ -229,6 +227,40 @@ async fn nothing_leads_from_https_to_plain_http() {
         assert_eq!(error.failure(), Failure::Malformed, "{error}");
     }
     assert!(other.whole_log().is_empty());
+}
+
+/// Neither the first question nor one in the middle of a run gets an answer there, with a password to lose or without.
+#[tokio::test]
+async fn a_registry_behind_tls_that_names_a_token_service_without_gets_no_token() {
+    let authority = Authority::new();
+    let tokens = Server::start(|_| json(200, r#"{"token":"t"}"#)).await;
+    let realm = format!("Bearer realm=\"{}/token\"", tokens.url);
+    for at_once in [true, false] {
+        let realm = realm.clone();
+        let server = SecureServer::start(&authority, "127.0.0.1", 100, move |reached| {
+            match (reached.path.as_str(), at_once, reached.header("authorization")) {
+                ("/v2/", false, _) => json(200, "{}"),
+                (_, _, Some("Bearer t")) => json(200, r#"{"tags":["a"]}"#),
+                _ => respond(401, &[("www-authenticate", &realm)], ""),
+            }
+        })
+        .await;
+        let url = format!("https://127.0.0.1:{}", server.port);
+        for password in [Some("s3cret"), None] {
+            let mut settings = with(&url, Some(authority.bundle()), None);
+            settings.credentials =
+                password.map(|password| Credentials::new("ci", password.into()).unwrap().into());
+            let error = match OciRegistry::connect(settings).await {
+                Ok(registry) => registry.list_tags(&app()).await.unwrap_err(),
+                Err(ConnectError::Registry(error)) => error,
+                Err(other) => panic!("{other:?}"),
+            };
+            assert_eq!(error.failure(), Failure::Unauthorized, "{error}");
+            let text = error.to_string();
+            assert!(text.contains(&tokens.url) && text.contains("https"), "{text}");
+        }
+    }
+    assert!(tokens.whole_log().is_empty());
 }
 
 #[tokio::test]
