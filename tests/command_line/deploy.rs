@@ -63,9 +63,12 @@ fn list(value: &Value) -> Vec<&str> {
     items.iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// Seconds of `90s` or `90`.
+/// Seconds of `90s`, `90` or `30min`.
 fn seconds(text: &str) -> u64 {
-    text.trim_end_matches('s').parse().unwrap()
+    match text.strip_suffix("min") {
+        Some(minutes) => 60 * minutes.parse::<u64>().unwrap(),
+        None => text.trim_end_matches('s').parse().unwrap(),
+    }
 }
 
 /// Whether the program takes these arguments; and the value of one of them.
@@ -240,6 +243,60 @@ async fn the_compose_file_has_what_the_sidecar_example_names() {
 }
 
 #[test]
+fn the_head_of_the_compose_file_makes_what_the_file_mounts() {
+    let head: Vec<_> = text("compose/compose.yaml")
+        .lines()
+        .map_while(|line| line.strip_prefix('#').map(str::to_owned))
+        .collect();
+    let commands = head.iter().filter_map(|line| line.strip_prefix("     "));
+    let (last, first): (Vec<_>, Vec<_>) =
+        commands.partition(|command| command.starts_with("docker compose "));
+    assert!(!last.is_empty());
+    // A file is given away by root alone, and whoever runs this may be somebody else.
+    let owner = "-o 65534 -g 65534 ";
+    assert!(first.iter().any(|command| command.contains(owner)));
+    let script: Vec<_> = first.iter().map(|command| command.replace(owner, "")).collect();
+
+    let place = Place::new();
+    let here = place.path().join("deploy/compose");
+    std::fs::create_dir_all(&here).unwrap();
+    std::fs::create_dir(place.path().join("config")).unwrap();
+    let sidecar = folder().join("../config/sidecar.yaml");
+    std::fs::copy(sidecar, place.path().join("config/sidecar.yaml")).unwrap();
+    place.file("robot", "the secret of the robot account");
+    let done = Command::new("sh")
+        .args(["-ec", &script.join("\n")])
+        .current_dir(&here)
+        .stdin(std::fs::File::open(place.path().join("robot")).unwrap())
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    let compose = yaml("compose/compose.yaml");
+    let secret = here.join(compose["secrets"]["harbor"]["file"].as_str().unwrap());
+    assert_eq!(
+        std::fs::read_to_string(secret).unwrap(),
+        "the secret of the robot account"
+    );
+    let volumes = list(&compose["services"]["lagan"]["volumes"]);
+    let config = volumes
+        .iter()
+        .find_map(|volume| volume.strip_suffix(":/etc/lagan:ro"));
+    assert!(here.join(config.unwrap()).join("lagan.yaml").is_file());
+    // Neither is committed, nor goes into the image's build.
+    for ignored in [".gitignore", ".dockerignore"] {
+        let ignored = text(&format!("../{ignored}"));
+        for made in ["config", "secrets"] {
+            let path = format!("deploy/compose/{made}");
+            assert!(
+                ignored.lines().any(|line| line.trim_start_matches('/') == path),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_image_has_one_program_and_what_it_needs_to_run_without_a_root_to_write_to() {
     let lines: Vec<_> = text("Containerfile").lines().map(str::to_owned).collect();
     let at = |line: &str| {
@@ -287,6 +344,13 @@ async fn the_units_are_what_systemd_takes_and_the_program_as_well() {
             let arguments: Vec<_> = value("ExecStart").split(' ').skip(1).collect();
             let within = seconds(takes(&arguments, "--stop-within").await);
             assert!(seconds(value("TimeoutStopSec")) > within);
+            // Both wait as long for a journal that is built anew.
+            let deployment = yaml("kubernetes/deployment.yaml");
+            let probe = &deployment["spec"]["template"]["spec"]["containers"][0]["startupProbe"];
+            let waits =
+                ["periodSeconds", "failureThreshold"].map(|key| seconds(probe[key].as_str().unwrap()));
+            assert_eq!(seconds(value("TimeoutStartSec")), waits[0] * waits[1]);
+            assert!(waits[0] * waits[1] >= 1800);
             assert_eq!((value("Type"), value("StateDirectoryMode")), ("notify", "0700"));
             let watchdog = Duration::from_secs(seconds(value("WatchdogSec")));
             assert!(watchdog >= Duration::from_secs(30), "docs/daemon.md");
