@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::memory::ConfigFacts;
 use lagan_model::{
-    Artifact, Capabilities, Capability, Descriptor, Digest, Failure, Incomplete, Manifest, ManifestTypes,
-    Observer, Reference, Referrers, RegistryError, RegistryProbe, RepositoryName, RepositorySnapshot, Seen,
-    Tag, Time, Times, Unknown,
+    Artifact, Blob, Capabilities, Capability, Descriptor, Digest, Failure, Incomplete, Manifest,
+    ManifestTypes, Observer, Reference, Referrers, RegistryError, RegistryProbe, RepositoryName,
+    RepositorySnapshot, Seen, Tag, Time, Times, Unknown,
 };
 use lagan_policy::reason::only_shares_digest;
 use lagan_policy::{Context, Decisions, Depth, Needs, RepositoryPolicies, Step, Verdict, decide};
@@ -263,20 +263,22 @@ impl<R: RegistryProbe, O: Observer> Collector<'_, R, O> {
     ) -> Result<(), RegistryError> {
         let repository = snapshot.repository().clone();
         let repository = &repository;
-        let answers: Vec<Manifest> = stream::iter(wanted)
+        let answers: Vec<(Digest, u64, Vec<Blob>)> = stream::iter(wanted)
             .map(|digest| async move {
                 let reference = Reference::Digest(digest.clone());
                 let read = self
                     .memory
                     .manifest(self.registry, repository, &reference, Some(&digest));
-                read.await
+                let manifest = read.await?;
+                // The bytes go with their answer: of a large repository they would be gigabytes together.
+                let Artifact { digest, blobs, .. } = Artifact::from(&manifest);
+                Ok::<_, RegistryError>((digest, manifest.bytes().len() as u64, blobs))
             })
             .buffer_unordered(ANSWERS_AT_ONCE)
             .try_collect()
             .await?;
-        for manifest in answers {
-            let Artifact { digest, blobs, .. } = Artifact::from(&manifest);
-            snapshot.insert_content(&digest, manifest.bytes().len() as u64, blobs);
+        for (digest, size, blobs) in answers {
+            snapshot.insert_content(&digest, size, blobs);
         }
         Ok(())
     }
