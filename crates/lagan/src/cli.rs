@@ -107,7 +107,8 @@ pub(crate) struct ConnectArgs {
     pub ca_file: Option<PathBuf>,
 
     /// A token service, as `https://auth.example.com`, that may have the password although it is neither at the
-    /// registry's own host nor at the domain that it is in. Repeatable; adds to those of the configuration
+    /// registry's own host nor at the domain that it is in, nor Docker Hub's. Repeatable; adds to those of the
+    /// configuration
     #[arg(long, value_name = "ORIGIN")]
     pub token_realm: Vec<String>,
 
