@@ -61,6 +61,8 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
         &[
             "a_token_service_that_fails_is_an_error_and_nobody_goes_on_without_a_token",
             "a_configuration_that_cannot_be_used_is_an_error_and_never_nobody",
+            "a_password_that_became_an_identity_token_is_an_error_and_nobody_goes_on_without_either",
+            "an_identity_token_that_the_registry_has_no_use_for_is_told_and_used_as_soon_as_it_has",
         ],
     ),
     (

@@ -79,6 +79,12 @@ impl Authenticator {
         }
     }
 
+    /// Whether there is an identity token and no password: it can be shown to a token service alone.
+    pub(crate) async fn has_identity_token(&self) -> bool {
+        let login = self.read().await.ok().flatten();
+        matches!(login.as_deref(), Some(Login::IdentityToken(_)))
+    }
+
     /// The user name, where there is one.
     pub(crate) async fn username(&self) -> Option<String> {
         match self.read().await.ok()?.as_deref()? {
@@ -98,7 +104,13 @@ impl Authenticator {
             Scheme::Open => Ok(Grant::Nothing),
             Scheme::Basic => {
                 let login = self.read().await.map_err(|error| unread(request, &error))?;
-                Ok(login.and_then(password).unwrap_or(Grant::Nothing))
+                // Adopted with a password: what has none now was swapped under the run.
+                login.and_then(password).ok_or_else(|| {
+                    let detail =
+                        "the credentials are no longer a password, and the registry takes nothing else";
+                    RegistryError::new(Failure::Unauthorized, request.line(), detail)
+                        .with_hint("nothing was sent; put back a user name and a password, or run again")
+                })
             }
             Scheme::Bearer(tokens) => self.token(tokens, transport, request, scope, None).await,
         }

@@ -87,6 +87,13 @@ impl OciRegistry {
         if learnt && client.auth().has_credentials() {
             verify(&client, &request).await?;
         }
+        // It may name a token service yet. Until then it shows what it shows to anybody, which may be a part.
+        if !learnt && client.auth().has_identity_token().await {
+            tracing::warn!(
+                registry = settings.url.as_str(),
+                "the registry names no token service, and only to one can an identity token be given: it is asked as nobody"
+            );
+        }
         if settings.credentials.is_some() && origin::is_in_the_clear(settings.url.url()) {
             tracing::warn!(
                 registry = settings.url.as_str(),

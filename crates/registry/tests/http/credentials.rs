@@ -1,11 +1,11 @@
 //! Where credentials come from, and that they are read anew.
 
-use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fs, io};
 
 use axum::response::Response;
 use lagan_model::RegistryRead as _;
@@ -24,6 +24,21 @@ fn accepting(seen: &Seen, authorization: &str) -> Response {
         (Some(given), "/v2/") if given == authorization => json(200, "{}"),
         (Some(given), _) if given == authorization => json(200, TAGS),
         _ => respond(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -404,6 +419,80 @@ async fn an_identity_token_is_posted_to_the_token_service_and_goes_nowhere_else(
              &scope=repository%3Ateam%2Fapp%3Apull"
         );
     }
+}
+
+/// What is shown to nobody is a part, and looks like everything.
+#[tokio::test]
+async fn a_password_that_became_an_identity_token_is_an_error_and_nobody_goes_on_without_either() {
+    let server = Server::start(|seen| match (seen.path.as_str(), seen.authorization()) {
+        ("/v2/", None) => respond(401, &[("www-authenticate", "Basic realm=\"x\"")], ""),
+        (_, None) => json(200, r#"{"tags":[]}"#),
+        _ => accepting(seen, BASIC),
+    })
+    .await;
+    let folder = TempDir::new().unwrap();
+    let password = r#"{"auths":{"HOST":{"auth":"Y2k6czNjcmV0"}}}"#;
+    let settings = docker(&server, config(&folder, &server, password));
+    let registry = OciRegistry::connect(settings).await.unwrap();
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+    config(
+        &folder,
+        &server,
+        r#"{"auths":{"HOST":{"identitytoken":"hunter2"}}}"#,
+    );
+    let error = registry.list_tags(&app()).await.unwrap_err();
+    assert!(error.failure().concerns_the_whole_registry(), "{error}");
+    assert!(error.to_string().contains("no longer a password"), "{error}");
+    assert!(!error.to_string().contains("hunter2"), "{error}");
+    assert_eq!(server.log().len(), 1);
+    // Put back, it goes on.
+    config(&folder, &server, password);
+    assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_identity_token_that_the_registry_has_no_use_for_is_told_and_used_as_soon_as_it_has() {
+    let server = Server::registry(|seen| match (seen.path.as_str(), seen.authorization()) {
+        ("/token", None) => json(200, r#"{"access_token":"t"}"#),
+        ("/v2/team/app/tags/list", Some("Bearer t")) => json(200, TAGS),
+        ("/v2/team/app/tags/list", _) => {
+            let realm = format!("Bearer realm=\"{}/token\",service=\"s\"", seen.server);
+            respond(401, &[("www-authenticate", &realm)], "")
+        }
+        _ => json(200, r#"{"tags":["public"]}"#),
+    })
+    .await;
+    let folder = TempDir::new().unwrap();
+    for (content, warned) in [
+        (r#"{"auths":{"HOST":{"identitytoken":"hunter2"}}}"#, true),
+        (r#"{"auths":{"HOST":{"auth":"Y2k6czNjcmV0"}}}"#, false),
+    ] {
+        let said = Said::default();
+        let writer = said.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || writer.clone())
+            .finish();
+        let _listening = tracing::subscriber::set_default(subscriber);
+        let settings = docker(&server, config(&folder, &server, content));
+        let registry = OciRegistry::connect(settings).await.unwrap();
+        let said = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(said.contains("identity token"), warned, "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+        if warned {
+            let public = registry.list_tags(&"team/public".parse().unwrap()).await;
+            assert_eq!(public.unwrap().len(), 1);
+            assert_eq!(registry.list_tags(&app()).await.unwrap().len(), 1);
+        }
+    }
+    let log = server.log();
+    let asked: Vec<_> = log.iter().filter(|seen| seen.path == "/token").collect();
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].body.contains("refresh_token=hunter2"),
+        "{}",
+        asked[0].body
+    );
 }
 
 #[tokio::test]
