@@ -120,6 +120,8 @@ pub(crate) struct TokenService {
     realm: Url,
     service: Option<String>,
     slots: Mutex<Slots>,
+    /// See [`MANY`].
+    many: usize,
 }
 
 struct Slots {
@@ -140,13 +142,18 @@ struct Issued {
 impl TokenService {
     /// The service at `realm`, which may have the credentials (see [`crate::origin::realm_refused`]).
     pub(crate) fn new(realm: Url, service: Option<String>) -> Self {
+        Self::keeping(MANY, realm, service)
+    }
+
+    fn keeping(many: usize, realm: Url, service: Option<String>) -> Self {
         Self {
             realm,
             service,
             slots: Mutex::new(Slots {
                 by_scope: HashMap::new(),
-                room: MANY,
+                room: many,
             }),
+            many,
         }
     }
 
@@ -191,11 +198,15 @@ impl TokenService {
             return Arc::clone(slot);
         }
         if slots.by_scope.len() >= slots.room {
+            // Whoever waits for a token, or fetches one, holds its slot. What nobody holds and was never filled belongs to
+            // a scope that was refused, or whose request was given up.
             slots.by_scope.retain(|_, slot| {
-                let slot = slot.try_lock();
-                slot.map_or(true, |slot| slot.token.as_ref().is_none_or(Token::is_valid))
+                Arc::strong_count(slot) > 1
+                    || slot
+                        .try_lock()
+                        .is_ok_and(|slot| slot.token.as_ref().is_some_and(Token::is_valid))
             });
-            slots.room = MANY.max(slots.by_scope.len() * 2);
+            slots.room = self.many.max(slots.by_scope.len() * 2);
         }
         Arc::clone(slots.by_scope.entry(scope.clone()).or_default())
     }
@@ -321,6 +332,43 @@ mod tests {
                 Duration::from_secs(expected)
             );
         }
+    }
+
+    #[tokio::test]
+    async fn past_so_many_only_tokens_that_serve_and_those_that_are_waited_for_are_kept() {
+        let service = TokenService::keeping(4, "https://tokens.example".parse().unwrap(), None);
+        let scope = |number: usize| Scope::Pull(format!("team/{number}").parse().unwrap());
+        let known = |number: usize| {
+            let slots = service.slots.lock().unwrap();
+            slots.by_scope.contains_key(&scope(number))
+        };
+        let fill = async |number: usize, lifetime: u64| {
+            let token = Token {
+                header: HeaderValue::from_static("Bearer t"),
+                serial: 1,
+                fetched: false,
+                until: Instant::now().checked_add(Duration::from_secs(lifetime)),
+                granted: None,
+            };
+            service.slot(&scope(number)).lock().await.token = Some(token);
+        };
+        fill(0, 3600).await;
+        fill(1, 0).await;
+        // Refused: nothing came of it.
+        drop(service.slot(&scope(2)));
+        // Waited for.
+        let waiting = service.slot(&scope(3));
+        assert!((0..4).all(known));
+        drop(service.slot(&scope(4)));
+        assert_eq!([0, 1, 2, 3, 4].map(known), [true, false, false, true, true]);
+        assert!(Arc::ptr_eq(&waiting, &service.slot(&scope(3))));
+        // Whatever is refused, and however much of it, takes no more room than that.
+        for number in 5..1000 {
+            drop(service.slot(&scope(number)));
+        }
+        assert!(known(0) && known(3));
+        let kept = service.slots.lock().unwrap().by_scope.len();
+        assert!(kept <= 8, "{kept}");
     }
 
     #[test]
