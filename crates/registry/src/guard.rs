@@ -10,7 +10,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ use url::{Host, Url};
 enum Reach {
     /// This machine, or no single machine at all.
     Machine,
-    /// The next machines: where clouds hand out credentials.
+    /// The next machines, and wherever else clouds hand out credentials.
     Link,
     /// A network that the rest of the world does not see.
     Inside,
@@ -30,9 +30,18 @@ enum Reach {
     Public,
 }
 
+/// Where clouds hand out credentials beside link-local addresses: Amazon's over IPv6, Google's over IPv6, Alibaba's.
+/// Nobody has a registry's token service or object storage there.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+];
+
 impl Reach {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
+            address if METADATA.contains(&address) => Self::Link,
             IpAddr::V4(address) => Self::of_v4(address),
             IpAddr::V6(address) => {
                 let first = address.segments()[0];
@@ -44,7 +53,8 @@ impl Reach {
                     Self::Inside
                 } else if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] = address.segments() {
                     // An IPv4 address behind NAT64 (RFC 6052).
-                    Self::of_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
+                    let behind = Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+                    Self::of(behind.into())
                 } else {
                     Self::Public
                 }
@@ -182,7 +192,7 @@ impl State {
         let rule = match Reach::of(address) {
             reach if reach >= registry && reach != Reach::Link => return Ok(()),
             Reach::Machine => "an address of this machine, and the registry is elsewhere",
-            Reach::Link => "a link-local address",
+            Reach::Link => "a link-local address, or one at which clouds hand out credentials",
             Reach::Inside if purpose == Purpose::Token => {
                 "an address inside, and the registry is not known to be inside"
             }
@@ -254,6 +264,25 @@ mod tests {
             ("203-0-113-1.example", "0-0-0-0.example", Storage, false),
             ("203-0-113-1.example", "169-254-169-254.example", Token, false),
             ("203-0-113-1.example", "169-254-169-254.example", Storage, false),
+            ("203-0-113-1.example", "100-100-100-200.example", Storage, false),
+            ("203-0-113-1.example", "100-100-100-201.example", Storage, true),
+            ("203-0-113-1.example", "xfd00-ec2--254.example", Storage, false),
+            ("203-0-113-1.example", "xfd00-ec2--255.example", Storage, true),
+            (
+                "203-0-113-1.example",
+                "xfd20-ce--254.example",
+                AllowedToken,
+                false,
+            ),
+            (
+                "203-0-113-1.example",
+                "x64-ff9b--6464-64c8.example",
+                Storage,
+                false,
+            ),
+            ("10-1-1-1.example", "xfd00-ec2--254.example", Token, false),
+            ("10-1-1-1.example", "100-100-100-200.example", AllowedToken, false),
+            ("127-0-0-1.example", "100-100-100-200.example", Token, false),
             ("203-0-113-1.example", "x--1.example", Token, false),
             ("203-0-113-1.example", "xfe80--1.example", Storage, false),
             ("203-0-113-1.example", "xfd00--1.example", Token, false),
@@ -306,6 +335,12 @@ mod tests {
             ("https://203.0.113.1", "https://0x7f.1/", false),
             ("https://203.0.113.1", "https://[::ffff:10.0.0.1]/", false),
             ("https://203.0.113.1", "https://[fe80::1]/", false),
+            ("https://10.0.0.1", "https://100.100.100.200/", false),
+            ("https://10.0.0.1", "https://[fd00:ec2::254]/", false),
+            ("https://10.0.0.1", "https://[fd20:ce::254]/", false),
+            ("https://10.0.0.1", "https://[fd20:ce::255]/", true),
+            ("https://[fd00:ec2::1]", "https://[fd00:ec2::254]/", false),
+            ("https://100.100.100.200", "https://100.100.100.200/", true),
             ("https://10.0.0.1", "https://10.0.0.2/", true),
             ("https://10.0.0.1", "https://10.0.0.1:444/", true),
             ("https://127.0.0.1", "https://127.0.0.1:444/", true),
@@ -322,6 +357,8 @@ mod tests {
             ("https://127.0.0.1", "https://127.0.0.1:444/", true),
             ("https://203.0.113.1", "https://169.254.169.254/", false),
             ("https://127.0.0.1", "https://169.254.169.254/", false),
+            ("https://203.0.113.1", "https://100.100.100.200/", false),
+            ("https://127.0.0.1", "https://[fd00:ec2::254]/", false),
         ] {
             let named = Guard::new(&url(registry)).named(&url(named), Purpose::AllowedToken);
             assert_eq!(named.is_ok(), allowed, "{registry}, allowed: {named:?}");
