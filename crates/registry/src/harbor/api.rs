@@ -24,6 +24,9 @@ const MAX_ENTRIES: usize = 1_000_000;
 /// of which little is kept.
 const MAX_LISTING_BYTES: usize = 512 * 1024 * 1024;
 
+/// The most pages that one listing is read for: a million entries, ten to a page, as where pages have to be small.
+const MAX_PAGES: usize = 100_000;
+
 /// How often a listing that changes under the walk is begun again.
 const WALKS: usize = 4;
 
@@ -86,6 +89,7 @@ keyed!(
 /// How much of a listing was read.
 #[derive(Default)]
 struct Extent {
+    pages: usize,
     entries: usize,
     bytes: usize,
 }
@@ -99,12 +103,15 @@ impl Extent {
         entries: usize,
         bytes: usize,
     ) -> Result<(), RegistryError> {
+        self.pages = self.pages.saturating_add(1);
         self.entries = self.entries.saturating_add(entries);
         self.bytes = self.bytes.saturating_add(bytes);
         let (most, of) = if self.entries.max(total) > MAX_ENTRIES {
             (MAX_ENTRIES, "entries")
         } else if self.bytes > MAX_LISTING_BYTES {
             (MAX_LISTING_BYTES, "bytes")
+        } else if self.pages > MAX_PAGES {
+            (MAX_PAGES, "pages")
         } else {
             return Ok(());
         };
@@ -339,11 +346,15 @@ mod tests {
         };
         assert!(pages(10_000, MAX_ENTRIES, 100, 1000).is_ok());
         assert!(pages(64, 100, 1, MAX_PAGE_BYTES).is_ok());
+        assert!(pages(MAX_PAGES, 100, 1, 1).is_ok());
         for (count, total, entries, bytes) in [
             (10_001, 0, 100, 1000),
             (1, MAX_ENTRIES + 1, 1, 1),
             (1, usize::MAX, 1, 1),
             (65, 100, 1, MAX_PAGE_BYTES),
+            // Pages of next to nothing, for ever.
+            (MAX_PAGES + 1, 100, 1, 1),
+            (MAX_PAGES + 1, 100, 0, 2),
         ] {
             let error = pages(count, total, entries, bytes).unwrap_err();
             assert_eq!(error.failure(), Failure::TooLarge, "{error}");
