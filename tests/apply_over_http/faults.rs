@@ -66,12 +66,49 @@ async fn a_deletion_that_was_cut_off_is_in_doubt_and_left_out_until_it_can_no_lo
     let report = apply(&place, &sandbox, TWO, 4).await;
     assert_eq!(outcomes(&report), json!({"deleted": 3, "in_doubt": 1}));
     assert_eq!(sandbox.log().counts().of(RequestKind::ManifestDelete), 4);
-    // Until the window is over, the next run neither deletes it nor takes it for done, and an undo leaves it out.
+    // Until the window is over, the next run neither deletes it nor takes it for done.
     let again = apply(&place, &sandbox, TWO, 4).await;
     assert_eq!(outcomes(&again), json!({"skipped": 1}));
     assert_eq!(entries(&again, "skipped")[0]["why"], "in_doubt");
     assert_eq!(again["recovery"]["in_doubt"].as_array().unwrap().len(), 1);
+    // Nor is it anything to put back: an undo puts back the others, and tells of it.
+    let undone = undo(&place, report["run"].as_str().unwrap(), 4).await;
+    assert_eq!(outcomes(&undone), json!({"restored": 3}));
+    assert_eq!(undone["recovery"]["in_doubt"].as_array().unwrap().len(), 1);
+    assert_eq!(sandbox.tags("team/app").len(), 6);
     assert_eq!(sandbox.log().counts().of(RequestKind::ManifestDelete), 4);
+}
+
+#[tokio::test]
+async fn what_was_deleted_and_may_go_once_more_is_left_out_by_an_undo() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 6);
+    let digest = sandbox.resolve("team/app", "1.0.0-rc.1").unwrap();
+    let manifest = sandbox.manifest("team/app", &digest).unwrap();
+    let place = Place::new();
+    let first = apply(&place, &sandbox, TWO, 0).await;
+    assert_eq!(outcomes(&first), json!({"deleted": 4}));
+    // Somebody pushes one of them again, and nobody knows what becomes of its second deletion.
+    let url = format!("{}/v2/team/app/manifests/1.0.0-rc.1", sandbox.url());
+    let pushed = reqwest::Client::new().put(url);
+    let pushed = pushed
+        .header("content-type", manifest.media_type.as_ref())
+        .body(manifest.bytes);
+    assert_eq!(pushed.send().await.unwrap().status(), 201);
+    sandbox
+        .faults()
+        .push(Fault::new(Effect::Cut).on(RequestKind::ManifestDelete).nth(1));
+    let second = apply(&place, &sandbox, TWO, 4).await;
+    assert_eq!(outcomes(&second), json!({"in_doubt": 1}));
+    sandbox.log().clear();
+    let undone = undo(&place, first["run"].as_str().unwrap(), 4).await;
+    assert_eq!(outcomes(&undone), json!({"restored": 3, "in_doubt": 1}));
+    let left_out = entries(&undone, "in_doubt");
+    assert_eq!(left_out[0]["digest"], digest.to_string());
+    let detail = left_out[0]["detail"].as_str().unwrap();
+    assert!(detail.contains("it would not last"), "{detail}");
+    // By digest and by tag, and nothing of what is left out.
+    assert_eq!(sandbox.log().counts().of(RequestKind::ManifestPut), 2 * 3);
 }
 
 #[tokio::test]

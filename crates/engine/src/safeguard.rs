@@ -37,6 +37,8 @@ pub(crate) enum Safeguard {
     OutcomeLast,
     /// A deletion whose answer was lost is not settled before it can no longer happen.
     InDoubtWindow,
+    /// What an earlier deletion may still take is neither deleted nor put back.
+    LeftOut,
     /// The repository is read again at the end, and what new tags need is put back.
     Mend,
     /// Untagging stops when it took more than the tag.

@@ -239,7 +239,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             }
             let (sequence, outcome) = if let Some(left) = self.vetoed(digest, [tag], reading) {
                 (None, skipped(left))
-            } else if self.untags_in_doubt.contains(digest) {
+            } else if on(Safeguard::LeftOut) && self.untags_in_doubt.contains(digest) {
                 let detail = format!("taking another tag off {digest} may still happen");
                 (None, skipped(Left::because(Skip::InDoubt, detail)))
             } else {
@@ -312,7 +312,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         tags: impl IntoIterator<Item = &'t Tag>,
         reading: &Reading,
     ) -> Option<Left> {
-        if self.request.in_doubt.has(self.name(), digest, tags) {
+        if on(Safeguard::LeftOut) && self.request.in_doubt.has(self.name(), digest, tags) {
             let detail = format!("an earlier deletion of {digest}, or of a tag on it, may still happen");
             return Some(Left::because(Skip::InDoubt, detail));
         }

@@ -191,6 +191,7 @@ needed! {
     without_a_last_look_at_what_goes_along_something_is_missed: AlongLookedAtLast,
     without_outcomes_last_something_is_missed: OutcomeLast,
     without_the_window_of_doubt_something_is_missed: InDoubtWindow,
+    without_leaving_out_what_is_in_doubt_something_is_missed: LeftOut,
     without_mending_something_is_missed: Mend,
     without_checking_untags_something_is_missed: UntagCheck,
     without_whole_indexes_something_is_missed: WholeIndex,

@@ -269,7 +269,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     }
 
     fn is_in_doubt<'t>(&self, digest: &Digest, tags: impl IntoIterator<Item = &'t Tag>) -> bool {
-        self.request.in_doubt.has(self.repository, digest, tags)
+        on(Safeguard::LeftOut) && self.request.in_doubt.has(self.repository, digest, tags)
     }
 
     /// What is missing now.
