@@ -296,7 +296,7 @@ const TRAPS: &[(&str, &str, &[&str])] = &[
     (
         "the same against docker-registry itself",
         REAL,
-        &["a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte"],
+        &["twenty_repositories_are_deleted_from_and_brought_back_byte_for_byte"],
     ),
     (
         "HEAD 200, PUT 201, and GET 404: a registry that remembers what was collected",

@@ -82,12 +82,13 @@ pub(crate) fn assert_same(before: &Photograph, after: &Photograph, when: &str) {
     assert_eq!(before, after, "{when}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte() {
-    let Some(generator) = generator() else { return };
-    let Some(server) = Server::start().await else {
-        return;
+/// 20 repositories of 40 tags: what others make of them where their generator is at hand, and the sandbox's where it is not.
+async fn fill_with_twenty_repositories(server: &Server) {
+    let Some(generator) = generator() else {
+        eprintln!("there is no seed_registry.py: filled with the sandbox's corpus");
+        return fill(server, 20, 40).await;
     };
+    eprintln!("filled by {}", generator.display());
     let mut command = Command::new("python3");
     command
         .arg(generator)
@@ -95,6 +96,14 @@ async fn a_corpus_made_by_others_is_deleted_from_and_brought_back_byte_for_byte(
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     assert!(command.kill_on_drop(true).status().await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_repositories_are_deleted_from_and_brought_back_byte_for_byte() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    fill_with_twenty_repositories(&server).await;
     let before = photograph(&server.url, None).await;
     let place = Place::new();
     let report = apply(&place, &server.url, 0).await;
