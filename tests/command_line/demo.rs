@@ -26,7 +26,11 @@ fn tells_the_story(demo: &Run) {
     assert_eq!(before, restored);
     assert_ne!(before, after);
     let next = demo.stdout.split("the registry is as it was").nth(1).unwrap();
-    for command in ["lagan demo --keep-running", "lagan plan --registry"] {
+    for command in [
+        "lagan demo --keep-running",
+        "lagan plan --registry",
+        "--format html --out report.html",
+    ] {
         assert!(next.contains(command), "{command}: {next}");
     }
     // On a slow machine it says how far it is.
@@ -105,6 +109,8 @@ async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
         let tried = place.run(&arguments).await;
         assert_eq!(tried.code, 0, "{arguments}: {}", tried.stderr);
     }
+    let report = std::fs::read_to_string(place.path().join("report.html")).unwrap();
+    assert!(report.contains("<html"), "{report}");
     let process = demo.id().unwrap().to_string();
     std::process::Command::new("kill").arg(process).status().unwrap();
     assert!(

@@ -122,7 +122,7 @@ impl StateError {
                 Some("does the directory belong to this user, and can it be written?")
             }
             Self::Journal(JournalError::NoSpace { .. }) => {
-                Some("free some space on the disk, or write the journal anew with `lagan journal compact`")
+                Some("free some space on the disk that has the state directory")
             }
             Self::Import { .. } => Some("nothing was imported from this line on; importing again is safe"),
             Self::UnknownRun { .. } => Some("`lagan journal list` names the runs"),

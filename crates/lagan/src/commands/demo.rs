@@ -370,6 +370,7 @@ fn next_steps(out: &mut Output, running: bool, config: &Path) -> Result<(), Fail
             out,
             "\nThe registry stays up until Ctrl-C. In another terminal, try:\n
     lagan --config {config} plan --all --format json
+    lagan --config {config} plan --format html --out report.html
     lagan --config {config} plan 'payments/*' --bytes
     lagan --config {config} plan --select 'tags=*' --keep last=5,by=created
     lagan --config {config} apply --yes 'payments/*' --select channel=stable --keep last=3,by=version
@@ -385,7 +386,8 @@ Or have a daemon look after it, in a checkout of Lagan; its head says how to beg
             "\nTo try other commands on this registry, leave it up:\n
     lagan demo --keep-running\n
 On a registry of your own, this needs no configuration:\n
-    lagan plan --registry http://localhost:5000 --select channel=prerelease --keep last=10,by=version"
+    lagan plan --registry http://localhost:5000 --select channel=prerelease --keep last=10,by=version\n
+and writes a report for browsers with `--format html --out report.html`."
         )?;
     }
     Ok(())

@@ -90,10 +90,14 @@ fn foot() -> OutcomeFoot {
 }
 
 fn written(format: PlanFormat, of: OutcomeOf) -> String {
+    written_of(&repository(), format, of)
+}
+
+fn written_of(repository: &RepositoryOutcome, format: PlanFormat, of: OutcomeOf) -> String {
     let (head, foot) = (head(of), foot());
     let mut writer = outcome_writer(format, false);
     let (mut body, mut out) = (Vec::new(), Vec::new());
-    writer.repository(&mut body, &repository()).unwrap();
+    writer.repository(&mut body, repository).unwrap();
     writer.head(&mut out, &head, &foot).unwrap();
     out.extend(body);
     writer.foot(&mut out, &head, &foot).unwrap();
@@ -175,5 +179,27 @@ fn a_report_says_what_an_earlier_run_left() {
             text.contains("an earlier run was interrupted"),
             "{format:?}: {text}"
         );
+    }
+}
+
+#[test]
+fn an_undo_that_cannot_put_something_back_says_what_would_help() {
+    let of = || OutcomeOf::Undo {
+        of: "last".to_owned(),
+        dry_run: false,
+    };
+    for format in [PlanFormat::Text, PlanFormat::Markdown, PlanFormat::Html] {
+        for (outcome, is_told) in [("unrecoverable", true), ("failed", false)] {
+            let lost = RepositoryOutcome {
+                entries: vec![entry("1.0.0-rc.1", outcome, Role::Artifact)],
+                ..repository()
+            };
+            let text = written_of(&lost, format, of());
+            // However its lines are broken.
+            let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            for part in ["only when somebody pushes it again", "a grace in the policy"] {
+                assert_eq!(text.contains(part), is_told, "{format:?}: {text}");
+            }
+        }
     }
 }

@@ -126,6 +126,13 @@ pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSum
                 .to_owned(),
         );
     }
+    if sums.of("unrecoverable") > 0 {
+        lines.push(
+            "what is unrecoverable comes back only when somebody pushes it again, unless its line names a run to undo; \
+             with a grace in the policy, what is deleted outlives a collection of garbage for that time"
+                .to_owned(),
+        );
+    }
     if sums.mended > 0 && matches!(head.of, OutcomeOf::Apply { .. }) {
         lines.push(format!(
             "{} put back, because something that was pushed meanwhile needs them",
