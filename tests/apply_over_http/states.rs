@@ -103,6 +103,27 @@ async fn a_state_directory_that_nobody_can_make_deletes_nothing() {
 }
 
 #[tokio::test]
+async fn a_state_directory_without_room_refuses_before_anything_is_begun() {
+    let (sandbox, place, root) = applied().await;
+    let url = sandbox.url();
+    let before = photograph(&url, None).await;
+    // Twice what the journal takes has to be free. A file with a hole counts with its length: more than a disk has on
+    // which this is run.
+    let huge = root.join("journal.1/store/blobs/1");
+    fs::File::create(&huge).unwrap().set_len(1 << 43).unwrap();
+    let line = format!("apply --registry {url} {TWO} --yes --state-dir state");
+    let run = place.run(&line).await.exits(3);
+    assert!(run.stderr.contains("bytes are free"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: free some space"), "{}", run.stderr);
+    assert_eq!(photograph(&url, Some(&before)).await, before);
+    fs::remove_file(&huge).unwrap();
+    let list = place.run("journal list --state-dir state --format json").await;
+    assert_eq!(list.exits(0).json()["runs"].as_array().unwrap().len(), 1);
+    place.run(&line).await.exits(0);
+    assert_eq!(sandbox.tags("team/app").len(), 2);
+}
+
+#[tokio::test]
 async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registry() {
     let sandbox = start(SandboxOptions::default()).await;
     candidates(&sandbox, "team/app", 500);

@@ -100,6 +100,18 @@ pub(crate) fn open_slowly(directory: &Path, meanwhile: impl FnOnce()) -> Result<
     })
 }
 
+/// [`create`] on a disk on which there is too little room for anything new, as long as somebody has it open.
+#[cfg(test)]
+pub(crate) fn create_full(directory: &Path) -> Result<Shared, Failure> {
+    shared(directory, |directory, options| {
+        let full = Options {
+            reserve: u64::MAX,
+            ..options.clone()
+        };
+        DiskJournal::create(directory, &full)
+    })
+}
+
 fn shared(
     directory: &Path,
     open: impl FnOnce(&Path, &Options) -> Result<DiskJournal, StateError>,

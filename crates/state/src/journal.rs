@@ -33,6 +33,7 @@ pub struct DiskJournal {
     directory: Directory,
     notices: Vec<Notice>,
     watched: Arc<Watched>,
+    reserve: u64,
 }
 
 impl DiskJournal {
@@ -77,6 +78,7 @@ impl DiskJournal {
             directory,
             notices,
             watched,
+            reserve: options.reserve,
         })
     }
 
@@ -110,6 +112,21 @@ impl DiskJournal {
         let mirror = self.directory.journal().map(|folder| folder.join(MIRROR));
         let mirror = mirror.and_then(|path| path.metadata().ok());
         mirror.map_or(0, |metadata| metadata.len()) + self.index.kv().size()
+    }
+
+    /// Looks whether there is room to begin something new. Room that somebody else takes later is missed only when a
+    /// deletion is to be recorded.
+    ///
+    /// # Errors
+    ///
+    /// When there is too little ([`JournalError::NoSpace`]), or the disk does not tell.
+    pub fn room(&self) -> Result<(), StateError> {
+        let needed = space::needed(self.reserve, self.size());
+        Ok(space::guard(
+            &**self.directory.files(),
+            self.directory.root(),
+            needed,
+        )?)
     }
 
     /// Closes it when all is written, so that the next opening has little to compare.

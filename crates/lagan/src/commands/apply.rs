@@ -295,6 +295,10 @@ async fn carry_out(
     let mut rolled_out = Ok(());
     let collects = wish.is_some_and(|wish| wish.after == CollectAfter::EveryRun);
     if applies || !due.plans.is_empty() || collects {
+        // Nobody is asked about what could not be recorded.
+        if applies || !due.plans.is_empty() {
+            journal.store().room()?;
+        }
         if !arguments.yes && !confirmed(approved.plan.going(), &due, wish)? {
             return Err(Failure::usage("declined: nothing deleted"));
         }
@@ -568,11 +572,23 @@ fn failed(error: ApplyError<io::Error>, run: RunId) -> Failure {
         "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
     );
     match error {
-        // Others may have been deleted before there was too little room.
+        // There was enough when it began: what was deleted until there was too little is gone.
         ApplyError::Journal(error @ JournalError::NoSpace { .. }) => {
             Failure::new(Exit::Partial, error).with_hint(hint)
         }
         ApplyError::Journal(error) => Failure::from(error).with_hint(hint),
         error => Failure::new(Exit::Unexpected, error).with_hint(hint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_finds_too_little_room_on_its_way_is_partial_and_one_whose_journal_fails_has_failed() {
+        let exit = |error| failed(ApplyError::Journal(error), RunId::from_bits(1)).exit;
+        assert_eq!(exit(JournalError::NoSpace { free: 1, needed: 2 }), Exit::Partial);
+        assert_eq!(exit(JournalError::Stopped), Exit::Unexpected);
     }
 }

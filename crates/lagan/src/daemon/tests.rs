@@ -20,7 +20,7 @@ use crate::cli::UndoArgs;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
 use crate::notifying::Notifying;
-use crate::state::open_slowly;
+use crate::state::{create_full, open_slowly};
 
 mod beside;
 
@@ -555,6 +555,33 @@ async fn a_limit_refuses_a_run_and_the_next_one_is_due_as_ever() {
         })
         .await;
     assert_eq!(scene.tags(), 6);
+}
+
+#[tokio::test]
+async fn a_run_for_whose_journal_there_is_too_little_room_is_refused_before_it_begins() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "enforce")]);
+    scene
+        .told(async |daemon| {
+            let journal = create_full(&scene.state()).unwrap_or_else(|failure| panic!("{}", failure.text()));
+            assert!(journal.room().is_err());
+            daemon.pass(30).await;
+            let refused = daemon.ended().await;
+            assert_eq!(refused.exit, Exit::Refused);
+            let why = refused.error.unwrap();
+            assert!(
+                why.contains("bytes are free") && why.contains("free some space"),
+                "{why}"
+            );
+            assert_eq!(journal.list().unwrap().len(), 0, "no run is on record");
+            assert_eq!(scene.tags(), 6);
+            drop(journal);
+            daemon.pass(60).await;
+            let deleted = daemon.ended().await;
+            assert_eq!((deleted.exit, deleted.error.as_deref()), (Exit::Done, None));
+        })
+        .await;
+    assert_eq!(scene.tags(), 2);
 }
 
 #[tokio::test]

@@ -207,6 +207,7 @@ fn a_creation_that_was_interrupted_is_completed() {
 fn without_room_nothing_is_deleted_and_what_was_is_ended_or_brought_back() {
     let (_room, root) = room();
     let journal = create(&root);
+    journal.room().unwrap();
     wait(journal.append(intents(1, 1))).unwrap();
     journal.close().unwrap();
     let demanding = Options {
@@ -214,6 +215,15 @@ fn without_room_nothing_is_deleted_and_what_was_is_ended_or_brought_back() {
         ..options()
     };
     let journal = DiskJournal::open(&root, &demanding).unwrap();
+    let error = journal.room().unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StateError::Journal(JournalError::NoSpace { needed: u64::MAX, .. })
+        ),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("free some space"));
     for _ in 0..2 {
         let error = wait(journal.append(intents(2, 1))).unwrap_err();
         assert!(
