@@ -163,6 +163,13 @@ async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registr
     assert!(failure.contains("nothing more was deleted"), "{failure}");
     let stayed = sandbox.tags("team/app").len();
     assert!(stayed > 2 && stayed < 499, "{stayed} stayed");
+    // All that is gone is told of, and nothing else is said to be.
+    let gone = 499 - stayed as u64;
+    let told = outcomes(&report);
+    let of = |outcome: &str| told[outcome].as_u64().unwrap_or(0);
+    assert!(of("deleted") <= gone, "{gone} are gone, {told}");
+    assert!(of("deleted") + of("in_doubt") >= gone, "{gone} are gone, {told}");
+    assert_eq!(report["undo"]["possible"], true, "{report}");
 
     // What is gone is on record, all of it: everything comes back. What was not sent may still be in doubt.
     place.run("journal verify").await.exits(0);

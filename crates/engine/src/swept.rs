@@ -19,6 +19,17 @@ pub(crate) struct Failed {
     pub lost: Vec<Tag>,
 }
 
+impl Failed {
+    /// Nobody knows how far it went; the next run tries again.
+    pub(crate) fn of_the_journal(error: &JournalError) -> Self {
+        Self {
+            detail: format!("failed to {error}"),
+            forever: false,
+            lost: Vec::new(),
+        }
+    }
+}
+
 /// How many of the tags that were to stay have to be gone, where the manifest is there: somebody may have pushed it again
 /// in the same moment, with other tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

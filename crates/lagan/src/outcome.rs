@@ -146,6 +146,13 @@ pub(crate) fn gone(run: &RepositoryRun) -> u64 {
     outcomes.filter(|manifest| gone(&manifest.outcome)).count() as u64
 }
 
+/// Whether anything is gone, or may go yet.
+pub(crate) fn may_be_gone(run: &RepositoryRun) -> bool {
+    let mut outcomes = run.actions.iter().flat_map(|action| &action.manifests);
+    let in_doubt = |outcome: &ActionOutcome| matches!(outcome, ActionOutcome::InDoubt { .. });
+    gone(run) > 0 || outcomes.any(|manifest| in_doubt(&manifest.outcome))
+}
+
 /// Whether an undo put everything back.
 pub(crate) fn is_back(undo: &RepositoryUndo) -> bool {
     let outcomes = undo.manifests.iter().map(|manifest| &manifest.outcome);

@@ -216,7 +216,7 @@ pub struct OutcomeFoot {
     pub purge: Option<RunId>,
     /// What earlier runs left open.
     pub recovery: RecoveryNote,
-    /// Until when an apply can be undone; `None` where nothing was deleted.
+    /// Until when an apply can be undone; `None` where nothing was deleted, and nothing may be gone yet.
     pub undo: Option<Undo>,
     /// What became of the collection of garbage that was to follow; `None` where none was.
     pub collection: Option<CollectionNote>,

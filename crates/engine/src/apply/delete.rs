@@ -36,8 +36,14 @@ pub(crate) struct Deleter<'a, R, S, C> {
 }
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
-    /// Deletes a unit that was checked against `reading`. Members that the registry does not have are skipped.
-    pub(crate) async fn delete(&self, unit: &Unit, reading: &Reading) -> Result<Ends, JournalError> {
+    /// Deletes a unit that was checked against `reading`. Members that the registry does not have are skipped. Where the
+    /// journal fails, how each of them ended comes with the failure, as far as it is known; `None` where nothing of the
+    /// unit is on record.
+    pub(crate) async fn delete(
+        &self,
+        unit: &Unit,
+        reading: &Reading,
+    ) -> (Option<Ends>, Result<(), JournalError>) {
         let here: Vec<&Member> = unit
             .members
             .iter()
@@ -52,26 +58,38 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .zip(&manifests)
             .map(|(member, manifest)| self.intent(unit, member, manifest, reading))
             .collect();
-        let recorded = self
-            .world
-            .journal
-            .record_unit(self.run, intents, &manifests)
-            .await?;
-        let ends = match self.hold(&recorded).await? {
-            Ok(()) => self.delete_recorded(&here, recorded, reading).await?,
-            Err(left) => self.leave(recorded, &left).await?,
+        let journal = self.world.journal;
+        let recorded = match journal.record_unit(self.run, intents, &manifests).await {
+            Ok(recorded) => recorded,
+            Err(error) => return (None, Err(error)),
         };
+        let sequences: Vec<Sequence> = recorded.iter().map(RecordedDelete::sequence).collect();
+        let mut ends = Ends::new();
+        let done = self.carry_out(&here, recorded, reading, &mut ends).await;
+        let open = sequences.get(ends.len()..).unwrap_or_default();
+        ends.extend(open.iter().map(|sequence| (Some(*sequence), not_settled())));
         let mut ends = ends.into_iter();
         let gone = Left::because(Skip::Gone, "it was gone already");
-        Ok(unit
-            .members
-            .iter()
-            .map(|member| {
-                let absent = reading.absent.contains(&member.digest);
-                let end = if absent { None } else { ends.next() };
-                end.unwrap_or_else(|| (None, skipped(gone.clone())))
-            })
-            .collect())
+        let ends = unit.members.iter().map(|member| {
+            let absent = reading.absent.contains(&member.digest);
+            let end = if absent { None } else { ends.next() };
+            end.unwrap_or_else(|| (None, skipped(gone.clone())))
+        });
+        (Some(ends.collect()), done)
+    }
+
+    /// What is on record: it ends in `ends`, as far as the journal takes it.
+    async fn carry_out(
+        &self,
+        members: &[&Member],
+        recorded: Vec<RecordedDelete>,
+        reading: &Reading,
+        ends: &mut Ends,
+    ) -> Result<(), JournalError> {
+        match self.hold(&recorded).await? {
+            Ok(()) => self.delete_recorded(members, recorded, reading, ends).await,
+            Err(left) => self.leave(recorded, &left, ends).await,
+        }
     }
 
     /// Makes the copies that were promised. Where one of them cannot be made, the whole unit stays.
@@ -88,13 +106,17 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         Ok(Ok(()))
     }
 
-    async fn leave(&self, recorded: Vec<RecordedDelete>, left: &Left) -> Result<Ends, JournalError> {
-        let mut ends = Ends::new();
+    async fn leave(
+        &self,
+        recorded: Vec<RecordedDelete>,
+        left: &Left,
+        ends: &mut Ends,
+    ) -> Result<(), JournalError> {
         for deletion in recorded {
             let sequence = deletion.sequence();
             ends.push((Some(sequence), self.settle(sequence, skip(left.clone())).await?));
         }
-        Ok(ends)
+        Ok(())
     }
 
     fn intent(&self, unit: &Unit, member: &Member, manifest: &Manifest, reading: &Reading) -> DeleteIntent {
@@ -158,8 +180,8 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         members: &[&Member],
         recorded: Vec<RecordedDelete>,
         reading: &Reading,
-    ) -> Result<Ends, JournalError> {
-        let mut ends = Ends::new();
+        ends: &mut Ends,
+    ) -> Result<(), JournalError> {
         let mut left: Option<Left> = None;
         // With what is in doubt, everything may go that the registry takes along.
         let mut doubt: Option<String> = None;
@@ -222,7 +244,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             }
             ends.push((Some(sequence), end));
         }
-        Ok(ends)
+        Ok(())
     }
 
     /// Reads the repository again for what is left of a unit that takes long.
@@ -373,4 +395,11 @@ fn skip(left: Left) -> DeleteResult {
 
 pub(crate) fn skipped(left: Left) -> Outcome {
     skip(left).into()
+}
+
+/// What there is to say of what is on record without an end: it may be gone, and the next run looks.
+pub(crate) fn not_settled() -> Outcome {
+    Outcome::InDoubt {
+        detail: "the journal failed before its end was on record".to_owned(),
+    }
 }

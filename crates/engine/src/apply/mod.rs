@@ -76,7 +76,8 @@ pub enum ApplyError<E> {
 }
 
 /// Carries out a plan: `plans` are its repositories, read again where they were spooled. What became of each is handed
-/// to `sink` in the order of the plan.
+/// to `sink` in the order of the plan; also where the journal failed, of those that were in hand: what is on record
+/// without an end is in doubt there.
 ///
 /// # Errors
 ///
@@ -109,21 +110,18 @@ where
                 match plan {
                     Err(error) => Err(ApplyError::Plan(error)),
                     Ok(plan) if plan.actions.is_empty() => Ok(None),
-                    Ok(plan) => RepositoryApply::new(world, request, &plan)
-                        .apply()
-                        .await
-                        .map(Some)
-                        .map_err(ApplyError::Journal),
+                    Ok(plan) => Ok(Some(RepositoryApply::new(world, request, &plan).apply().await)),
                 }
             })
             .buffered(request.repositories_at_once.max(1));
         while let Some(done) = runs.next().await {
             let handed_on = match done {
                 Ok(None) => Ok(()),
-                Ok(Some(run)) => {
+                Ok(Some((run, journal))) => {
                     totals.add(&run);
                     looked_after &= run.looked_after;
-                    sink(&run).map_err(ApplyError::Sink)
+                    let handed_on = sink(&run).map_err(ApplyError::Sink);
+                    journal.map_err(ApplyError::Journal).and(handed_on)
                 }
                 Err(error) => Err(error),
             };

@@ -82,22 +82,25 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         &self.plan.name
     }
 
-    /// Carries out the repository's plan, as far as it is approved and still holds.
-    pub(crate) async fn apply(mut self) -> Result<RepositoryRun, JournalError> {
+    /// Carries out the repository's plan, as far as it is approved and still holds. Where the journal fails, what became
+    /// of it until then comes with the failure.
+    pub(crate) async fn apply(mut self) -> (RepositoryRun, Result<(), JournalError>) {
         let approved = self.request.approved.of(self.name());
         let sealed = |approved: &&Approved| {
             !on(Safeguard::PlanHash) || seal(&self.plan.actions).as_ref() == Some(&approved.seal)
         };
         let Some(approved) = approved.filter(sealed) else {
             let detail = "these are not the actions that were approved";
-            return Ok(self.finish(Left::because(Skip::NotApproved, detail), Vec::new()));
+            let rest = Left::because(Skip::NotApproved, detail);
+            return (self.finish(rest, Vec::new()), Ok(()));
         };
         self.leave_waiting(approved);
         if self.pending().is_empty() {
             // Each was told why.
             let rest = Left::because(Skip::Notice, "all of it waits");
-            return Ok(self.finish(rest, Vec::new()));
+            return (self.finish(rest, Vec::new()), Ok(()));
         }
+        let mut journal = Ok(());
         let rest = loop {
             if self.world.stop.is_requested() {
                 break Left::because(Skip::Stopped, "the run was asked to stop");
@@ -107,11 +110,15 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 break Left::because(Skip::Unit, "it is in no unit");
             }
             let before = self.ends.len();
-            match self.pass(&pending, approved).await? {
-                Ok(()) => {}
-                Err(error) => {
+            match self.pass(&pending, approved).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
                     self.problem = Some(error.to_string());
                     break Left::because(Skip::Incomplete, error.to_string());
+                }
+                Err(error) => {
+                    journal = Err(error);
+                    break Left::because(Skip::Stopped, "the journal failed before it was on record");
                 }
             }
             if self.how().one_by_one {
@@ -125,13 +132,13 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             }
         };
         let mut mended = Vec::new();
-        if on(Safeguard::Mend) {
+        if on(Safeguard::Mend) && journal.is_ok() {
             match mend(self.world, self.run(), self.name(), &self.deleted_here(), None).await {
                 Ok(done) => {
                     self.looked_after = done.iter().all(|mended| mended.failure.is_none());
                     mended = done;
                 }
-                Err(MendError::Journal(error)) => return Err(error),
+                Err(MendError::Journal(error)) => journal = Err(error),
                 Err(MendError::Registry(error)) => {
                     self.looked_after = false;
                     self.problem = Some(format!(
@@ -143,8 +150,8 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         // What is in doubt may go later, and something new may need it then.
         let in_doubt =
             |(_, outcome): &(Option<Sequence>, Outcome)| matches!(outcome, Outcome::InDoubt { .. });
-        self.looked_after &= !self.ends.values().any(in_doubt);
-        Ok(self.finish(rest, mended))
+        self.looked_after &= journal.is_ok() && !self.ends.values().any(in_doubt);
+        (self.finish(rest, mended), journal)
     }
 
     /// Leaves alone what waits: it is decided before anything is read.
@@ -237,6 +244,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 // Not begun: the next pass, or the end of the run, has it.
                 return Ok(());
             }
+            let mut journal = Ok(());
             let (sequence, outcome) = if let Some(left) = self.vetoed(digest, [tag], reading) {
                 (None, skipped(left))
             } else if on(Safeguard::LeftOut) && self.untags_in_doubt.contains(digest) {
@@ -252,9 +260,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 if matches!(end.outcome, Outcome::InDoubt { .. }) {
                     self.untags_in_doubt.insert(digest.clone());
                 }
+                journal = end.journal;
                 (end.sequence, end.outcome)
             };
             self.ends.insert((*position, digest.clone()), (sequence, outcome));
+            journal?;
         }
         Ok(())
     }
@@ -348,27 +358,30 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             true => 1,
             false => self.request.units_at_once.max(1),
         };
-        let ended: Vec<(Unit, Result<Option<Ends>, JournalError>)> = {
+        let ended: Vec<(Unit, Option<Ends>, Result<(), JournalError>)> = {
             let deleter = &deleter;
             stream::iter(ready)
                 .map(|unit| async move {
                     let old = is_old(reading.at, world.clock.now());
                     if world.stop.is_requested() || old {
                         // Not begun: the next pass, or the end of the run, has it.
-                        return (unit, Ok(None));
+                        return (unit, None, Ok(()));
                     }
-                    let ends = deleter.delete(&unit, reading).await;
-                    if ends.is_err() {
+                    let (ends, done) = deleter.delete(&unit, reading).await;
+                    if done.is_err() {
                         world.stop.request();
                     }
-                    (unit, ends.map(Some))
+                    (unit, ends, done)
                 })
                 .buffer_unordered(at_once)
                 .collect()
                 .await
         };
-        for (unit, ends) in ended {
-            if let Some(ends) = ends? {
+        let mut journal = Ok(());
+        for (unit, ends, done) in ended {
+            // The others ended all the same.
+            journal = journal.and(done);
+            if let Some(ends) = ends {
                 let mut ends = ends.into_iter();
                 let lost = Left::because(Skip::Unit, "its unit ended early");
                 self.note(&unit.members, |_| {
@@ -376,7 +389,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 });
             }
         }
-        Ok(())
+        journal
     }
 
     fn note(&mut self, members: &[Member], mut end: impl FnMut(&Member) -> (Option<Sequence>, Outcome)) {

@@ -9,13 +9,13 @@ use lagan_model::{
     Artifact, Clock, Deletion, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
 };
 
-use super::delete::was_refused;
+use super::delete::{not_settled, was_refused};
 use super::reading::Reading;
 
 use crate::restore::missing_child;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
-use crate::swept::{Missing, alarm as alarm_of, is_swept, put_back_swept};
+use crate::swept::{Failed, Missing, alarm as alarm_of, is_swept, put_back_swept};
 use crate::world::World;
 
 pub(crate) struct Untagger<'a, R, S, C> {
@@ -33,9 +33,14 @@ pub(crate) struct Untagged {
     pub sequence: Option<Sequence>,
     pub outcome: Outcome,
     pub alarm: Option<String>,
+    /// Whether what became of it is on record, as far as it is known.
+    pub journal: Result<(), JournalError>,
 }
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
+    /// # Errors
+    ///
+    /// When the journal failed before anything was sent.
     pub(crate) async fn untag(
         &mut self,
         tag: &Tag,
@@ -47,6 +52,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             sequence: None,
             outcome: Outcome::Skipped { why, detail },
             alarm: None,
+            journal: Ok(()),
         };
         let others: Vec<Tag> = reading
             .tags_on(digest)
@@ -128,15 +134,18 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             Err(error) => Some((Skip::Incomplete, error.to_string())),
         };
         if let Some((why, detail)) = left {
-            return self
-                .settle(sequence, DeleteResult::Skipped { why, detail }, None)
-                .await;
+            let result = DeleteResult::Skipped { why, detail };
+            return Ok(self.settle(sequence, result, None).await);
         }
         let answer = self.world.registry.untag(&recorded).await;
         let mut alarm = None;
         let swept = is_swept(self.world.registry, recorded.intent(), Missing::Any).await;
         if on(Safeguard::UntagCheck) && matches!(swept, Ok(true)) {
-            let failure = put_back_swept(self.world, self.run, sequence, recorded.intent()).await?;
+            let put_back = put_back_swept(self.world, self.run, sequence, recorded.intent()).await;
+            let (failure, journal) = match put_back {
+                Ok(failure) => (failure, Ok(())),
+                Err(error) => (Some(Failed::of_the_journal(&error)), Err(error)),
+            };
             alarm = Some(alarm_of(recorded.intent(), failure.as_ref()));
             if let Some(failure) = failure.filter(|failure| !failure.forever) {
                 // The intent stays open: recovery tries again.
@@ -146,6 +155,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                         detail: failure.detail,
                     },
                     alarm,
+                    journal,
                 });
             }
         }
@@ -157,6 +167,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                     detail: error.to_string(),
                 },
                 alarm,
+                journal: Ok(()),
             });
         }
         let result = match (answer, self.on(tag).await) {
@@ -180,29 +191,29 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                     sequence: Some(sequence),
                     outcome: Outcome::InDoubt { detail },
                     alarm,
+                    journal: Ok(()),
                 });
             }
         };
-        self.settle(sequence, result, alarm).await
+        Ok(self.settle(sequence, result, alarm).await)
     }
 
-    async fn settle(
-        &self,
-        sequence: Sequence,
-        result: DeleteResult,
-        alarm: Option<String>,
-    ) -> Result<Untagged, JournalError> {
-        let outcome = Settled {
+    async fn settle(&self, sequence: Sequence, result: DeleteResult, alarm: Option<String>) -> Untagged {
+        let settled = Settled {
             intent: sequence,
             result: result.clone(),
             at: self.world.clock.now(),
         };
-        self.world.journal.settle(self.run, outcome).await?;
-        Ok(Untagged {
+        let journal = self.world.journal.settle(self.run, settled).await;
+        Untagged {
             sequence: Some(sequence),
-            outcome: result.into(),
+            outcome: match journal {
+                Ok(()) => result.into(),
+                Err(_) => not_settled(),
+            },
             alarm,
-        })
+            journal,
+        }
     }
 
     async fn on(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {

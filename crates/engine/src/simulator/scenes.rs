@@ -2,6 +2,7 @@
 
 mod chronicles;
 mod enough;
+mod failing;
 mod lacking;
 mod left;
 mod merging;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
-use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId};
+use lagan_model::journal::{Begin, Journal, JournalError, PolicyIdentity, Purpose, RunId, Sequence};
 use lagan_model::{AttachmentForm, Clock as _, Digest, Manifest, RegistryRead, RepositoryName, Tag, Time};
 use lagan_policy::{
     Action, Announcements, Depth, Evidence, Grace, Keep, Limits, Mode, Planned, Policy, PolicySet,
@@ -18,9 +18,9 @@ use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::world::{Effect, State, children, is_collected, is_holding, is_sound_but_for};
 use crate::{
-    ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo, PlanRequest,
-    PurgeRequest, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest, UndoTarget, World, apply, due,
-    leftovers, plan, purge, recover, undo,
+    ActionOutcome, ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo,
+    PlanRequest, PurgeRequest, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
+    UndoTarget, World, apply, due, leftovers, plan, purge, recover, undo,
 };
 
 /// What came of a story.
@@ -279,6 +279,8 @@ impl Story {
             let holds = chronicle.holds(self.world.now());
             let due = due(world, &chronicle, Some(500)).await;
             let in_doubt = recovery.left_out();
+            let run = begin.run;
+            let mut told = BTreeSet::new();
             let request = ApplyRequest {
                 begin,
                 approved: &approved,
@@ -290,12 +292,54 @@ impl Story {
             let plans = plans.into_iter().map(Ok::<_, std::convert::Infallible>);
             let done = apply(world, &request, plans, |run| {
                 self.note(&format!("done: {run:?}"));
+                told.extend(told_gone(run));
                 Ok(())
             });
-            done.await.map_err(only_the_journal)?;
+            let done = done.await;
+            self.check_told(run, &told);
+            done.map_err(only_the_journal)?;
             self.purge(world, begin_purge, &in_doubt, &mut chronicle, &due)
                 .await
         });
+    }
+
+    /// What a run took that is gone is told of, also where the journal failed. Others may have pushed it again before it
+    /// was looked at.
+    fn check_told(&self, run: RunId, told: &BTreeSet<Sequence>) {
+        let of_run: BTreeSet<Sequence> = self.store.with_durable(|kept| {
+            let entries = kept.entries.iter().filter(|(_, entry)| entry.run == run);
+            entries.map(|(sequence, _)| *sequence).collect()
+        });
+        let mut state = self.world.state();
+        let is_gone = |effect: &&Effect| {
+            let repository = &state.repositories[&effect.repository];
+            let name = || effect.repository.clone();
+            match &effect.tag {
+                Some(tag) => {
+                    !repository.tags.contains_key(tag)
+                        && !state.tags_by_others.contains_key(&(name(), tag.clone()))
+                }
+                None => {
+                    !repository.manifests.contains_key(&effect.digest)
+                        && !state
+                            .gone_by_others
+                            .contains_key(&(name(), effect.digest.clone()))
+                }
+            }
+        };
+        let hidden = |effect: &&Effect| of_run.contains(&effect.sequence) && !told.contains(&effect.sequence);
+        let effects = state.effects.iter().filter(hidden).filter(is_gone);
+        let bad: Vec<_> = effects
+            .map(|effect| {
+                format!(
+                    "record {} took effect, and the report does not say so",
+                    effect.sequence
+                )
+            })
+            .collect();
+        for text in bad {
+            state.violation(text);
+        }
     }
 
     /// Adds what earlier runs left: only what a plan was approved for that said so.
@@ -761,6 +805,19 @@ impl Story {
 
 async fn chronicle(world: World<'_, Simulated, ModelStore, Simulated>) -> Result<Chronicle, JournalError> {
     Chronicle::read(world.journal, &world.registry.identity().url, world.clock.now()).await
+}
+
+/// The records of which a report says that they took effect, or may have.
+fn told_gone(run: &RepositoryRun) -> impl Iterator<Item = Sequence> {
+    let manifests = run.actions.iter().flat_map(|action| &action.manifests);
+    manifests
+        .filter(|manifest| {
+            matches!(
+                manifest.outcome,
+                ActionOutcome::Deleted | ActionOutcome::Untagged | ActionOutcome::InDoubt { .. }
+            )
+        })
+        .filter_map(|manifest| manifest.sequence)
 }
 
 fn only_the_journal(error: crate::ApplyError<std::convert::Infallible>) -> JournalError {

@@ -270,7 +270,7 @@ async fn carry_out(
     let problems = due.problems.iter().chain(&approved.problems).cloned();
     report.foot.recovery.problems.extend(problems);
     let begin_collect = begin.clone();
-    let (mut whole, mut deleted) = (true, 0);
+    let (mut whole, mut deleted, mut may_be_gone) = (true, 0, false);
     let (mut failure, mut failing) = (None, run);
     // A run in which all waits is none: the limits of later ones are held against what runs did.
     let applies = approved.spool.repositories() > approved.plan.going().waiting_repositories;
@@ -354,6 +354,7 @@ async fn carry_out(
                         observing.repository(run, false);
                     }
                     deleted += outcome::gone(run);
+                    may_be_gone |= outcome::may_be_gone(run);
                     rolling.count(&source, run, &wanted);
                     progress.deleted(
                         run.actions
@@ -387,6 +388,7 @@ async fn carry_out(
                         observing.repository(run, true);
                     }
                     deleted += outcome::gone(run);
+                    may_be_gone |= outcome::may_be_gone(run);
                     report.repository(&outcome::of_purge(run))
                 });
                 failure = purged.await.err();
@@ -428,7 +430,7 @@ async fn carry_out(
             Err(error) => failure = Some(ApplyError::Journal(error)),
         }
     }
-    report.foot.undo = (deleted > 0).then(|| {
+    report.foot.undo = may_be_gone.then(|| {
         let collection = report.foot.collection.as_ref();
         collecting::undo_after(told.as_ref(), collection, SystemClock.now(), approved.loses)
     });
