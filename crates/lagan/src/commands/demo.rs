@@ -136,7 +136,8 @@ pub(crate) fn run(colour: Colour, arguments: &DemoArgs) -> Result<Exit, Failure>
         ))?;
         let parsed = settings::find_config(Some(&config))?.map(|(_, config)| config);
         let (stopping, who) = (Stopping::BySignal, Who::user());
-        let exit = super::undo::run_target(parsed.as_ref(), &state, colour, &undo(), stopping, who).await?;
+        let exit =
+            super::undo::run_target(parsed.as_ref(), &state, colour, &undo(), stopping, who, None).await?;
 
         let restored = Fingerprint::of(&source()?).await?;
         if restored != before {

@@ -4,6 +4,7 @@ mod by_daemon;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::SubsecRound as _;
 use lagan_config::Config;
@@ -29,6 +30,7 @@ use crate::auditing::Auditing;
 use crate::cli::{Colour, ConnectArgs, UndoArgs};
 use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
+use crate::metrics::Observing;
 use crate::output::{Output, Spool, is_coloured};
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
 use crate::{outcome, rollout, settings, sources, state};
@@ -54,6 +56,7 @@ pub(crate) fn run(
             arguments,
             stopping,
             Who::user(),
+            None,
         )
         .await;
         match undone {
@@ -74,7 +77,7 @@ pub(crate) fn run(
     })
 }
 
-/// On behalf of somebody.
+/// On behalf of somebody, and counted where there is somebody who counts.
 pub(crate) async fn run_target(
     config: Option<&Config>,
     directory: &Path,
@@ -82,9 +85,10 @@ pub(crate) async fn run_target(
     arguments: &UndoArgs,
     stopping: Stopping,
     who: Who,
+    observing: Option<Arc<Observing>>,
 ) -> Result<Exit, Failure> {
     let audit = Auditing::of(directory, who);
-    let done = carry_out(config, directory, colour, arguments, stopping, &audit).await;
+    let done = carry_out(config, directory, colour, arguments, stopping, &audit, observing).await;
     audit.ended("undo", done)
 }
 
@@ -95,6 +99,7 @@ async fn carry_out(
     arguments: &UndoArgs,
     stopping: Stopping,
     audit: &Auditing,
+    observing: Option<Arc<Observing>>,
 ) -> Result<Exit, Failure> {
     let out = Output::open(arguments.out.as_deref())?;
     let mut outs = vec![(
@@ -107,7 +112,8 @@ async fn carry_out(
     }
     let journal = Journal::new(state::opened(directory).await?);
     let (target, of) = target(journal.store(), arguments)?;
-    let (settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
+    let (mut settings, kind) = registry(config, journal.store(), &target, &arguments.connect)?;
+    settings.observer = observing.clone().map(|observing| observing as _);
     let registry = Connected::connect_to_change(settings, kind).await?;
     let began = SystemClock.now().trunc_subsecs(0);
     let stop = Stop::default();
@@ -164,6 +170,9 @@ async fn carry_out(
     let undone = undo(World { stop: &stop, ..world }, &request).await?;
     if undone.is_empty() {
         nothing(&request.target, &of)?;
+    }
+    if let Some(observing) = observing.filter(|_| !arguments.dry_run) {
+        observing.undone(&undone);
     }
 
     let head = OutcomeHead {

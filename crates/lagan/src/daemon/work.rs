@@ -7,9 +7,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use chrono::SubsecRound as _;
-use lagan_config::Config;
+use lagan_config::{Config, RegistrySettings};
 use lagan_model::{Clock as _, Time};
 use lagan_policy::{Mode, RepositoryPattern};
+use lagan_registry::RegistryUrl;
 use lagan_state::Who;
 
 use super::address::Host;
@@ -272,9 +273,36 @@ async fn carry_out(
             };
             let stopping = Stopping::Told(told);
             let who = asker(order);
-            undo::run_target(Some(config), state, Colour::Never, &arguments, stopping, who).await
+            let url = arguments.connect.registry.as_deref().unwrap_or_default();
+            let observing = observing.of_undo(configured_at(config, url));
+            let colour = Colour::Never;
+            undo::run_target(
+                Some(config),
+                state,
+                colour,
+                &arguments,
+                stopping,
+                who,
+                Some(observing),
+            )
+            .await
         }
     }
+}
+
+/// How the configuration calls the registry at an address; nothing where it knows none there. It may be a name already.
+fn configured_at<'a>(config: &'a Config, registry: &str) -> &'a str {
+    let url = |text: &str| text.parse::<RegistryUrl>().ok();
+    let meant = url(registry);
+    let is_meant = |known: &&RegistrySettings| {
+        let here = meant.as_ref().zip(url(&known.url));
+        known.name.as_str() == registry || here.is_some_and(|(meant, here)| meant.as_str() == here.as_str())
+    };
+    config
+        .registries
+        .iter()
+        .find(is_meant)
+        .map_or("", |known| known.name.as_str())
 }
 
 /// Whether a plan is about the registry that its run has to itself: that may be at another address by now.

@@ -69,6 +69,8 @@ catalogue! {
         "Manifests and tags that a run was to delete and left alone, by why";
     FAILURES: Counter "failures" ["registry", "policy", "action", "outcome"]
         "Manifests and tags whose deletion failed, or is in doubt";
+    RESTORATIONS: Counter "restorations" ["registry", "outcome"]
+        "Manifests, and tags that had been taken off, that undos were to put back, by what became of them";
     DELETED_BYTES: Counter "deleted_bytes" ["registry", "policy"]
         "Sizes of deleted manifests and of the blobs they name, each once in a run; a collection of garbage frees at most that";
     UNDOABLE_UNTIL: Gauge "undoable_until_timestamp_seconds" ["registry", "policy"]

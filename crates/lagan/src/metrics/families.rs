@@ -14,7 +14,7 @@ use prometheus_client::registry::{Metric, Registry};
 use super::catalogue::{self, Described, Kind, PREFIX};
 use super::labels::{
     Mode, OfChange, OfDecision, OfDeletion, OfFailure, OfHint, OfKind, OfMessage, OfName, OfPart, OfPolicy,
-    OfRegistry, OfRequest, OfRun, OfSkip, Outcome, Purpose,
+    OfRegistry, OfRequest, OfRestoration, OfRun, OfSkip, Outcome, Purpose,
 };
 
 /// A gauge of what is no whole number.
@@ -49,6 +49,7 @@ pub(super) struct Families {
     pub(super) deletions: Family<OfDeletion, Counter>,
     pub(super) skips: Family<OfSkip, Counter>,
     pub(super) failures: Family<OfFailure, Counter>,
+    pub(super) restorations: Family<OfRestoration, Counter>,
     pub(super) deleted_bytes: Family<OfPolicy, Counter>,
     pub(super) undoable_until: Family<OfPolicy, Gauge>,
     pub(super) journal_runs: Family<Purpose, Gauge>,
@@ -88,6 +89,7 @@ impl Families {
             deletions: family(all, &catalogue::DELETIONS),
             skips: family(all, &catalogue::SKIPS),
             failures: family(all, &catalogue::FAILURES),
+            restorations: family(all, &catalogue::RESTORATIONS),
             deleted_bytes: family(all, &catalogue::DELETED_BYTES),
             undoable_until: family(all, &catalogue::UNDOABLE_UNTIL),
             journal_runs: family(all, &catalogue::JOURNAL_RUNS),

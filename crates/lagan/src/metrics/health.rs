@@ -97,7 +97,10 @@ impl Health {
 
     /// What is seen of a policy is seen of its registry as well.
     fn each(&mut self, of: &OfPolicy, mut see: impl FnMut(&mut Window)) {
-        for policy in [of.policy.clone(), "".into()] {
+        let whole = Name::from("");
+        // What is of no single policy is seen once.
+        let policy = Some(of.policy.clone()).filter(|policy| *policy != whole);
+        for policy in policy.into_iter().chain([whole]) {
             let seen = self
                 .seen
                 .entry((of.registry.clone(), policy))

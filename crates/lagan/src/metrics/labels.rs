@@ -45,6 +45,12 @@ pub(super) struct OfDeletion {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfRestoration {
+    pub(super) registry: Name,
+    pub(super) outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct OfSkip {
     pub(super) registry: Name,
     pub(super) policy: Name,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lagan_engine::{ActionOutcome, RepositoryRun};
+use lagan_engine::{ActionOutcome, RepositoryRun, RepositoryUndo};
 use lagan_health::Request;
 use lagan_model::Time;
 use lagan_model::journal::{DeleteResult, Outcome, Record, RunId, Skip};
@@ -13,8 +13,8 @@ use lagan_state::{DiskJournal, StateError};
 use serde_json::{Value, json};
 
 use super::labels::{
-    Name, OfChange, OfDecision, OfDeletion, OfFailure, OfKind, OfPolicy, OfRegistry, OfRequest, OfSkip,
-    status,
+    Name, OfChange, OfDecision, OfDeletion, OfFailure, OfKind, OfPolicy, OfRegistry, OfRequest,
+    OfRestoration, OfSkip, status,
 };
 use super::{Metrics, of};
 use crate::pass::Pass;
@@ -76,6 +76,11 @@ impl Observing {
             of: of(registry, policy),
             tally: Mutex::default(),
         })
+    }
+
+    /// The same of an undo, which is about one registry and no policy. The name is empty where the configuration has none.
+    pub(crate) fn of_undo(&self, registry: &str) -> Arc<Self> {
+        Self::new(&self.metrics, registry, "")
     }
 
     /// What it came to so far.
@@ -173,6 +178,17 @@ impl Observing {
                 };
                 families.failures.get_or_create(&label).inc();
             }
+        }
+    }
+
+    /// What became of what was to be put back.
+    pub(crate) fn undone(&self, undone: &[RepositoryUndo]) {
+        for manifest in undone.iter().flat_map(|repository| &repository.manifests) {
+            let label = OfRestoration {
+                registry: self.of.registry.clone(),
+                outcome: manifest.outcome.as_str(),
+            };
+            self.metrics.families.restorations.get_or_create(&label).inc();
         }
     }
 
@@ -285,6 +301,10 @@ impl Observer for Observing {
             refused: sent.refused,
             latency: sent.measured.then_some(sent.took),
         };
+        // Nobody would know of which registry it speaks.
+        if self.of.registry.is_empty() {
+            return;
+        }
         let now = (self.metrics.now)();
         self.metrics.health().request(&self.of, now, request);
     }

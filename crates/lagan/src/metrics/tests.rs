@@ -396,6 +396,27 @@ fn what_people_cut_short_or_mistype_says_nothing_against_a_registry() {
 }
 
 #[test]
+fn what_is_of_no_single_policy_is_seen_of_its_registry_once() {
+    let metrics = metrics();
+    // Of one policy, and of all of them.
+    metrics.happened(&record(Exit::Done, None));
+    let Happening::Ended(failed) = record(Exit::Unexpected, None) else {
+        unreachable!();
+    };
+    let failed = Record {
+        counted_for: String::new(),
+        ..*failed
+    };
+    metrics.happened(&Happening::Ended(Box::new(failed)));
+    let part = |name| value(&metrics, "lagan_health_part", &[("policy", ""), ("part", name)]);
+    // One of two, and not two of three.
+    let half = part("success");
+    metrics.happened(&record(Exit::Done, None));
+    assert!(part("success") > half, "{half}");
+    assert!((half - 0.02).abs() < 1e-9, "{half}");
+}
+
+#[test]
 fn a_policy_that_is_gone_leaves_no_gauges() {
     let metrics = everything();
     metrics.configured(&Config::read("lagan.yaml", "registries: {other: {url: 'http://r'}}\n").unwrap());

@@ -244,6 +244,11 @@ async fn two_that_delete_at_once_share_the_journal_and_what_each_deleted_can_be_
                 "{undone:?}"
             );
             assert_eq!(all.tags("b"), 6);
+            let metrics = all.scene.metrics.render();
+            let counted = r#"lagan_restorations_total{registry="b",outcome="restored"} 4"#;
+            assert!(metrics.contains(counted), "{metrics}");
+            let puts = r#"lagan_requests_total{registry="b",kind="put",status="2xx"}"#;
+            assert!(metrics.contains(puts), "{metrics}");
             // The other one is still at it.
             let (_, open) = all.journal("a");
             assert!(open > 0);
