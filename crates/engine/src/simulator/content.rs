@@ -1,9 +1,11 @@
 //! What is in the simulated registry, and what others put there.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use lagan_model::{Digest, Manifest, MediaType, RepositoryName, Tag};
 
-use super::limits::counted;
+use super::limits::counted_ones;
 use super::world::{Repository, State, blobs, children, is_holding, is_sound};
 
 impl State {
@@ -28,17 +30,19 @@ impl State {
         let before = self.all_counted();
         self.act_somehow();
         for (name, before) in before {
-            let after = counted(&self.repositories[&name], |_| false);
-            if after < before {
-                self.fewer.push((name, before - after, self.now));
+            let after = counted_ones(&self.repositories[&name], |_| false);
+            // One that lost its tag to another is one less for whoever listed it: the other one may be about to go.
+            let lost = before.difference(&after).count() as u64;
+            if lost > 0 {
+                self.fewer.push((name, lost, self.now));
             }
         }
     }
 
-    fn all_counted(&self) -> Vec<(RepositoryName, u64)> {
+    fn all_counted(&self) -> Vec<(RepositoryName, BTreeSet<Digest>)> {
         let repositories = self.repositories.iter();
         repositories
-            .map(|(name, repository)| (name.clone(), counted(repository, |_| false)))
+            .map(|(name, repository)| (name.clone(), counted_ones(repository, |_| false)))
             .collect()
     }
 

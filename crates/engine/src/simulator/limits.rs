@@ -1,11 +1,18 @@
 //! I9: no run leaves fewer artifacts in a repository than have to stay, by what is there and not by what was planned.
 
+use std::collections::BTreeSet;
+
 use lagan_model::{AttachmentForm, Digest};
 
 use super::world::{Effect, MAX_AGE, Repository, State, is_holding};
 
 /// How many artifacts there are: tagged, attached to nothing, and not about to go.
 pub(crate) fn counted(repository: &Repository, may_go: impl Fn(&Digest) -> bool) -> u64 {
+    counted_ones(repository, may_go).len() as u64
+}
+
+/// The artifacts that are counted.
+pub(crate) fn counted_ones(repository: &Repository, may_go: impl Fn(&Digest) -> bool) -> BTreeSet<Digest> {
     let is_counted = |digest: &Digest| {
         let on_it = repository.tags.iter().filter(|(_, on)| *on == digest);
         let (attached, own): (Vec<_>, Vec<_>) = on_it.partition(|(tag, _)| AttachmentForm::of(tag).is_some());
@@ -13,7 +20,7 @@ pub(crate) fn counted(repository: &Repository, may_go: impl Fn(&Digest) -> bool)
         attached.is_empty() && !lists_attached && !own.is_empty() && !may_go(digest)
     };
     let there = repository.manifests.keys();
-    there.filter(|digest| is_counted(digest)).count() as u64
+    there.filter(|digest| is_counted(digest)).cloned().collect()
 }
 
 impl State {
