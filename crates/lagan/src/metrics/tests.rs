@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use lagan_config::Config;
-use lagan_engine::{ActionOutcome, ActionRun, ManifestRun, RepositoryRun};
-use lagan_model::journal::{Role, Skip};
+use lagan_engine::{
+    ActionOutcome, ActionRun, ManifestRun, ManifestUndo, RepositoryRun, RepositoryUndo, UndoOutcome,
+};
+use lagan_model::journal::{Role, RunId, Sequence, Skip};
 use lagan_model::{Digest, RegistryIdentity, RegistryKind, RequestKind, Time};
 use lagan_notify::{Delivery, Kind as Event, Told as _};
 use lagan_policy::rollout::Change;
@@ -100,6 +102,22 @@ fn sent(kind: RequestKind, answer: Answered) -> Sent {
     }
 }
 
+fn undone() -> RepositoryUndo {
+    let manifest = |outcome| ManifestUndo {
+        digest: Digest::of(b"secret-digest"),
+        role: Role::Artifact,
+        tags: vec!["secret-tag".parse().unwrap()],
+        deleted_by: RunId::from_bits(1),
+        deletion: Sequence(1),
+        lacks: Vec::new(),
+        outcome,
+    };
+    RepositoryUndo {
+        name: "secret-repository".parse().unwrap(),
+        manifests: vec![manifest(UndoOutcome::Restored), manifest(UndoOutcome::InDoubt)],
+    }
+}
+
 fn run(outcomes: Vec<ActionOutcome>) -> RepositoryRun {
     let manifest = |outcome| ManifestRun {
         digest: Digest::of(b"secret-digest"),
@@ -157,6 +175,7 @@ fn everything() -> Arc<Metrics> {
         false,
     );
     observing.repository(&run(vec![ActionOutcome::Deleted]), true);
+    observing.of_undo("r").undone(&[undone()]);
     observing.recorded(&journal, None);
     metrics
         .families
@@ -310,6 +329,8 @@ fn what_a_run_does_is_counted_once() {
     assert_eq!(of("lagan_incomplete_repositories", &[]), 1.0);
     assert_eq!(of("lagan_deletions_total", &[("action", "delete")]), 1.0);
     assert_eq!(of("lagan_deletions_total", &[("action", "purge")]), 1.0);
+    assert_eq!(of("lagan_restorations_total", &[("outcome", "restored")]), 1.0);
+    assert_eq!(of("lagan_restorations_total", &[("outcome", "in_doubt")]), 1.0);
     assert_eq!(of("lagan_skips_total", &[("reason", "changed")]), 1.0);
     assert_eq!(of("lagan_failures_total", &[("outcome", "in_doubt")]), 1.0);
     assert_eq!(
