@@ -103,24 +103,20 @@ impl Kept {
     /// What of that lost a tag before it was deleted by others: what lies below comes first.
     pub(crate) fn lost_a_tag_below<'a>(&'a self, children: &'a [Digest]) -> Vec<&'a Digest> {
         let mut found = Vec::new();
-        self.find_lost(children, &mut BTreeSet::new(), &mut found);
-        found
-    }
-
-    fn find_lost<'a>(
-        &'a self,
-        children: &'a [Digest],
-        seen: &mut BTreeSet<&'a Digest>,
-        found: &mut Vec<&'a Digest>,
-    ) {
-        for digest in children {
-            if seen.insert(digest) {
-                self.find_lost(self.listed_by(digest), seen, found);
+        let mut seen = BTreeSet::new();
+        // Not by recursion: how deep indexes lie in indexes is the registry's say.
+        let mut work: Vec<(&Digest, bool)> = children.iter().map(|digest| (digest, false)).collect();
+        while let Some((digest, below_is_done)) = work.pop() {
+            if below_is_done {
+                found.push(digest);
+            } else if seen.insert(digest) {
                 if self.lost_a_tag.contains_key(digest) {
-                    found.push(digest);
+                    work.push((digest, true));
                 }
+                work.extend(self.listed_by(digest).iter().map(|digest| (digest, false)));
             }
         }
+        found
     }
 
     fn listed_by(&self, digest: &Digest) -> &[Digest] {
@@ -135,5 +131,35 @@ impl Kept {
             .filter(|below| self.missing.contains(*below))
             .cloned()
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_comes_first_however_deep_a_registry_nests() {
+        let digests: Vec<Digest> = (0..100_000_u32)
+            .map(|number| Digest::of(&number.to_be_bytes()))
+            .collect();
+        let (last, above) = digests.split_last().unwrap();
+        let lists = |digest: &Digest, next: &Digest| (digest.clone(), vec![next.clone()]);
+        let mut kept = Kept {
+            there: above
+                .iter()
+                .zip(&digests[1..])
+                .map(|(a, b)| lists(a, b))
+                .collect(),
+            ..Kept::default()
+        };
+        let in_the_middle = &digests[50_000];
+        kept.there.remove(in_the_middle);
+        kept.missing = BTreeSet::from([in_the_middle.clone(), last.clone()]);
+        kept.lost_a_tag =
+            BTreeMap::from([lists(in_the_middle, &digests[50_001]), (last.clone(), Vec::new())]);
+        let found = kept.lost_a_tag_below(&digests[..1]);
+        assert_eq!(found, [last, in_the_middle]);
+        assert_eq!(kept.below(&digests[..1]).len(), digests.len());
     }
 }
