@@ -147,7 +147,7 @@ fn of_run(record: &Record) -> Option<Message> {
         "policy": record.policy,
         "mode": crate::daemon::named_mode(record.mode),
         "outcome": record.outcome(),
-        "counts": tally.to_json(),
+        "counts": record.counts(),
     });
     if let (Some(error), Some(data)) = (&record.error, data.as_object_mut()) {
         data.insert("error".to_owned(), shown(error).into());

@@ -54,7 +54,7 @@ pub(super) struct Run {
     pub(super) mode: String,
     /// When it began, or was asked for.
     pub(super) began: Option<String>,
-    /// When it ended.
+    /// When it ended; where it was interrupted, when that was found.
     pub(super) ended: Option<String>,
     /// Its exit code, as of the command line.
     pub(super) exit: Option<i32>,
@@ -109,7 +109,7 @@ impl Run {
         }
     }
 
-    /// One that left a folder and nothing else.
+    /// One that left a folder and nothing else: it died before that it began was written, or under an older version.
     fn interrupted(id: String) -> Self {
         Self {
             id,

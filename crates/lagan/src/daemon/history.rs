@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use chrono::SecondsFormat;
 use lagan_model::Time;
 use lagan_policy::Mode;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ulid::Ulid;
 
+use super::begun::Begun;
 use super::event::named_mode;
 use super::work::{Done, Job};
 use crate::exit::Exit;
@@ -18,7 +20,8 @@ use crate::metrics::Tally;
 use crate::output::Output;
 
 /// What a run does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
     Plan,
     Apply,
@@ -36,7 +39,7 @@ impl Kind {
     }
 }
 
-/// How a run was cut short by people, which says nothing of its registry or its policy.
+/// How a run was cut short. What people cut short says nothing of its registry or its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Whoever asked for it went away before anything was changed.
@@ -45,10 +48,15 @@ pub(crate) enum Cut {
     Stopped,
     /// The daemon was stopped before anything was changed.
     TurnedAway,
+    /// It died with its process, and was found by the next.
+    Died,
 }
 
 /// Who a run is by that nobody asked for.
 pub(crate) const BY_SCHEDULE: &str = "schedule";
+
+/// What is said of a run that died with its process.
+const DIED: &str = "the daemon ended while it made this run: it was killed, or failed, or the machine did";
 
 /// A name for a run that begins now; names are in the order of time.
 pub(crate) fn new_id(now: Time) -> String {
@@ -79,7 +87,7 @@ pub(crate) struct Record {
     pub(crate) error: Option<String>,
     /// Why it deleted nothing, although its policy is enforced.
     pub(crate) held: Option<String>,
-    /// How people cut it short, if they did.
+    /// How it was cut short, if it was.
     pub(crate) cut: Option<Cut>,
     /// What it came to, in numbers.
     pub(crate) tally: Tally,
@@ -123,6 +131,26 @@ impl Record {
         }
     }
 
+    /// Of a run that died with its process, which is known by now.
+    pub(super) fn died(begun: Begun, now: Time) -> Self {
+        Self {
+            id: begun.id,
+            kind: begun.kind,
+            by: begun.by,
+            policy: begun.policy,
+            counted_for: begun.counted_for,
+            registry: begun.registry,
+            mode: begun.mode,
+            began: begun.began,
+            ended: now,
+            exit: Exit::Unexpected,
+            error: Some(DIED.to_owned()),
+            held: None,
+            cut: Some(Cut::Died),
+            tally: Tally::default(),
+        }
+    }
+
     /// In a word.
     pub(crate) fn outcome(&self) -> &'static str {
         match self.exit {
@@ -140,12 +168,20 @@ impl Record {
     /// cannot be.
     pub(crate) fn was_made(&self) -> bool {
         let asked_for = self.by != BY_SCHEDULE;
-        matches!(self.cut, None | Some(Cut::Stopped)) && !(asked_for && self.exit == Exit::Usage)
+        matches!(self.cut, None | Some(Cut::Stopped | Cut::Died)) && !(asked_for && self.exit == Exit::Usage)
     }
 
     /// Whether it says something of how its registry and its policy do.
     pub(crate) fn is_telling(&self) -> bool {
-        self.was_made() && self.cut.is_none()
+        self.was_made() && matches!(self.cut, None | Some(Cut::Died))
+    }
+
+    /// What it came to, in numbers; null where nobody counted to the end.
+    pub(crate) fn counts(&self) -> Value {
+        match self.cut {
+            Some(Cut::Died) => Value::Null,
+            _ => self.tally.to_json(),
+        }
     }
 }
 
@@ -157,6 +193,10 @@ impl Record {
             "schema": "lagan.daemon_run/v1",
             "id": self.id,
             "kind": self.kind.as_str(),
+            "state": match self.cut {
+                Some(Cut::Died) => "interrupted",
+                _ => "ended",
+            },
             "by": self.by,
             "policy": self.policy,
             "registry": (!self.registry.is_empty()).then_some(&self.registry),
@@ -171,11 +211,14 @@ impl Record {
                 "full_pass": time(pass.full),
                 "full": pass.changed.is_none(),
             })),
-            "counts": self.tally.to_json(),
+            "counts": self.counts(),
             "report": report.then_some("report.json"),
         })
     }
 }
+
+/// What came of a run, in its folder.
+const ENDED: &str = "run.json";
 
 /// The last runs.
 #[derive(Debug)]
@@ -210,13 +253,33 @@ impl History {
         Ok(folder)
     }
 
-    /// Removes the oldest that are too many.
-    fn prune(&self, id: &str) -> io::Result<()> {
-        let mut runs: Vec<_> = fs::read_dir(&self.folder)?
+    /// Puts on record that a run has begun, of which the folder is there.
+    pub(super) fn begin(&self, begun: &Begun) -> io::Result<()> {
+        begun.write(&self.folder.join(&begun.id))
+    }
+
+    /// The runs that died with an earlier process, the oldest first. They are until what came of them is kept.
+    pub(super) fn died(&self) -> io::Result<Vec<Begun>> {
+        let names = self.names()?.into_iter();
+        let open = names.filter(|name| !self.folder.join(name).join(ENDED).exists());
+        Ok(open
+            .filter_map(|name| Begun::read(&self.folder.join(&name), &name))
+            .collect())
+    }
+
+    /// All that there are, the oldest first.
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names: Vec<_> = fs::read_dir(&self.folder)?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter(|name| Ulid::from_string(name).is_ok())
             .collect();
-        runs.sort_unstable();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes the oldest that are too many.
+    fn prune(&self, id: &str) -> io::Result<()> {
+        let runs = self.names()?;
         let many = runs.len().saturating_sub(self.keep);
         let old = runs.iter().take(many);
         let old = old.filter(|old| *old != id && !self.in_hand.contains(*old));
@@ -238,9 +301,10 @@ impl History {
         let folder = self.folder.join(&record.id);
         let report = folder.join("report.json").is_file();
         let text = serde_json::to_vec_pretty(&record.to_json(report))?;
-        let mut out = Output::file(&folder.join("run.json"))?;
+        let mut out = Output::file(&folder.join(ENDED))?;
         out.write_all(&text)?;
         out.finish()?;
+        Begun::remove(&folder);
         self.prune(&record.id)
     }
 }

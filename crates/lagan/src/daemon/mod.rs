@@ -7,6 +7,7 @@
 //! else's.
 
 mod address;
+mod begun;
 mod board;
 mod event;
 mod hands;
@@ -149,6 +150,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             audited,
         };
         daemon.load();
+        daemon.close_died()?;
         // Whoever looks before it runs sees what it is about to run.
         daemon.show(&hands);
         daemon.hands = hands;
@@ -288,6 +290,25 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             order.tell(Answer::Ended(Box::new(record.clone())));
         }
         (self.tell)(&Happening::Ended(Box::new(record)));
+    }
+
+    /// Tells of the runs that died with an earlier process, as of any that failed. Each is told of once it is on record,
+    /// and then no more.
+    fn close_died(&mut self) -> io::Result<()> {
+        let died = self.history.died()?;
+        let some = !died.is_empty();
+        for begun in died {
+            let record = Record::died(begun, self.clock.now());
+            if let Err(error) = self.history.keep(&record) {
+                self.unwritten("what came of a run", &error);
+            }
+            (self.tell)(&Happening::Ended(Box::new(record)));
+        }
+        if some {
+            // Of a policy that is not there any more, nothing is shown.
+            self.options.metrics.configured(&self.loaded.config);
+        }
+        Ok(())
     }
 
     /// Whether it is time to try whether the state directory is free, where somebody else had it.

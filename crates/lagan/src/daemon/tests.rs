@@ -23,6 +23,7 @@ use crate::notifying::Notifying;
 use crate::state::{create_full, open_slowly};
 
 mod beside;
+mod died;
 
 /// Longer than any story takes, so that one that hangs fails.
 const LONGEST: Duration = Duration::from_secs(100);
@@ -131,6 +132,28 @@ impl Scene {
 
     /// Runs a daemon, and a story beside it, which ends with the daemon's end.
     async fn told<S: AsyncFnOnce(&mut Running<'_>)>(&self, story: S) -> Exit {
+        let (mut running, daemon) = self.begin().await;
+        let story = async {
+            story(&mut running).await;
+            _ = running.events.send(Event::Stop).await;
+        };
+        let both = async { tokio::join!(daemon, story).0 };
+        tokio::time::timeout(LONGEST, both).await.unwrap()
+    }
+
+    /// The same, but the daemon is gone when the story has ended: it does nothing any more.
+    async fn killed<S: AsyncFnOnce(&mut Running<'_>)>(&self, story: S) {
+        let (mut running, daemon) = self.begin().await;
+        let both = async {
+            tokio::select! {
+                exit = daemon => panic!("{exit:?}"),
+                () = story(&mut running) => {}
+            }
+        };
+        tokio::time::timeout(LONGEST, both).await.unwrap();
+    }
+
+    async fn begin(&self) -> (Running<'_>, impl Future<Output = Exit>) {
         let (events, received) = mpsc::channel(16);
         let (tell, told) = mpsc::unbounded_channel();
         let metrics = self.metrics.clone();
@@ -148,19 +171,14 @@ impl Scene {
             .await
             .unwrap_or_else(|failure| panic!("{}", failure.text()));
         let (orders, placed) = mpsc::channel(16);
-        let mut running = Running {
+        let running = Running {
             scene: self,
             events,
             orders,
             told,
             board: daemon.board(),
         };
-        let story = async {
-            story(&mut running).await;
-            _ = running.events.send(Event::Stop).await;
-        };
-        let both = async { tokio::join!(daemon.taking(placed).run(received), story).0 };
-        tokio::time::timeout(LONGEST, both).await.unwrap()
+        (running, daemon.taking(placed).run(received))
     }
 
     fn tags(&self) -> usize {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lagan_model::Clock;
 
 use super::address::{Host, Where};
+use super::begun::Begun;
 use super::hands::{Hands, InHand, Over};
 use super::recovering::Recovering;
 use super::work::Job;
@@ -78,6 +79,10 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                 return self.done(&job, done);
             }
         };
+        // Without it, nobody is told should it die with this process, and no more.
+        if let Err(error) = self.history.begin(&Begun::of(&job)) {
+            self.unwritten("that a run begins", &error);
+        }
         (self.tell)(&Happening::Began {
             policy: job.policy.clone(),
             mode: job.mode,

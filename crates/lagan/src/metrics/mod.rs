@@ -28,7 +28,7 @@ pub(crate) use self::health::Change;
 use self::health::Health;
 use self::labels::{Name, OfHint, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
-use crate::daemon::{Happening, Record};
+use crate::daemon::{Cut, Happening, Record};
 use crate::rollout::Known;
 
 /// What is counted and measured in this process.
@@ -193,8 +193,11 @@ impl Metrics {
         }
         let ended = record.ended.timestamp();
         families.last_run.get_or_create(&of).set(ended);
-        let took = (record.ended - record.began).to_std().unwrap_or_default();
-        families.last_duration.get_or_create(&of).set(took.as_secs_f64());
+        // When one ended that died with its process, nobody knows.
+        if record.cut != Some(Cut::Died) {
+            let took = (record.ended - record.began).to_std().unwrap_or_default();
+            families.last_duration.get_or_create(&of).set(took.as_secs_f64());
+        }
         // What a limit refuses says nothing of how the registry does, or the policy, and what people stop neither.
         let succeeded = match of_run.outcome {
             _ if !record.is_telling() => None,

@@ -674,6 +674,8 @@ async fn what_interrupted_runs_left_on_a_registry_keeps_none_but_its_own_runs_wa
     let stopped = all.scene.told(async |daemon| {
         all.hangs("a", hangs).await;
         assert_eq!(daemon.board.read().recovering, ["a"]);
+        let died = daemon.ended().await;
+        assert_eq!((&*died.policy, died.outcome()), ("a1", "failed"));
         daemon.pass(60).await;
         assert_eq!(daemon.ended().await.policy, "b1");
         assert_eq!(daemon.quiet().await, [""; 0], "a1 is due, and waits");
