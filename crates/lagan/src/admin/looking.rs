@@ -178,7 +178,7 @@ struct Policy {
     rollout: Option<Rollout>,
     /// The run that is under way.
     running: Option<String>,
-    /// What the last of its runs came to, where it is among the newest thousand that are kept.
+    /// What the last of its runs came to.
     last: Option<Run>,
 }
 
@@ -236,7 +236,7 @@ pub(super) async fn policies(
 ) -> Result<Json<Policies>, Problem> {
     caller.may(Right::Read)?;
     let shown = desk.board.read();
-    let mut last = super::runs::last(&desk.state, shown.policies.iter())?;
+    let mut last = desk.lasts.of(&desk.state, &shown.policies);
     let running = |policy: &str| {
         let of_policy = |run: &&RunNote| run.policy == policy;
         shown.running.iter().find(of_policy).map(|run| run.id.clone())

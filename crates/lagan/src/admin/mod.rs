@@ -63,6 +63,8 @@ struct Desk {
     patience: Patience,
     /// What pages show of the journal.
     freed: pages::Counted,
+    /// The last runs of policies, as they were read.
+    lasts: runs::Lasts,
     /// Held by whoever asks a registry about a tag.
     explaining: Semaphore,
 }
@@ -111,6 +113,7 @@ impl Admin {
             refusals: Arc::clone(&refusals),
             patience,
             freed: pages::Counted::default(),
+            lasts: runs::Lasts::default(),
             explaining: Semaphore::new(1),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()

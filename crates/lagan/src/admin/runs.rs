@@ -1,10 +1,10 @@
 //! What runs came to: those of the history, and those that are not over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Path as Named, Query, State};
@@ -155,23 +155,25 @@ pub(super) fn ended(state: &Path) -> io::Result<impl Iterator<Item = Run> + use<
         .filter_map(move |name| Run::read(&folder, &name)))
 }
 
-/// The last run of each of these policies, where it is among the newest of the history.
-pub(super) fn last<'p>(
-    state: &Path,
-    policies: impl IntoIterator<Item = &'p PolicyNote>,
-) -> io::Result<BTreeMap<String, Run>> {
-    let policies = policies.into_iter().map(|policy| policy.name.as_str());
-    let mut missing: BTreeSet<&str> = policies.collect();
-    let mut last = BTreeMap::new();
-    for run in ended(state)?.take(MOST_LISTED) {
-        if missing.is_empty() {
-            break;
+/// The last run of each policy, as it was read: what is written of a run that is over does not change.
+#[derive(Debug, Default)]
+pub(super) struct Lasts(Mutex<BTreeMap<String, Run>>);
+
+impl Lasts {
+    /// The last runs of these policies, by policy. Each is read once.
+    pub(super) fn of(&self, state: &Path, policies: &[PolicyNote]) -> BTreeMap<String, Run> {
+        let folder = runs_folder(state);
+        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *read);
+        for policy in policies {
+            let Some(id) = &policy.last else { continue };
+            let known = before.remove(&policy.name).filter(|run| run.id == *id);
+            if let Some(run) = known.or_else(|| Run::read(&folder, id)) {
+                read.insert(policy.name.clone(), run);
+            }
         }
-        if missing.remove(run.policy.as_str()) {
-            last.insert(run.policy.clone(), run);
-        }
+        read.clone()
     }
-    Ok(last)
 }
 
 impl From<io::Error> for Problem {
@@ -435,20 +437,31 @@ mod tests {
             let text = format!("{{\"id\": \"{id}\", \"policy\": \"{policy}\"}}");
             fs::write(folder.join(id).join("run.json"), text).unwrap();
         }
-        let policy = |name: &str| PolicyNote {
+        let policy = |name: &str, last: Option<&str>| PolicyNote {
             name: name.to_owned(),
             registry: "r".to_owned(),
             mode: Mode::DryRun,
             schedule: None,
             next: None,
+            last: last.map(|last| format!("01KAJ3E5Z0000000000000000{last}")),
         };
-        let policies = [policy("p"), policy("q"), policy("never")];
-        let found = last(place.path(), &policies).unwrap();
-        let found: Vec<_> = found
-            .values()
-            .map(|run| (run.policy.as_str(), run.id.chars().next_back().unwrap()))
-            .collect();
-        assert_eq!(found, [("p", 'C'), ("q", 'B')]);
+        let lasts = Lasts::default();
+        let found = |policies: &[PolicyNote]| -> Vec<(String, char)> {
+            let found = lasts.of(place.path(), policies).into_iter();
+            found
+                .map(|(policy, run)| (policy, run.id.chars().next_back().unwrap()))
+                .collect()
+        };
+        let named = |policy: &str, last: char| (policy.to_owned(), last);
+        let policies = [
+            policy("p", Some("C")),
+            policy("q", Some("B")),
+            policy("never", None),
+        ];
+        assert_eq!(found(&policies), [named("p", 'C'), named("q", 'B')]);
+        // Another is the last by now, and one policy is gone.
+        assert_eq!(found(&[policy("p", Some("A"))]), [named("p", 'A')]);
+        assert_eq!(found(&policies[..1]), [named("p", 'C')]);
 
         let mut runs = ended(place.path()).unwrap();
         assert_eq!(runs.next().unwrap().policy, "p");

@@ -75,6 +75,8 @@ pub(crate) struct PolicyNote {
     pub(crate) schedule: Option<String>,
     /// When it is due; `None`: never, or not known before it has ended.
     pub(crate) next: Option<Time>,
+    /// Its last run that is over.
+    pub(crate) last: Option<String>,
 }
 
 /// A run that is not over.

@@ -85,6 +85,10 @@ pub(crate) enum Happening {
     Unread {
         why: Why,
     },
+    /// The history cannot be read.
+    Unlisted {
+        why: Why,
+    },
     Unwritten {
         what: &'static str,
         why: Why,
@@ -174,6 +178,12 @@ impl Happening {
                 "when policies were run last is not known, and nothing is made up for: {}",
                 one_line(why)
             ),
+            Self::Unlisted { why } => {
+                tracing::warn!(
+                    "which runs of each policy were the last is not known: {}",
+                    one_line(why)
+                );
+            }
             Self::Unwritten { what, why } => tracing::error!("failed to write {what}: {}", one_line(why)),
             Self::Stopping => tracing::info!("stopping"),
             Self::Unfinished { policy } => tracing::error!(

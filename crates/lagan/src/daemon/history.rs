@@ -14,6 +14,7 @@ use ulid::Ulid;
 
 use super::begun::Begun;
 use super::event::named_mode;
+use super::newest::{Lasts, Newest, Written};
 use super::work::{Done, Job};
 use crate::exit::Exit;
 use crate::metrics::Tally;
@@ -199,6 +200,7 @@ impl Record {
             },
             "by": self.by,
             "policy": self.policy,
+            "counted_for": self.counted_for,
             "registry": (!self.registry.is_empty()).then_some(&self.registry),
             "mode": named_mode(self.mode),
             "began": time(self.began),
@@ -218,7 +220,7 @@ impl Record {
 }
 
 /// What came of a run, in its folder.
-const ENDED: &str = "run.json";
+pub(super) const ENDED: &str = "run.json";
 
 /// The last runs.
 #[derive(Debug)]
@@ -227,6 +229,8 @@ pub(super) struct History {
     keep: usize,
     /// Those that are not over. A run may be older than all that are kept, where others have come and gone beside it.
     in_hand: BTreeSet<String>,
+    /// The newest of each policy, which stay.
+    newest: Newest,
 }
 
 /// The folder of the runs of a state directory.
@@ -242,7 +246,30 @@ impl History {
             folder,
             keep: keep.max(1),
             in_hand: BTreeSet::new(),
+            newest: Newest::default(),
         })
+    }
+
+    /// These are the policies from now on, each with its registry.
+    pub(super) fn configured<'p>(
+        &mut self,
+        policies: impl IntoIterator<Item = (&'p str, &'p str)>,
+    ) -> io::Result<()> {
+        if self.newest.configured(policies) {
+            let runs = self.names()?;
+            self.newest.read(&self.folder, &runs);
+        }
+        Ok(())
+    }
+
+    /// The last run of a policy that is over.
+    pub(super) fn last(&self, policy: &str) -> Option<&str> {
+        self.newest.last(policy)
+    }
+
+    /// What metrics show of the last runs.
+    pub(super) fn lasts(&self) -> impl Iterator<Item = Lasts<'_>> {
+        self.newest.lasts()
     }
 
     /// Makes a folder for a run, which stays until what came of it is written, or it is forgotten.
@@ -282,7 +309,9 @@ impl History {
         let runs = self.names()?;
         let many = runs.len().saturating_sub(self.keep);
         let old = runs.iter().take(many);
-        let old = old.filter(|old| *old != id && !self.in_hand.contains(*old));
+        let newest = self.newest.all();
+        let stays = |run: &String| run == id || self.in_hand.contains(run) || newest.contains(run.as_str());
+        let old = old.filter(|old| !stays(old));
         // One that cannot be removed is in the way of no other.
         let removed = old.map(|old| fs::remove_dir_all(self.folder.join(old)));
         removed.fold(Ok(()), Result::and)
@@ -305,6 +334,9 @@ impl History {
         out.write_all(&text)?;
         out.finish()?;
         Begun::remove(&folder);
+        if let Some(run) = Written::parse(&text) {
+            self.newest.note(run);
+        }
         self.prune(&record.id)
     }
 }

@@ -76,6 +76,15 @@ impl Loaded {
         })
     }
 
+    /// Every policy, with its registry.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&str, &str)> {
+        let registries = self.config.registries.iter();
+        registries.flat_map(|registry| {
+            let policies = registry.policies.policies.iter();
+            policies.map(|policy| (policy.name.0.as_ref(), registry.name.as_str()))
+        })
+    }
+
     /// Every policy, and its mode.
     pub(super) fn modes(&self) -> BTreeMap<String, Mode> {
         let registries = self.config.registries.iter();

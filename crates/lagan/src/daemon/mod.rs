@@ -15,6 +15,7 @@ mod heard;
 mod heartbeat;
 mod history;
 mod loaded;
+mod newest;
 mod order;
 mod passes;
 mod persisted;
@@ -50,6 +51,7 @@ pub(crate) use self::heartbeat::Heartbeat;
 use self::history::History;
 pub(crate) use self::history::{BY_SCHEDULE, Cut, Kind as RunKind, Record, folder as runs_folder, new_id};
 use self::loaded::Loaded;
+pub(crate) use self::newest::Lasts;
 pub(crate) use self::order::{Asked, MOST as MOST_ORDERS, Order, Told as Answer, Wanted, obeys};
 use self::passes::Passes;
 use self::recovering::Recovering;
@@ -150,6 +152,10 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             audited,
         };
         daemon.load();
+        daemon
+            .history
+            .lasts()
+            .for_each(|lasts| daemon.options.metrics.remember(&lasts));
         daemon.close_died()?;
         // Whoever looks before it runs sees what it is about to run.
         daemon.show(&hands);
@@ -393,6 +399,10 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         }
         self.passes.configured(&self.loaded.config, &self.board.heard);
         self.options.metrics.configured(&self.loaded.config);
+        if let Err(error) = self.history.configured(self.loaded.policies()) {
+            let why = error.to_string();
+            (self.tell)(&Happening::Unlisted { why });
+        }
         (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();
         let mut shown = self.board.write();

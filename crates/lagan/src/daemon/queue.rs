@@ -159,6 +159,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                     mode: policy.mode,
                     schedule: registry.schedules.get(&policy.name).map(ToString::to_string),
                     next: None,
+                    last: self.history.last(policy.name.0.as_ref()).map(str::to_owned),
                 })
             })
             .collect();

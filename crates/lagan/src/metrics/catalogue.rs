@@ -46,9 +46,9 @@ catalogue! {
     POSTPONED: Counter "runs_postponed" ["policy"]
         "Scheduled runs that waited: for whoever had the state directory, once, or for an undo, each time that one went before";
     LAST_RUN: Gauge "last_run_timestamp_seconds" ["registry", "policy"]
-        "When the last run ended, since the daemon was started";
+        "When the last run ended";
     LAST_SUCCESS: Gauge "last_success_timestamp_seconds" ["registry", "policy"]
-        "When the last run ended that did all it was to do, since the daemon was started";
+        "When the last run ended that did all it was to do";
     LAST_FULL: Gauge "last_full_pass_timestamp_seconds" ["registry", "policy"]
         "When the last run ended that looked at every repository and did all it was to do, where the registry has a `webhook`";
     LAST_DURATION: Gauge "last_run_duration_seconds" ["registry", "policy"]

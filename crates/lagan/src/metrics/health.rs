@@ -17,6 +17,8 @@ pub(crate) type Of = (Name, Name);
 pub(super) struct Health {
     targets: Targets,
     seen: BTreeMap<Of, Seen>,
+    /// Those of the configuration that held last.
+    known: BTreeSet<Of>,
 }
 
 #[derive(Debug)]
@@ -63,9 +65,9 @@ impl fmt::Display for Change {
 }
 
 impl Health {
-    /// Looks for what is known by these targets, and forgets the rest, which is handed back. What was seen stays where
-    /// the window is as long as it was.
-    pub(super) fn take(&mut self, targets: &Targets, known: &BTreeSet<Of>) -> Vec<Of> {
+    /// Looks for what is known by these targets, and forgets the rest, which is handed back: what was seen of others, and
+    /// what was known before. What was seen stays where the window is as long as it was.
+    pub(super) fn take(&mut self, targets: &Targets, known: BTreeSet<Of>) -> BTreeSet<Of> {
         if targets.window != self.targets.window {
             self.seen.values_mut().for_each(|seen| {
                 seen.window = Window::new(targets.window);
@@ -73,15 +75,12 @@ impl Health {
             });
         }
         self.targets = targets.clone();
-        let gone: Vec<Of> = self
-            .seen
-            .keys()
-            .filter(|of| !known.contains(*of))
-            .cloned()
-            .collect();
+        let all = self.seen.keys().chain(&self.known);
+        let gone: BTreeSet<Of> = all.filter(|of| !known.contains(*of)).cloned().collect();
         for of in &gone {
             self.seen.remove(of);
         }
+        self.known = known;
         gone
     }
 

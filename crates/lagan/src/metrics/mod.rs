@@ -28,7 +28,7 @@ pub(crate) use self::health::Change;
 use self::health::Health;
 use self::labels::{Name, OfHint, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
-use crate::daemon::{Cut, Happening, Record};
+use crate::daemon::{Cut, Happening, Lasts, Record};
 use crate::rollout::Known;
 
 /// What is counted and measured in this process.
@@ -93,7 +93,7 @@ impl Metrics {
             };
             families.policies.get_or_create(&mode).set(policies);
         }
-        let gone = self.health().take(&config.health, &known);
+        let gone = self.health().take(&config.health, known);
         for (registry, policy) in gone {
             let of = OfPolicy { registry, policy };
             families.last_run.remove(&of);
@@ -103,6 +103,24 @@ impl Metrics {
             families.planned.remove(&of);
             families.incomplete.remove(&of);
             families.undoable_until.remove(&of);
+        }
+    }
+
+    /// These were the last runs of a policy before this process.
+    pub(crate) fn remember(&self, lasts: &Lasts<'_>) {
+        let families = &self.families;
+        let of = of(lasts.registry, lasts.policy);
+        if let Some((ended, took)) = lasts.run {
+            families.last_run.get_or_create(&of).set(ended.timestamp());
+            if let Some(took) = took {
+                families.last_duration.get_or_create(&of).set(took.as_secs_f64());
+            }
+        }
+        if let Some(ended) = lasts.success {
+            families.last_success.get_or_create(&of).set(ended.timestamp());
+        }
+        if let Some(ended) = lasts.full {
+            families.last_full.get_or_create(&of).set(ended.timestamp());
         }
     }
 

@@ -14,7 +14,7 @@ use super::freed::Chart;
 use super::{Frame, Shown, show};
 use crate::admin::Desk;
 use crate::admin::caller::Caller;
-use crate::admin::runs::{Run, last, mode, time};
+use crate::admin::runs::{Run, mode, time};
 use crate::bans::Pause;
 use crate::metrics::Scored;
 use crate::rollout::{self, Known, said};
@@ -83,7 +83,7 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
     caller.may(Right::Read)?;
     let counted = desk.freed.count(&desk.state).await;
     let shown = desk.board.read();
-    let mut last = last(&desk.state, shown.policies.iter())?;
+    let mut last = desk.lasts.of(&desk.state, &shown.policies);
     let mut notices = Vec::new();
     if shown.stopping {
         notices.push("The daemon stops.".to_owned());
