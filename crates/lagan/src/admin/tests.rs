@@ -27,6 +27,8 @@ use crate::daemon::{Daemon, Event, Happening, MOST_ORDERS, Options};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
 
+mod accessible;
+mod browser;
 mod hooks;
 mod pages;
 mod refusals;
