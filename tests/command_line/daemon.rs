@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use lagan_sandbox::{Moment, Sandbox, SandboxOptions};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
 
@@ -21,16 +22,20 @@ fn configuration(sandbox: &Sandbox, cron: &str) -> String {
 }
 
 /// A daemon, and the socket of its service manager.
-struct Service {
+pub(crate) struct Service {
     manager: UnixDatagram,
     child: Child,
 }
 
 impl Service {
     fn start(place: &Place, arguments: &str) -> Self {
+        Self::begin(place, &format!("--state-dir state {arguments}"))
+    }
+
+    pub(crate) fn begin(place: &Place, arguments: &str) -> Self {
         let socket = place.path().join("notify.sock");
         let manager = UnixDatagram::bind(&socket).unwrap();
-        let mut command = place.command(&format!("daemon --state-dir state {arguments}"));
+        let mut command = place.command(&format!("daemon {arguments}"));
         command
             .env("NOTIFY_SOCKET", &socket)
             .env("WATCHDOG_USEC", "30000000")
@@ -39,8 +44,22 @@ impl Service {
         Self { manager, child }
     }
 
+    /// Waits until it has said where its pages are. What it says at the same time is lost.
+    pub(crate) async fn address(&mut self) -> String {
+        let mut lines = BufReader::new(self.child.stderr.as_mut().unwrap()).lines();
+        let said = async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect("the daemon goes on");
+                if let Some((_, address)) = line.split_once("the admin API is at ") {
+                    return address.trim().to_owned();
+                }
+            }
+        };
+        tokio::time::timeout(LONGEST, said).await.unwrap()
+    }
+
     /// Waits until the manager is told something that has this in it.
-    async fn says(&self, what: &str) {
+    pub(crate) async fn says(&self, what: &str) {
         let told = async {
             let mut buffer = [0; 1024];
             loop {
@@ -54,7 +73,7 @@ impl Service {
         assert!(told.is_ok(), "the daemon never says {what}");
     }
 
-    async fn signal(&self, signal: &str) {
+    pub(crate) async fn signal(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
         let sent = Command::new("kill")
             .args(["-s", signal, &id])
@@ -64,7 +83,7 @@ impl Service {
         assert!(sent.success());
     }
 
-    async fn ends(self, code: i32) -> String {
+    pub(crate) async fn ends(self, code: i32) -> String {
         let ended = tokio::time::timeout(LONGEST, self.child.wait_with_output()).await;
         let output = ended.expect("the daemon does not end").unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

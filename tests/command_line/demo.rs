@@ -1,6 +1,7 @@
 //! `lagan demo`, as a newcomer runs it.
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 use crate::support::{Place, Run};
 
@@ -90,13 +91,35 @@ async fn the_demo_is_about_its_own_registry_whatever_the_environment_says() {
     tells_the_story(&place.run_with(&variables, "demo").await.exits(0));
 }
 
-#[tokio::test]
-async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
-    let place = Place::new();
+/// A demo that keeps running, and what it says.
+fn keeps_running(place: &Place) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut command = place.command("demo --keep-running --port 0");
     command.env("TMPDIR", place.path());
     let mut demo = command.spawn().unwrap();
-    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    (demo, lines)
+}
+
+/// A registry that a demo keeps up when its story is told, and its address.
+pub(crate) async fn up(place: &Place) -> (Child, String) {
+    let (demo, mut lines) = keeps_running(place);
+    let mut address = None;
+    loop {
+        let line = lines.next_line().await.unwrap().expect("the demo goes on");
+        if let Some((_, at)) = line.split_once(" is up at ") {
+            address = at.split(' ').next().map(str::to_owned);
+        }
+        // The last of what it says to try.
+        if line.ends_with("lagan daemon --config config/quickstart.yaml") {
+            return (demo, address.unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_demo_that_keeps_running_can_be_tried_as_it_says() {
+    let place = Place::new();
+    let (mut demo, mut lines) = keeps_running(&place);
     let mut suggested = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         suggested.extend(line.strip_prefix("    lagan ").map(str::to_owned));

@@ -17,7 +17,10 @@ mod environment;
 mod journal;
 mod manual;
 mod output;
+#[path = "../support/photograph.rs"]
+mod photograph;
 mod policy;
+mod quickstart;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
