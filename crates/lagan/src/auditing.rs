@@ -78,6 +78,9 @@ enum Event<'a> {
         outcome: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         sha256: Option<&'a str>,
+        /// The settings of it that hold from the next start on.
+        #[serde(skip_serializing_if = "<[_]>::is_empty")]
+        needs_restart: &'a [&'static str],
         #[serde(skip_serializing_if = "Option::is_none")]
         why: Option<String>,
     },
@@ -242,11 +245,12 @@ impl Auditing {
         })
     }
 
-    /// A configuration holds from now on.
-    pub(crate) fn configured(&self, sha256: &str) -> Result<(), StateError> {
+    /// A configuration holds from now on, but for settings that do from the next start on.
+    pub(crate) fn configured(&self, sha256: &str, needs_restart: &[&'static str]) -> Result<(), StateError> {
         self.write(&Event::Configuration {
             outcome: "taken",
             sha256: Some(sha256),
+            needs_restart,
             why: None,
         })
     }
@@ -256,6 +260,7 @@ impl Auditing {
         self.write(&Event::Configuration {
             outcome: "refused",
             sha256: None,
+            needs_restart: &[],
             why: Some(shown(why)),
         })
     }

@@ -77,6 +77,9 @@ struct Configuration {
     read: String,
     /// Why the one that is there now is refused.
     refused: Option<String>,
+    /// The settings of the one that holds that take a restart: what held at the start holds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    needs_restart: Vec<&'static str>,
 }
 
 /// What the last run on a registry came to.
@@ -108,6 +111,7 @@ pub(super) async fn readiness(State(desk): State<Arc<Desk>>, caller: Extension<C
         readiness.configuration = Some(Configuration {
             read: time(shown.loaded),
             refused: shown.refused,
+            needs_restart: shown.restart,
         });
         readiness.store = store;
         readiness.recovering = shown.recovering;

@@ -110,6 +110,7 @@ impl Scene {
         Options {
             config: self.place.path().join("lagan.yaml"),
             state: Some(self.state()),
+            listen: None,
             keep: 20,
             metrics: self.metrics.clone(),
             stop_within: Duration::from_secs(60),
@@ -981,6 +982,52 @@ async fn a_configuration_that_was_refused_is_shown_until_it_is_put_back() {
         .map(|entry| entry["outcome"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(outcomes, ["taken", "refused", "taken"]);
+}
+
+#[tokio::test]
+async fn a_setting_that_takes_a_restart_is_named_until_it_is_put_back() {
+    let scene = Scene::new().await;
+    let path = scene.place.path().join("lagan.yaml");
+    let first = fs::read_to_string(&path).unwrap();
+    // The state directory is said on the command line.
+    let moved = first.replace(
+        "admin:\n",
+        "state_dir: /elsewhere\nadmin:\n  listen: 127.0.0.1:1\n",
+    );
+    scene
+        .asked(async |daemon| {
+            for (text, restart) in [(&moved, vec!["admin.listen"]), (&first, Vec::new())] {
+                fs::write(&path, text).unwrap();
+                daemon.events.send(Event::Reload).await.unwrap();
+                let told = daemon.told(|happening| match happening {
+                    Happening::Reloaded { restart } => Some(restart.clone()),
+                    _ => None,
+                });
+                assert_eq!(told.await, restart);
+                let ready = daemon.json("/readyz").await;
+                assert_eq!(ready["ready"], true);
+                let named = ready["configuration"].get("needs_restart");
+                assert_eq!(
+                    named,
+                    (!restart.is_empty()).then_some(&json!(["admin.listen"])),
+                    "{ready}"
+                );
+                let overview = daemon.get("/").send().await.unwrap().text().await.unwrap();
+                assert_eq!(
+                    overview.contains("admin.listen is another now"),
+                    !restart.is_empty()
+                );
+            }
+        })
+        .await;
+    let audited = fs::read_to_string(scene.state().join("audit/000001.jsonl")).unwrap();
+    let named: Vec<_> = audited
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|entry| entry["event"] == "configuration")
+        .map(|entry| entry["needs_restart"].clone())
+        .collect();
+    assert_eq!(named, [Value::Null, json!(["admin.listen"]), Value::Null]);
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub(crate) fn run(
     let options = Options {
         config: config.clone(),
         state: state_dir.map(Path::to_owned),
+        listen: arguments.listen,
         keep: arguments.keep_runs.get(),
         // A length of time is positive.
         stop_within: arguments.stop_within.delta().to_std().unwrap_or_default(),

@@ -47,6 +47,8 @@ pub(crate) struct Shown {
     pub(crate) loaded: Time,
     /// Why the one that is there now is not taken.
     pub(crate) refused: Option<String>,
+    /// The settings of the one that holds that take a restart.
+    pub(crate) restart: Vec<&'static str>,
     /// The policies, by name.
     pub(crate) policies: Arc<Vec<PolicyNote>>,
     /// The runs in hand, the oldest first.
@@ -107,6 +109,7 @@ impl Board {
                 config,
                 loaded: now,
                 refused: None,
+                restart: Vec::new(),
                 policies: Arc::default(),
                 running: Vec::new(),
                 waiting: Vec::new(),

@@ -61,9 +61,9 @@ pub(crate) enum Happening {
     LeftOut {
         policy: String,
     },
-    /// Another configuration holds. It may name another state directory, which does not.
+    /// Another configuration holds, but for these settings, which do from the next start on.
     Reloaded {
-        moved: bool,
+        restart: Vec<&'static str>,
     },
     /// Who is told what there is to say, from now on.
     Receivers(Vec<Receiver>),
@@ -153,10 +153,12 @@ impl Happening {
                 "{} was due while it was run; that time is left out",
                 harmless(policy)
             ),
-            Self::Reloaded { moved } => {
+            Self::Reloaded { restart } => {
                 tracing::info!("the configuration was read again");
-                if *moved {
-                    tracing::warn!("`state_dir` is another now, which holds from the next start on");
+                for setting in restart {
+                    tracing::warn!(
+                        "`{setting}` is another now, which takes a restart: what held at the start holds"
+                    );
                 }
             }
             Self::Refused { why } => {

@@ -31,11 +31,13 @@ pub(crate) mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use lagan_config::Config;
 use lagan_model::{Clock, Time};
 use lagan_policy::Mode;
 use lagan_scheduler::{Entry, Table};
@@ -70,6 +72,8 @@ pub(crate) struct Options {
     pub(crate) config: PathBuf,
     /// The state directory, where the configuration does not decide.
     pub(crate) state: Option<PathBuf>,
+    /// Where it listens, where the configuration does not decide.
+    pub(crate) listen: Option<SocketAddr>,
     /// How many runs are kept.
     pub(crate) keep: usize,
     /// How long what is in hand may take when it is to stop.
@@ -87,6 +91,8 @@ pub(crate) struct Daemon<C, T> {
     state: PathBuf,
     owner: Owner,
     loaded: Loaded,
+    /// The configuration of the start, from which some settings hold until the end.
+    first: Arc<Config>,
     /// Whether the configuration has to be looked at.
     changed: bool,
     table: Table<String, Host>,
@@ -137,6 +143,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             tell,
             state,
             owner,
+            first: Arc::clone(&loaded.config),
             loaded,
             // It may have been changed while all this was done, and nobody was watching yet.
             changed: true,
@@ -331,12 +338,10 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         match self.loaded.again(&self.options.config, asked) {
             Ok(None) => self.put_back(),
             Ok(Some(loaded)) => {
-                let moved = loaded.config.state_dir != self.loaded.config.state_dir;
                 self.loaded = loaded;
                 self.load();
-                (self.tell)(&Happening::Reloaded {
-                    moved: moved && self.options.state.is_none(),
-                });
+                let restart = self.needs_restart();
+                (self.tell)(&Happening::Reloaded { restart });
                 self.tell_ready();
                 self.audit();
             }
@@ -363,7 +368,8 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
 
     /// Puts on record which configuration holds.
     fn audit(&mut self) {
-        let written = self.audited.configured(&self.loaded.sha256());
+        let restart = self.needs_restart();
+        let written = self.audited.configured(&self.loaded.sha256(), &restart);
         self.unwritten_audit(written.err());
     }
 
@@ -375,6 +381,17 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                 why: error.to_string(),
             });
         }
+    }
+
+    /// The settings that are other ones than at the start, and hold from the next one on.
+    fn needs_restart(&self) -> Vec<&'static str> {
+        let (first, now) = (&self.first, &self.loaded.config);
+        let state_dir = self.options.state.is_none() && first.state_dir != now.state_dir;
+        let listen = self.options.listen.is_none() && first.admin.listen != now.admin.listen;
+        let all = [(state_dir, "state_dir"), (listen, "admin.listen")];
+        all.into_iter()
+            .filter_map(|(is_other, name)| is_other.then_some(name))
+            .collect()
     }
 
     /// Puts the schedules of the configuration into the table.
@@ -405,7 +422,9 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         }
         (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();
+        let restart = self.needs_restart();
         let mut shown = self.board.write();
+        shown.restart = restart;
         shown.config = Arc::clone(&self.loaded.config);
         shown.loaded = self.clock.now();
         shown.refused = None;

@@ -98,6 +98,7 @@ impl Scene {
         Options {
             config: self.place.path().join("lagan.yaml"),
             state: Some(self.state()),
+            listen: None,
             keep: 5,
             stop_within: Duration::from_secs(60),
             metrics: self.metrics.clone(),

@@ -210,7 +210,7 @@ fn everything() -> Arc<Metrics> {
             policy: "p".to_owned(),
             why: "secret-detail".to_owned(),
         },
-        Happening::Reloaded { moved: false },
+        Happening::Reloaded { restart: Vec::new() },
         Happening::Refused {
             why: "secret-detail".to_owned(),
         },

@@ -103,6 +103,9 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
             refused.trim_end()
         ));
     }
+    notices.extend(shown.restart.iter().map(|setting| {
+        format!("{setting} is another now, which takes a restart: what held at the start holds.")
+    }));
     notices.extend(shown.unwritten.as_deref().map(capitalized));
     let known = rollout::known(&desk.state, &shown.config, Utc::now());
     let stand_still = |known: &&Known| known.standing.as_ref().and_then(Standing::share).is_none();
