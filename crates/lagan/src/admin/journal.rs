@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path as Named, Query, State};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use lagan_config::Right;
@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 
 use super::Desk;
 use super::caller::Caller;
-use super::problem::Problem;
+use super::problem::{Named, Problem};
 use super::runs::sent;
 use crate::cli::Format;
 use crate::commands::journal;
@@ -81,7 +81,7 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(run): Named<String>,
+    Named(run): Named,
     form: Result<Query<Form>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
     caller.may(Right::Read)?;

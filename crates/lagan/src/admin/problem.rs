@@ -1,5 +1,7 @@
 //! Errors as answers: problem details (RFC 9457).
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use lagan_state::StateError;
@@ -92,6 +94,20 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED,
             "this cannot be asked by this method",
         )
+    }
+}
+
+/// The one name in a path. What is no text names nothing.
+pub(super) struct Named(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let found = Path::from_request_parts(parts, state).await;
+        found
+            .map(|Path(name)| Self(name))
+            .map_err(|_| Problem::no_such_place())
     }
 }
 

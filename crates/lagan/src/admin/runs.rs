@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path as Named, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
@@ -22,7 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::Desk;
 use super::caller::Caller;
-use super::problem::Problem;
+use super::problem::{Named, Problem};
 use crate::cli::Format;
 use crate::daemon::{BY_SCHEDULE, PolicyNote, RunNote, report_name, runs_folder};
 
@@ -303,7 +303,7 @@ pub(super) const NO_SUCH_RUN: &str = "the history has no run of this name";
 pub(super) async fn one(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(id): Named<String>,
+    Named(id): Named,
 ) -> Result<Json<Run>, Problem> {
     caller.may(Right::Read)?;
     named(&desk, &id).map(Json)
@@ -336,7 +336,7 @@ pub(super) fn form(word: &str) -> Result<Format, Problem> {
 pub(super) async fn report(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(id): Named<String>,
+    Named(id): Named,
     wanted: Result<Query<Form>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Response, Problem> {
     caller.may(Right::Read)?;
@@ -358,7 +358,7 @@ pub(super) async fn report(
 pub(super) async fn plan(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(id): Named<String>,
+    Named(id): Named,
 ) -> Result<Response, Problem> {
     caller.may(Right::Read)?;
     let run = named(&desk, &id)?;

@@ -577,6 +577,33 @@ async fn a_name_that_is_not_ours_is_misdirected_and_nothing_may_be_read_by_other
 }
 
 #[tokio::test]
+async fn a_path_that_names_nothing_or_no_text_is_a_problem_as_any_other() {
+    let scene = Scene::new().await;
+    scene
+        .asked(async |daemon| {
+            for path in ["/api/v1/nothing", "/api/v1", "/nothing", "/api/v1/runs/a/b/c"] {
+                let found = problem(daemon.get(path).send().await.unwrap()).await;
+                assert_eq!(found.0, 404, "{path}");
+            }
+            for (_, path, _) in routes() {
+                // The name in a webhook's path is compared as it is written.
+                if !path.contains('{') || path.starts_with("/hooks/") {
+                    continue;
+                }
+                let path = path.replace("{id}", "%ff").replace("{run}", "%ff");
+                let found = problem(daemon.get(&path).send().await.unwrap()).await;
+                assert_eq!(found.0, 404, "{path}");
+            }
+            for path in ["/runs/%ff", "/journal/%ff"] {
+                let answer = daemon.get(path).send().await.unwrap();
+                assert_eq!(answer.status(), 404);
+                assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+            }
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn what_is_too_much_too_slow_or_no_order_is_refused() {
     let scene = Scene::new().await;
     let patience = Patience {

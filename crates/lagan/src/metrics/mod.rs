@@ -26,7 +26,7 @@ use lagan_state::{DiskJournal, RunSummary};
 use self::families::Families;
 pub(crate) use self::health::Change;
 use self::health::Health;
-use self::labels::{Name, OfHint, OfMessage, OfName, OfPart, OfPolicy, OfRun, Outcome};
+use self::labels::{Name, OfHint, OfMessage, OfName, OfPart, OfPolicy, OfRegistry, OfRun, Outcome};
 pub(crate) use self::observing::{Observing, Tally};
 use crate::daemon::{Cut, Happening, Lasts, Record};
 use crate::rollout::Known;
@@ -95,6 +95,10 @@ impl Metrics {
         }
         let gone = self.health().take(&config.health, known);
         for (registry, policy) in gone {
+            if policy.is_empty() {
+                let registry = registry.clone();
+                families.window.remove(&OfRegistry { registry });
+            }
             let of = OfPolicy { registry, policy };
             families.last_run.remove(&of);
             families.last_success.remove(&of);

@@ -438,14 +438,16 @@ fn what_is_of_no_single_policy_is_seen_of_its_registry_once() {
 }
 
 #[test]
-fn a_policy_that_is_gone_leaves_no_gauges() {
+fn a_policy_that_is_gone_leaves_no_gauges_and_a_registry_none() {
     let metrics = everything();
+    assert!(metrics.render().contains("lagan_concurrency_window{"));
     metrics.configured(&Config::read("lagan.yaml", "registries: {other: {url: 'http://r'}}\n").unwrap());
     let text = metrics.render();
     for name in [
         "health_score",
         "last_run_timestamp_seconds",
         "undoable_until_timestamp_seconds",
+        "concurrency_window",
     ] {
         assert!(!text.contains(&format!("lagan_{name}{{")), "{text}");
     }

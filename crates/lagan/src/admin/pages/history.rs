@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Form, FromRequest as _, Path as Named, Query, Request, State};
+use axum::extract::{Form, FromRequest as _, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use lagan_config::Right;
@@ -18,7 +18,7 @@ use super::{Frame, Refused, Shown, show};
 use crate::admin::asking::{How, LONGEST, place, whole};
 use crate::admin::caller::{Caller, Way, of_token};
 use crate::admin::journal::{NO_SUCH_RUN, looked_up, read};
-use crate::admin::problem::Problem;
+use crate::admin::problem::{Named, Problem};
 use crate::admin::runs::{Run, Which, listed, named, time};
 use crate::admin::{Desk, asking};
 use crate::cli::{Format, UndoArgs};
@@ -71,9 +71,10 @@ struct OneRun {
 pub(super) async fn run(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(id): Named<String>,
+    id: Result<Named, Problem>,
 ) -> Shown {
     caller.may(Right::Read)?;
+    let Named(id) = id?;
     let run = named(&desk, &id)?;
     let folder = runs_folder(&desk.state).join(&run.id);
     let page = OneRun {
@@ -182,9 +183,10 @@ struct JournalRun {
 pub(super) async fn journal_run(
     State(desk): State<Arc<Desk>>,
     caller: Extension<Caller>,
-    Named(run): Named<String>,
+    run: Result<Named, Problem>,
 ) -> Shown {
     caller.may(Right::Read)?;
+    let Named(run) = run?;
     run_page(&desk, &run, None).await
 }
 
@@ -225,9 +227,10 @@ pub(super) async fn undo(
     State(desk): State<Arc<Desk>>,
     way: Extension<Way>,
     caller: Extension<Caller>,
-    Named(run): Named<String>,
+    run: Result<Named, Problem>,
     request: Request,
 ) -> Result<Response, Refused> {
+    let Named(run) = run?;
     let site = request.headers().get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin") {
         let detail = "this was sent by another page than that of the journal";

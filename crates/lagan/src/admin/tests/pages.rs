@@ -155,8 +155,8 @@ async fn an_undo_from_the_page_takes_a_token_and_a_yes() {
             let freed = async {
                 loop {
                     let text = page(daemon, "/").await;
-                    // Of a journal that takes long to be read it says so.
-                    if !text.contains("being counted") {
+                    // Of a journal that takes long to be read it shows what it knew before.
+                    if text.contains("put back meanwhile") {
                         break text;
                     }
                 }
