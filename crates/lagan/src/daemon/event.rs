@@ -13,6 +13,7 @@ use lagan_report::sanitize::harmless;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::history::Record;
@@ -240,17 +241,58 @@ pub(crate) fn signals(events: Sender<Event>) -> io::Result<JoinHandle<()>> {
 }
 
 /// Tells when something happens to the folder that a file is in: a mounted ConfigMap changes by a link beside it.
+/// However much happens at once, and whatever else the daemon is told meanwhile, it is told of the last of it.
 pub(crate) fn changes(file: &Path, events: Sender<Event>) -> notify::Result<RecommendedWatcher> {
+    let (happened, seen) = watch::channel(());
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .map_or_else(|| PathBuf::from("."), Path::to_owned);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         if !event.is_ok_and(|event| event.kind.is_access()) {
-            // One that waits already is enough.
-            _ = events.try_send(Event::Changed);
+            // Nobody listens any more once the daemon has stopped.
+            _ = happened.send(());
         }
     })?;
     watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+    tokio::spawn(hand_on(seen, events));
     Ok(watcher)
+}
+
+/// Hands changes on, many as one, and waits for a place: what is dropped here would be lost for good. It ends with whoever
+/// tells of them, or hears.
+async fn hand_on(mut seen: watch::Receiver<()>, events: Sender<Event>) {
+    while seen.changed().await.is_ok() && events.send(Event::Changed).await.is_ok() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_change_among_many_beats_is_told_of_and_many_changes_are_one() {
+        let (events, mut told) = mpsc::channel(2);
+        let (happened, seen) = watch::channel(());
+        for _ in 0..2 {
+            events.try_send(Event::Beat).unwrap();
+        }
+        let handing = tokio::spawn(hand_on(seen, events.clone()));
+        for _ in 0..100 {
+            happened.send(()).unwrap();
+        }
+        // It has seen them by now, and waits for a place.
+        tokio::task::yield_now().await;
+        for _ in 0..2 {
+            assert_eq!(told.recv().await, Some(Event::Beat));
+        }
+        assert_eq!(told.recv().await, Some(Event::Changed));
+        // The next one is news again.
+        happened.send(()).unwrap();
+        assert_eq!(told.recv().await, Some(Event::Changed));
+        drop((happened, events));
+        assert_eq!(told.recv().await, None);
+        handing.await.unwrap();
+    }
 }
