@@ -16,7 +16,7 @@ use crate::holding::{COPIES, Copies, Copy};
 use crate::leftover::{Below, LEFT, LONGEST_LEFT};
 use crate::mend::{DeletedHere, DeletedManifest};
 use crate::turns::Turns;
-use crate::undo::{Holds, LONGEST_HOLD};
+use crate::undo::{Hold, Holds, LONGEST_HOLD};
 
 /// What the journal says of one registry, as of when it was read.
 #[derive(Debug, Default)]
@@ -105,12 +105,12 @@ impl Chronicle {
     /// What was put back and is held, and where copies are.
     #[must_use]
     pub fn holds(&self, now: Time) -> Holds {
-        let mut held: HashMap<RepositoryName, HashMap<Digest, Time>> = HashMap::new();
-        for ((repository, digest), until) in self.runs.values().flat_map(|here| &here.holds) {
-            if *until > now {
+        let mut held: HashMap<RepositoryName, HashMap<Digest, Hold>> = HashMap::new();
+        for ((repository, digest), hold) in self.runs.values().flat_map(|here| &here.holds) {
+            if hold.until > now {
                 let of_repository = held.entry(repository.clone()).or_default();
-                let end = of_repository.entry(digest.clone()).or_insert(*until);
-                *end = (*until).max(*end);
+                let known = of_repository.entry(digest.clone()).or_insert(*hold);
+                known.until = hold.until.max(known.until);
             }
         }
         Holds::new(held, self.copies().into_keys().collect())
@@ -268,7 +268,7 @@ pub(crate) struct RunHere {
     /// Whether it has no end, or something in it is not settled: then what it deleted is asked for.
     is_open: bool,
     read_to: Sequence,
-    holds: Vec<((RepositoryName, Digest), Time)>,
+    holds: Vec<((RepositoryName, Digest), Hold)>,
     copies: Vec<(RepositoryName, Tag, Copy)>,
     purged: Vec<(RepositoryName, Vec<Tag>)>,
     /// What was purged, as long as no outcome is on record.
@@ -361,7 +361,8 @@ impl RunHere {
                 // Only who undoes holds what he puts back. An intent counts, whatever became of it.
                 if let (Some(until), Purpose::Undo { .. }) = (intent.hold_until, &self.purpose) {
                     let about = (intent.repository.clone(), intent.digest.clone());
-                    self.holds.push((about, until));
+                    let is_index = intent.media_type.is_index();
+                    self.holds.push((about, Hold { until, is_index }));
                 }
                 if let Some(until) = intent.held_until {
                     self.count(COPIES);

@@ -191,13 +191,15 @@ async fn free<R: RegistryWrite, S: JournalStore, C: Clock>(
     Ok(actions)
 }
 
-/// Indexes that had a tag in this repository once.
+/// Indexes that had a tag in this repository once, or were put back.
 fn remembered(
     request: &LeftoverRequest<'_>,
     repository: &RepositoryName,
 ) -> Result<Vec<Digest>, RegistryError> {
+    let holds = request.memory.holds.into_iter();
+    let held = holds.flat_map(|holds| holds.indexes_of(repository)).cloned();
     let Some(ledger) = request.memory.ledger else {
-        return Ok(Vec::new());
+        return Ok(held.collect());
     };
     let unread = |error: lagan_model::memory::LedgerError| {
         let what = format!("the ledger of {repository}");
@@ -208,6 +210,7 @@ fn remembered(
     Ok(digests
         .filter(|(_, seen)| seen.tagged_index)
         .map(|(digest, _)| digest)
+        .chain(held)
         .collect())
 }
 

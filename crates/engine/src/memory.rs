@@ -9,6 +9,7 @@ use lagan_model::{
     RepositorySnapshot, Tag, Time, Times, Unknown,
 };
 
+use crate::safeguard::{Safeguard, on};
 use crate::undo::Holds;
 
 /// What outlives a run, as far as there is any.
@@ -61,11 +62,14 @@ impl Recalled {
 }
 
 impl Memory<'_> {
-    /// Tells the snapshot what is held in it.
+    /// Tells the snapshot what is held in it. An index that is held is looked for although no tag may be on it any more.
     pub(crate) fn hold(&self, snapshot: &mut RepositorySnapshot) {
         let repository = snapshot.repository().clone();
-        for (digest, until) in self.holds.into_iter().flat_map(|holds| holds.of(&repository)) {
-            snapshot.hold(digest.clone(), until);
+        for (digest, hold) in self.holds.into_iter().flat_map(|holds| holds.of(&repository)) {
+            snapshot.hold(digest.clone(), hold.until);
+            if hold.is_index && on(Safeguard::HoldBelow) {
+                snapshot.remember_index(digest.clone());
+            }
         }
     }
 

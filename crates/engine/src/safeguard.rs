@@ -61,6 +61,8 @@ pub(crate) enum Safeguard {
     Merge,
     /// What was put back is held.
     Hold,
+    /// What an index that is held lists stays with it, also where no tag is on the index any more.
+    HoldBelow,
     /// Where a policy has a grace, a copy is in the holding repository before the deletion.
     HoldFirst,
     /// A copy has a tag: what has none goes with a collection of untagged manifests.

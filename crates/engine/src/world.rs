@@ -1,5 +1,6 @@
 //! Everything outside that a run which changes something works with.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lagan_model::journal::Journal;
@@ -48,11 +49,19 @@ pub trait Veto: Sync {
     /// Why a manifest must stay, which has these labels in the registry now; `None` where nothing speaks against its
     /// deletion.
     fn why_kept(&self, repository: &RepositoryName, digest: &Digest, labels: &Labels) -> Option<String>;
+
+    /// Indexes that must stay in a repository, as far as that is known without looking. They are read whether a tag is on
+    /// them or not: what they list, and what is attached to that, stays with them.
+    fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest>;
 }
 
 /// Nothing is vetoed.
 impl Veto for () {
     fn why_kept(&self, _: &RepositoryName, _: &Digest, _: &Labels) -> Option<String> {
         None
+    }
+
+    fn kept_indexes(&self, _: &RepositoryName) -> BTreeSet<Digest> {
+        BTreeSet::new()
     }
 }

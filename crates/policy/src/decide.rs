@@ -1,7 +1,7 @@
 //! The decision about one repository: by names alone where these show that nothing can be deleted, else by the
 //! artifacts that the tags are on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use lagan_model::{
     ArtifactGraph, AttachmentForm, Capabilities, Capability, CompleteSnapshot, Digest, MediaType, NodeId,
@@ -428,10 +428,30 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// What was put back, has no tag on which that could be told, and keeps what belongs to it.
+    fn held_above(&self, graph: &ArtifactGraph, node: NodeId) -> Vec<Reason> {
+        let above = |node| graph.parents(node).iter().chain(graph.subjects(node)).copied();
+        let (mut seen, mut work, mut held) = (HashSet::from([node]), vec![node], BTreeMap::new());
+        while let Some(node) = work.pop() {
+            for above in above(node).filter(|above| seen.insert(*above)) {
+                let digest = graph.digest(above);
+                if let (Some(until), 0) = (self.ballot.snapshot.held(digest), graph.tags(above).len()) {
+                    held.insert(digest.clone(), until);
+                }
+                work.push(above);
+            }
+        }
+        let reason = |(with, until)| Reason::Held {
+            until,
+            with: Some(with),
+        };
+        held.into_iter().map(reason).collect()
+    }
+
     /// What keeps an artifact for the sake of others.
     fn relations(&self, graph: &ArtifactGraph, fates: &Fates, node: NodeId) -> Vec<Reason> {
         let first_tag = |node: NodeId| graph.tags(node).next().map(|tag| self.tag(tag).clone());
-        let mut relations = Vec::new();
+        let mut relations = self.held_above(graph, node);
         for parent in graph
             .parents(node)
             .iter()

@@ -174,6 +174,10 @@ pub enum Reason {
     Held {
         /// Until when.
         until: Time,
+        /// What was put back, where it is not this itself: it has no tag, and lists this, or has it attached, or something
+        /// between them does.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        with: Option<Digest>,
     },
     /// Keeps: the rule would delete it, but the repository is in a project that caches another registry. What is
     /// deleted there cannot be brought back, and looking at it would fetch it anew.

@@ -228,7 +228,7 @@ impl<'a> Ballot<'a> {
     /// Why an artifact stays that was put back.
     pub(crate) fn held(&self, graph: &ArtifactGraph, node: NodeId) -> Option<Reason> {
         let until = self.snapshot.held(graph.digest(node))?;
-        Some(Reason::Held { until })
+        Some(Reason::Held { until, with: None })
     }
 
     /// Whether nothing that is deleted here could be brought back.

@@ -207,7 +207,17 @@ pub fn phrase_within(reason: &Reason, understood: Understood<'_>) -> String {
             }
         }
         .to_owned(),
-        Reason::Held { until } => format!("it was put back, and is held until {}", moment(*until)),
+        Reason::Held { until, with: None } => {
+            format!("it was put back, and is held until {}", moment(*until))
+        }
+        Reason::Held {
+            until,
+            with: Some(with),
+        } => format!(
+            "it belongs to {}, which was put back, and is held until {}",
+            Named(with, None),
+            moment(*until)
+        ),
         Reason::ProxyCache { rule } => format!(
             "in a project that caches another registry, where nothing is deleted: it could not be undone{}",
             named(rule)

@@ -3,7 +3,7 @@
 //! Where a registry tells in a listing what is on its tags and hangs together, that is believed, but for what goes: of
 //! that the manifests are read, and what is attached is asked for by itself.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use lagan_model::{
@@ -84,6 +84,23 @@ impl Reading {
         })
         .unwrap_or_default()
     }
+
+    /// What lists a digest or has it attached, what does so with that, and so on.
+    pub(crate) fn above(&self, digest: &Digest) -> Vec<Digest> {
+        let Some(node) = self.node(digest) else {
+            return Vec::new();
+        };
+        let (mut above, mut work) = (Vec::new(), vec![node]);
+        let mut seen = HashSet::from([node]);
+        while let Some(node) = work.pop() {
+            let next = self.graph.parents(node).iter().chain(self.graph.subjects(node));
+            for next in next.filter(|next| seen.insert(**next)) {
+                above.push(self.graph.digest(*next).clone());
+                work.push(*next);
+            }
+        }
+        above
+    }
 }
 
 /// A repository whose tags are read, and whose untagged manifests may not be.
@@ -139,6 +156,21 @@ impl<'a, R: RegistryRead> Reader<'a, R> {
             }
         }
         Err(reader.malformed("tags come and go faster than they can be read".to_owned()))
+    }
+
+    /// Reads indexes of which it is known that they may be there, whether tags are on them or not: of what they list they
+    /// are parents.
+    pub(crate) async fn with_indexes(mut self, indexes: BTreeSet<Digest>) -> Result<Self, RegistryError> {
+        let known = self
+            .snapshot
+            .complete()
+            .map_err(|why| self.malformed(why.why.clone()))?;
+        let unread = indexes
+            .into_iter()
+            .filter(|index| known.artifact(index).is_none());
+        let unread = unread.collect();
+        self.know(unread).await?;
+        Ok(self)
     }
 
     /// Reads the manifests `wanted`, whether tags are on them or not, and everything that relates to them.

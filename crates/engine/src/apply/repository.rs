@@ -209,7 +209,15 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             wanted.extend(unit.members.iter().map(|member| member.digest.clone()));
             chosen.push(unit);
         }
-        let reading = match reader.complete(&wanted).await {
+        let kept_indexes = match on(Safeguard::HoldBelow) {
+            true => self.request.veto.kept_indexes(self.name()),
+            false => BTreeSet::new(),
+        };
+        let reading = match reader.with_indexes(kept_indexes).await {
+            Ok(reader) => reader.complete(&wanted).await,
+            Err(error) => Err(error),
+        };
+        let reading = match reading {
             Ok(reading) => reading,
             Err(error) => return Ok(Err(error)),
         };
@@ -326,9 +334,19 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let detail = format!("an earlier deletion of {digest}, or of a tag on it, may still happen");
             return Some(Left::because(Skip::InDoubt, detail));
         }
-        let none = Labels::new();
-        let labels = reading.beside.get(digest).map_or(&none, |beside| &beside.named);
-        let why = self.request.veto.why_kept(self.name(), digest, labels);
+        let why_kept = |digest: &Digest| {
+            let none = Labels::new();
+            let labels = reading.beside.get(digest).map_or(&none, |beside| &beside.named);
+            self.request.veto.why_kept(self.name(), digest, labels)
+        };
+        let for_another = |above: Digest| {
+            if !on(Safeguard::HoldBelow) || reading.absent.contains(&above) {
+                return None;
+            }
+            let why = why_kept(&above)?;
+            Some(format!("it belongs to {above}, which stays: {why}"))
+        };
+        let why = why_kept(digest).or_else(|| reading.above(digest).into_iter().find_map(for_another));
         why.map(|why| Left::because(Skip::Held, why))
     }
 

@@ -3,6 +3,7 @@
 mod chronicles;
 mod enough;
 mod failing;
+mod held;
 mod lacking;
 mod left;
 mod merging;
@@ -123,6 +124,10 @@ impl Scene {
     }
 
     fn plan(&self) -> Vec<RepositoryPlan> {
+        self.plan_with(crate::Memory::default())
+    }
+
+    fn plan_with(&self, memory: crate::Memory<'_>) -> Vec<RepositoryPlan> {
         let (policies, scope) = (policies(self.grace, None), Scope::default());
         let request = PlanRequest {
             policies: &policies,
@@ -133,7 +138,7 @@ impl Scene {
             probe: false,
             undo: None,
             facts: false,
-            memory: crate::Memory::default(),
+            memory,
             evidence: evidence(),
             rollouts: &lagan_policy::Rollouts::default(),
             repositories_at_once: 1,

@@ -9,14 +9,22 @@ use crate::world::Veto;
 /// Every digest that is held now, by a [`Chronicle`](crate::Chronicle), and until when; and the repositories that hold copies of what was deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Holds {
-    held: HashMap<RepositoryName, HashMap<Digest, Time>>,
+    held: HashMap<RepositoryName, HashMap<Digest, Hold>>,
     /// Repositories with copies: what is in them is purged, and not decided about.
     copies: BTreeSet<RepositoryName>,
 }
 
+/// That something was put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold {
+    pub until: Time,
+    /// Whether it is an index: what it lists stays with it, also where it was there all the time.
+    pub is_index: bool,
+}
+
 impl Holds {
     pub(crate) fn new(
-        held: HashMap<RepositoryName, HashMap<Digest, Time>>,
+        held: HashMap<RepositoryName, HashMap<Digest, Hold>>,
         copies: BTreeSet<RepositoryName>,
     ) -> Self {
         Self { held, copies }
@@ -25,13 +33,20 @@ impl Holds {
     /// Until when a digest is held.
     #[must_use]
     pub fn until(&self, repository: &RepositoryName, digest: &Digest) -> Option<Time> {
-        self.held.get(repository)?.get(digest).copied()
+        let hold = self.held.get(repository)?.get(digest)?;
+        Some(hold.until)
     }
 
-    /// What is held in a repository, and until when.
-    pub(crate) fn of(&self, repository: &RepositoryName) -> impl Iterator<Item = (&Digest, Time)> {
+    /// What is held in a repository.
+    pub(crate) fn of(&self, repository: &RepositoryName) -> impl Iterator<Item = (&Digest, Hold)> {
         let held = self.held.get(repository).into_iter().flatten();
-        held.map(|(digest, until)| (digest, *until))
+        held.map(|(digest, hold)| (digest, *hold))
+    }
+
+    /// The indexes that are held in a repository.
+    pub(crate) fn indexes_of(&self, repository: &RepositoryName) -> impl Iterator<Item = &Digest> {
+        let held = self.of(repository).filter(|(_, hold)| hold.is_index);
+        held.map(|(digest, _)| digest)
     }
 }
 
@@ -43,5 +58,9 @@ impl Veto for Holds {
         let until = self.until(repository, digest)?;
         let day = until.format("%Y-%m-%d %H:%M UTC");
         Some(format!("it was put back, and is held until {day}"))
+    }
+
+    fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest> {
+        self.indexes_of(repository).cloned().collect()
     }
 }

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 pub use self::history::UndoTarget;
 use self::history::choose;
+pub(crate) use self::holds::Hold;
 pub use self::holds::Holds;
 use self::restorer::Restorer;
 use crate::recover::LeftOut;

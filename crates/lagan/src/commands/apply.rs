@@ -3,6 +3,7 @@
 //! What earlier runs left open is looked at first. Then the plan is made, held against the limits, shown, and asked
 //! about; and what is carried out is that very plan.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -526,6 +527,10 @@ impl Veto for Vetoes<'_> {
             Some(format!("it is protected by {label} of policy {policy}"))
         };
         self.holds.why_kept(repository, digest, labels).or_else(protected)
+    }
+
+    fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest> {
+        self.holds.kept_indexes(repository)
     }
 }
 

@@ -227,14 +227,14 @@ impl RepositorySnapshot {
         self.beside.no_undo = Some(why);
     }
 
-    /// Records that the ledger saw a tag on an index in this repository once. Until it answers 404, it counts as a
-    /// parent of what it lists.
+    /// Records that an index was in this repository once, and may be there without a tag: the ledger saw a tag on it, or it
+    /// was put back. Until it answers 404, it counts as a parent of what it lists.
     pub fn remember_index(&mut self, digest: Digest) {
         self.beside.remembered_indexes.insert(digest.clone());
         self.remember(digest);
     }
 
-    /// Records that the ledger saw a digest in this repository once.
+    /// Records that a digest was seen in this repository once.
     pub fn remember(&mut self, digest: Digest) {
         self.beside.remembered.insert(digest);
     }
@@ -340,13 +340,13 @@ impl<'a> CompleteSnapshot<'a> {
             .is_some_and(|untagged| untagged.digests.contains(digest))
     }
 
-    /// Whether the ledger saw a digest in this repository once.
+    /// Whether a digest was seen in this repository once.
     #[must_use]
     pub fn is_remembered(self, digest: &Digest) -> bool {
         self.0.beside.remembered.contains(digest)
     }
 
-    /// The indexes on which the ledger saw a tag in this repository once, in the order of digests.
+    /// The indexes that were in this repository once, and may be there without a tag, in the order of digests.
     pub fn remembered_indexes(self) -> impl Iterator<Item = &'a Digest> {
         self.0.beside.remembered_indexes.iter()
     }

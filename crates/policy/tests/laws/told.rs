@@ -168,8 +168,34 @@ fn what_was_put_back_stays_with_all_its_tags_and_what_it_lists() {
     assert_eq!(removed(&world, rules()), ["1.0.0-rc.2"]);
     let (plan, _) = planned(&world, vec![policy(rules())]);
     for held in ["1.0.0-rc.1", "candidate"] {
-        assert_eq!(reasons(&plan, held)[0], Reason::Held { until: held_until() });
+        assert_eq!(
+            reasons(&plan, held)[0],
+            Reason::Held {
+                until: held_until(),
+                with: None
+            }
+        );
     }
+}
+
+#[test]
+fn what_was_put_back_and_lost_its_tag_keeps_what_belongs_to_it_and_is_named_as_the_reason() {
+    let mut world = registry();
+    world.image(1, &["1.0.0-rc.1"]);
+    world.index(2, &[], &[1]);
+    let index = world.index(3, &[], &[2]);
+    world.image(4, &["1.0.0-rc.2"]);
+    let rules = || vec![(channel(&["rc"]), Keep::none())];
+    assert_eq!(removed(&world, rules()), ["1.0.0-rc.1", "1.0.0-rc.2"]);
+    world.held.insert(index.clone());
+    world.remembered_indexes.insert(index.clone());
+    assert_eq!(removed(&world, rules()), ["1.0.0-rc.2"]);
+    let (plan, _) = planned(&world, vec![policy(rules())]);
+    let held = Reason::Held {
+        until: held_until(),
+        with: Some(index),
+    };
+    assert_eq!(reasons(&plan, "1.0.0-rc.1")[0], held);
 }
 
 #[test]

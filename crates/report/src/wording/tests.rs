@@ -254,8 +254,16 @@ fn every_reason_that_keeps_reads_as_one_phrase() {
         (
             Reason::Held {
                 until: "2026-11-20T12:00:00Z".parse().unwrap(),
+                with: None,
             },
             "it was put back, and is held until 2026-11-20T12:00:00Z",
+        ),
+        (
+            Reason::Held {
+                until: "2026-11-20T12:00:00Z".parse().unwrap(),
+                with: Some(digest()),
+            },
+            "it belongs to sha256:abababababab, which was put back, and is held until 2026-11-20T12:00:00Z",
         ),
         (
             Reason::ProxyCache { rule: rule.clone() },
