@@ -1,6 +1,6 @@
 //! What is in the simulated registry, and what others put there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use lagan_model::{Digest, Manifest, MediaType, RepositoryName, Tag};
@@ -27,23 +27,30 @@ impl State {
 
     /// Something that others do.
     pub(crate) fn act(&mut self) {
-        let before = self.all_counted();
+        let before: Vec<(RepositoryName, BTreeSet<Digest>, BTreeMap<Tag, Digest>)> = {
+            let repositories = self.repositories.iter();
+            repositories
+                .map(|(name, repository)| {
+                    let counted = counted_ones(repository, |_| false);
+                    (name.clone(), counted, repository.tags.clone())
+                })
+                .collect()
+        };
         self.act_somehow();
-        for (name, before) in before {
-            let after = counted_ones(&self.repositories[&name], |_| false);
+        for (name, before, tags) in before {
+            let repository = &self.repositories[&name];
+            let after = counted_ones(repository, |_| false);
             // One that lost its tag to another is one less for whoever listed it: the other one may be about to go.
             let lost = before.difference(&after).count() as u64;
             if lost > 0 {
-                self.fewer.push((name, lost, self.now));
+                self.fewer.push((name.clone(), lost, self.now));
+            }
+            for (tag, digest) in tags {
+                if repository.tags.get(&tag) != Some(&digest) {
+                    self.lost_a_tag.insert((name.clone(), digest), self.step);
+                }
             }
         }
-    }
-
-    fn all_counted(&self) -> Vec<(RepositoryName, BTreeSet<Digest>)> {
-        let repositories = self.repositories.iter();
-        repositories
-            .map(|(name, repository)| (name.clone(), counted_ones(repository, |_| false)))
-            .collect()
     }
 
     fn act_somehow(&mut self) {

@@ -9,6 +9,7 @@ use lagan_model::{Digest, Manifest, Reference, RepositoryName, RequestKind, Tag,
 
 use super::case::Case;
 use super::chance::Chance;
+use super::limits::counted_ones;
 use crate::Stop;
 
 /// How old the last listing may be when a deletion is sent: a minute, and the steps to it.
@@ -128,6 +129,8 @@ pub(crate) struct State {
     pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
     /// When others made artifacts fewer that limits count, by how many, and when.
     pub fewer: Vec<(RepositoryName, u64, Time)>,
+    /// When others last took a tag off each manifest, or put it elsewhere, by step.
+    pub lost_a_tag: BTreeMap<(RepositoryName, Digest), u64>,
     /// When each manifest was removed last, by step.
     pub removed: BTreeMap<(RepositoryName, Digest), u64>,
     /// Everything that others deleted, by step.
@@ -203,6 +206,7 @@ impl State {
             promised: BTreeMap::new(),
             copies: BTreeMap::new(),
             fewer: Vec::new(),
+            lost_a_tag: BTreeMap::new(),
             removed: BTreeMap::new(),
             by_others: Vec::new(),
             gone_by_others: BTreeMap::new(),
@@ -561,8 +565,15 @@ impl State {
             }
         } else if let Some(tag) = &effect.tag {
             // A registry takes the tag off whatever it is on by now: nothing in the request says what that should be.
-            if repository.tags.remove(tag).is_none() {
+            let was_counted = counted_ones(repository, |_| false);
+            let Some(on) = repository.tags.remove(tag) else {
                 return false;
+            };
+            let is_one_less = was_counted.contains(&on) && !counted_ones(repository, |_| false).contains(&on);
+            // It was the last one since others took what was to stay, which whoever sent this cannot have seen.
+            let by_others = self.lost_a_tag.get(&(name.clone(), on));
+            if is_one_less && by_others.is_some_and(|step| *step > seen.at) {
+                self.fewer.push((name.clone(), 1, self.now));
             }
             self.taken.insert((name.clone(), tag.clone()));
             self.tags_by_others.remove(&(name.clone(), tag.clone()));
