@@ -20,11 +20,13 @@ mod output;
 mod pass;
 mod plans;
 mod progress;
+mod receiving;
 mod rollout;
 mod running;
 mod saved;
 mod settings;
 mod sources;
+mod stamp;
 mod state;
 mod telemetry;
 

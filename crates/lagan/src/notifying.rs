@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lagan_model::{Clock, Time};
-use lagan_notify::{Kind, Message, Outbox, Receiver, Told};
+use lagan_notify::{Kind, Message, Outbox, Told};
 use lagan_policy::Mode;
 use lagan_policy::rollout::Change as Rolled;
 use lagan_report::number::count;
@@ -16,6 +16,7 @@ use ulid::Ulid;
 use crate::daemon::{Cut, Happening, Record, RunKind};
 use crate::exit::Exit;
 use crate::metrics::{Change, Tally};
+use crate::receiving::Receiving;
 use crate::rollout::Changed;
 
 /// How long messages may still be on their way when the daemon ends.
@@ -27,6 +28,7 @@ const LONGEST: usize = 500;
 /// Tells the receivers of the configuration that holds.
 pub(crate) struct Notifying<C> {
     outbox: RefCell<Option<Outbox>>,
+    receiving: RefCell<Receiving>,
     clock: Arc<C>,
     told: Arc<dyn Told>,
 }
@@ -36,6 +38,7 @@ impl<C: Clock + 'static> Notifying<C> {
     pub(crate) fn new(clock: C, told: Arc<dyn Told>) -> Self {
         Self {
             outbox: RefCell::default(),
+            receiving: RefCell::default(),
             clock: Arc::new(clock),
             told,
         }
@@ -44,7 +47,10 @@ impl<C: Clock + 'static> Notifying<C> {
     /// Tells of what happened, where somebody should know. Never waits.
     pub(crate) fn happened(&self, happening: &Happening, changes: &[Change]) {
         match happening {
-            Happening::Receivers(receivers) => self.take(receivers),
+            Happening::Receivers(receiving) => {
+                *self.receiving.borrow_mut() = receiving.clone();
+                self.take();
+            }
             Happening::Ended(record) => {
                 self.tell(of_run(record));
                 for changed in &record.tally.rollouts {
@@ -59,12 +65,13 @@ impl<C: Clock + 'static> Notifying<C> {
         }
     }
 
-    fn take(&self, receivers: &[Receiver]) {
+    fn take(&self) {
+        let receivers = self.receiving.borrow().receivers();
         let mut outbox = self.outbox.borrow_mut();
         let taken = match outbox.as_mut() {
-            Some(outbox) => outbox.reopen(receivers.to_vec(), &self.clock),
+            Some(outbox) => outbox.reopen(receivers, &self.clock),
             None => {
-                let opened = Outbox::open(receivers.to_vec(), &self.clock, Arc::clone(&self.told));
+                let opened = Outbox::open(receivers, &self.clock, Arc::clone(&self.told));
                 opened.map(|opened| *outbox = Some(opened))
             }
         };
@@ -78,7 +85,11 @@ impl<C: Clock + 'static> Notifying<C> {
     }
 
     fn tell(&self, message: Option<Message>) {
-        if let (Some(outbox), Some(message)) = (self.outbox.borrow().as_ref(), message) {
+        let Some(message) = message else { return };
+        if self.receiving.borrow_mut().refresh() {
+            self.take();
+        }
+        if let Some(outbox) = self.outbox.borrow().as_ref() {
             outbox.tell(&message);
         }
     }

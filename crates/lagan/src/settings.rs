@@ -192,12 +192,8 @@ fn secret_variable(name: &str, which: &str) -> Result<SecretString, Failure> {
     }
 }
 
-/// Who is told what the daemon has to say.
-pub(crate) fn receivers(settings: &[ReceiverSettings]) -> Result<Vec<Receiver>, Failure> {
-    settings.iter().map(receiver).collect()
-}
-
-fn receiver(settings: &ReceiverSettings) -> Result<Receiver, Failure> {
+/// Somebody who is told what the daemon has to say.
+pub(crate) fn receiver(settings: &ReceiverSettings) -> Result<Receiver, Failure> {
     let name = &settings.name;
     let wrong = |error: &dyn std::fmt::Display| {
         Failure::usage(format!("the receiver {name:?} cannot be used: {error}"))

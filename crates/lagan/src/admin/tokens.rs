@@ -1,8 +1,7 @@
 //! Tokens: kept as what they hash to, read again when their files change.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::exit::Failure;
+use crate::stamp::Stamp;
 
 /// What nobody guesses is not shorter.
 const SHORTEST: usize = 16;
@@ -30,29 +30,6 @@ pub(super) struct Tokens(Mutex<BTreeMap<PathBuf, Read>>);
 struct Read {
     stamp: Option<Stamp>,
     hash: Option<Hash>,
-}
-
-/// What changes when a file does, a link that is swapped among it.
-///
-/// The time of its last change of any kind is among it, which nobody can set: a file can be written anew with the length
-/// and the time that it had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    written: (i64, i64),
-    changed: (i64, i64),
-    size: u64,
-}
-
-impl From<Metadata> for Stamp {
-    fn from(file: Metadata) -> Self {
-        Self {
-            file: (file.dev(), file.ino()),
-            written: (file.mtime(), file.mtime_nsec()),
-            changed: (file.ctime(), file.ctime_nsec()),
-            size: file.size(),
-        }
-    }
 }
 
 impl Tokens {
@@ -89,7 +66,7 @@ impl Tokens {
 }
 
 fn refreshed(read: &mut BTreeMap<PathBuf, Read>, path: &Path, what: impl FnOnce() -> String) -> Option<Hash> {
-    let stamp = fs::metadata(path).ok().map(Stamp::from);
+    let stamp = Stamp::of(path);
     if let Some(known) = read.get(path).filter(|known| known.stamp == stamp) {
         return known.hash;
     }

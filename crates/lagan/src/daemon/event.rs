@@ -6,7 +6,6 @@ use std::process;
 
 use chrono::SecondsFormat;
 use lagan_model::Time;
-use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_report::number::count;
 use lagan_report::sanitize::harmless;
@@ -18,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::history::Record;
 use crate::exit::Exit;
+use crate::receiving::Receiving;
 
 /// What a daemon is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(crate) enum Happening {
         restart: Vec<&'static str>,
     },
     /// Who is told what there is to say, from now on.
-    Receivers(Vec<Receiver>),
+    Receivers(Receiving),
     /// A configuration was refused, and the old one stays.
     Refused {
         why: Why,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use lagan_config::{Config, RegistrySettings};
 use lagan_model::{Digest, Time};
-use lagan_notify::Receiver;
 use lagan_policy::Mode;
 use lagan_registry::RegistryUrl;
 use lagan_scheduler::Schedule;
@@ -19,12 +18,13 @@ use crate::admin;
 use crate::cli::ConnectArgs;
 use crate::exit::Failure;
 use crate::metrics::{Metrics, Observing};
+use crate::receiving::Receiving;
 use crate::settings;
 
 /// A configuration, and what it refers to.
 pub(crate) struct Loaded {
     pub(crate) config: Arc<Config>,
-    pub(crate) receivers: Vec<Receiver>,
+    pub(crate) receivers: Receiving,
 }
 
 impl Loaded {
@@ -54,7 +54,7 @@ impl Loaded {
                 admin::check_secret(&registry.name, &webhook.secret)?;
             }
         }
-        let receivers = settings::receivers(&config.notifications)?;
+        let receivers = Receiving::read(&config.notifications)?;
         Ok(Self {
             config: Arc::new(config),
             receivers,
