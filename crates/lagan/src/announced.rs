@@ -16,7 +16,7 @@ use lagan_report::sanitize::harmless;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, private_folder};
 
 const SCHEMA: &str = "lagan.announced/v1";
 const FOLDER: &str = "announced";
@@ -167,7 +167,7 @@ fn parse(text: &str, registry: &str) -> Result<Announcements, String> {
 
 fn write(path: &Path, registry: &str, announced: &Announcements) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        private_folder(folder)?;
     }
     let mut body = Vec::new();
     let head = Head {
@@ -192,7 +192,7 @@ fn write(path: &Path, registry: &str, announced: &Announcements) -> io::Result<(
         sha256: Digest::of(&body).encoded(),
     };
     line(&mut body, &foot)?;
-    let mut out = Output::file(path)?;
+    let mut out = Output::private(path)?;
     out.write_all(&body)?;
     out.finish()
 }

@@ -91,7 +91,7 @@ impl Pause {
             "until": time(self.until),
             "why": self.why,
         }))?;
-        let mut out = Output::file(&state.join(NAME))?;
+        let mut out = Output::private(&state.join(NAME))?;
         out.write_all(&text)?;
         out.finish()
     }

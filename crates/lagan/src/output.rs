@@ -1,7 +1,8 @@
 //! Where reports go.
 
-use std::fs::File;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, BufWriter, IsTerminal as _, Read, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use lagan_config::Notice;
@@ -90,6 +91,16 @@ impl Output {
 
     /// The file at `path`, or the pipe or device of that name.
     pub(crate) fn file(path: &Path) -> io::Result<Self> {
+        // A report is no secret: as readable as any file that this user makes, the umask taken away.
+        Self::with_mode(path, 0o666)
+    }
+
+    /// A file of the state directory: its owner's alone, as everything there.
+    pub(crate) fn private(path: &Path) -> io::Result<Self> {
+        Self::with_mode(path, 0o600)
+    }
+
+    fn with_mode(path: &Path, mode: u32) -> io::Result<Self> {
         // A link stays one: what it leads to is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         match path.metadata() {
@@ -101,10 +112,8 @@ impl Output {
             }
             _ => {}
         }
-        // A report is no secret: as readable as any file that this user makes, the umask taken away.
         let mut file = tempfile::Builder::new();
-        #[cfg(unix)]
-        file.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        file.permissions(Permissions::from_mode(mode));
         let writer = BufWriter::new(file.tempfile_in(folder_of(&path))?);
         Ok(Self::File { writer, path })
     }
@@ -128,6 +137,30 @@ impl Output {
                 }
             }
         }
+    }
+}
+
+/// Makes sure that there is a folder, and that only its owner may enter it.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    close(path, 0o700)
+}
+
+/// Takes from others what they may do with what is in a folder.
+pub(crate) fn close_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            close(&entry.path(), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
+fn close(path: &Path, mode: u32) -> io::Result<()> {
+    match fs::metadata(path)?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     }
 }
 

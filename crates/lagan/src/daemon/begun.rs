@@ -48,7 +48,7 @@ impl Begun {
     /// Writes it into the folder of the run. It is there after a power cut, and so is the folder.
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        let mut out = Output::file(&folder.join(NAME))?;
+        let mut out = Output::private(&folder.join(NAME))?;
         out.write_all(&text)?;
         out.finish()?;
         match folder.parent() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use chrono::SecondsFormat;
@@ -18,7 +19,7 @@ use super::newest::{Lasts, Newest, Written};
 use super::work::{Done, Job};
 use crate::exit::Exit;
 use crate::metrics::Tally;
-use crate::output::Output;
+use crate::output::{Output, close_files, private_folder};
 
 /// What a run does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,7 +242,7 @@ pub(crate) fn folder(state: &Path) -> PathBuf {
 impl History {
     pub(super) fn open(folder: &Path, keep: usize) -> io::Result<Self> {
         let folder = folder.join("runs");
-        fs::create_dir_all(&folder)?;
+        private_folder(&folder)?;
         Ok(Self {
             folder,
             keep: keep.max(1),
@@ -275,7 +276,7 @@ impl History {
     /// Makes a folder for a run, which stays until what came of it is written, or it is forgotten.
     pub(super) fn folder(&mut self, id: &str) -> io::Result<PathBuf> {
         let folder = self.folder.join(id);
-        fs::create_dir(&folder)?;
+        fs::DirBuilder::new().mode(0o700).create(&folder)?;
         self.in_hand.insert(id.to_owned());
         Ok(folder)
     }
@@ -330,10 +331,12 @@ impl History {
         let folder = self.folder.join(&record.id);
         let report = folder.join("report.json").is_file();
         let text = serde_json::to_vec_pretty(&record.to_json(report))?;
-        let mut out = Output::file(&folder.join(ENDED))?;
+        let mut out = Output::private(&folder.join(ENDED))?;
         out.write_all(&text)?;
         out.finish()?;
         Begun::remove(&folder);
+        // Reports are written as everywhere, and are here for their owner.
+        close_files(&folder)?;
         if let Some(run) = Written::parse(&text) {
             self.newest.note(run);
         }

@@ -32,6 +32,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +64,7 @@ pub(crate) use self::work::{SAVED, report_name};
 use crate::auditing::Auditing;
 use crate::exit::{Exit, Failure};
 use crate::metrics::Metrics;
+use crate::output::private_folder;
 use crate::state;
 
 /// What a daemon is told when it is started.
@@ -509,11 +511,12 @@ fn owner(folder: &Path, state: &Path) -> Result<Owner, Failure> {
         let context = format!("failed to open {}", folder.display());
         Failure::new(Exit::Usage, anyhow::Error::new(error).context(context))
     };
-    fs::create_dir_all(folder).map_err(failed)?;
+    private_folder(folder).map_err(failed)?;
     let owner = fs::File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(folder.join("lock"))
         .map_err(failed)?;
     match owner.try_lock() {

@@ -51,7 +51,7 @@ pub(super) fn write(folder: &Path, lasts: &Lasts) -> io::Result<()> {
         })
         .collect();
     let text = serde_json::to_vec_pretty(&json!({ "schema": SCHEMA, "policies": policies }))?;
-    let mut out = Output::file(&folder.join(NAME))?;
+    let mut out = Output::private(&folder.join(NAME))?;
     out.write_all(&text)?;
     out.finish()
 }

@@ -25,6 +25,7 @@ use crate::state::{create_full, open_slowly};
 mod beside;
 mod died;
 mod lasting;
+mod privacy;
 mod secrets;
 
 /// Longer than any story takes, so that one that hangs fails.

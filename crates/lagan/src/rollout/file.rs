@@ -10,7 +10,7 @@ use lagan_policy::PolicyName;
 use lagan_policy::rollout::Record;
 use serde::{Deserialize, Serialize};
 
-use crate::output::Output;
+use crate::output::{Output, private_folder};
 
 const SCHEMA: &str = "lagan.rollout/v1";
 const FOLDER: &str = "rollout";
@@ -68,7 +68,7 @@ fn parse(text: &str, registry: &str) -> Result<Records, String> {
 /// Writes it, whole or not at all.
 pub(super) fn write(path: &Path, registry: &str, records: &Records) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+        private_folder(folder)?;
     }
     let written = Written {
         schema: SCHEMA.to_owned(),
@@ -79,7 +79,7 @@ pub(super) fn write(path: &Path, registry: &str, records: &Records) -> io::Resul
     let foot = Foot {
         sha256: Digest::of(&body).encoded(),
     };
-    let mut out = Output::file(path)?;
+    let mut out = Output::private(path)?;
     out.write_all(&body)?;
     out.write_all(b"\n")?;
     serde_json::to_writer(&mut out, &foot)?;
