@@ -22,7 +22,7 @@ use super::openapi::Description;
 use super::pages::routes as pages_routes;
 use super::problem::NO_SUCH_PLACE;
 use super::{Admin, Client, SOCKET, routes};
-use crate::daemon::tests::{Hands, Opening};
+use crate::daemon::tests::{Hands, Opening, with_candidates};
 use crate::daemon::{Daemon, Event, Happening, MOST_ORDERS, Options};
 use crate::exit::Exit;
 use crate::metrics::Metrics;
@@ -58,11 +58,7 @@ impl Scene {
     /// A registry with six candidates of which a policy keeps two, every hour; the clock shows half past eleven.
     async fn new() -> Self {
         lagan_registry::install_crypto_provider();
-        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-        for number in 1..=6 {
-            let tag = format!("1.0.0-rc.{number}");
-            sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
-        }
+        let sandbox = with_candidates().await;
         let place = TempDir::new().unwrap();
         let clock = Hands::at("2026-11-21T11:30:00Z");
         let shown = clock.clone();

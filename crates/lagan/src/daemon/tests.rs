@@ -1,6 +1,7 @@
 //! The loop as it is run, against a registry over HTTP, with a clock that shows what it is told.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -60,6 +61,20 @@ impl Clock for Hands {
     }
 }
 
+/// A registry with six prereleases of one image, a day apart.
+pub(crate) async fn with_candidates() -> Sandbox {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    put_candidates(&sandbox, 1..=6);
+    sandbox
+}
+
+fn put_candidates(sandbox: &Sandbox, numbers: RangeInclusive<i64>) {
+    for number in numbers {
+        let tag = format!("1.0.0-rc.{number}");
+        sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
+    }
+}
+
 struct Scene {
     sandbox: Sandbox,
     place: TempDir,
@@ -80,11 +95,7 @@ impl Scene {
     /// A registry with six candidates of which a policy keeps two, every hour; the clock shows half past eleven.
     async fn new() -> Self {
         lagan_registry::install_crypto_provider();
-        let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-        for number in 1..=6 {
-            let tag = format!("1.0.0-rc.{number}");
-            sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
-        }
+        let sandbox = with_candidates().await;
         let clock = Hands::at("2026-11-21T11:30:00Z");
         let place = TempDir::new().unwrap();
         let shown = clock.clone();
@@ -720,12 +731,7 @@ async fn what_a_plan_in_a_pause_does_not_have_is_announced_anew_and_a_dry_run_an
             }
             daemon.pass(60).await;
             assert_eq!(daemon.ended().await.outcome(), "planned only");
-            for number in 1..=4 {
-                let tag = format!("1.0.0-rc.{number}");
-                scene
-                    .sandbox
-                    .put_image("team/app", &[&tag], Moment::date(2026, 1, number));
-            }
+            put_candidates(&scene.sandbox, 1..=4);
             crate::bans::Pause::remove(&scene.state()).unwrap();
             daemon.pass(60).await;
             assert_eq!(daemon.ended().await.outcome(), "done");

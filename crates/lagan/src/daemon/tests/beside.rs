@@ -24,12 +24,7 @@ impl Registries {
         let scene = Scene::new().await;
         let mut others = Vec::new();
         for _ in 1..many {
-            let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-            for number in 1..=6 {
-                let tag = format!("1.0.0-rc.{number}");
-                sandbox.put_image("team/app", &[&tag], Moment::date(2026, 1, number));
-            }
-            others.push(sandbox);
+            others.push(with_candidates().await);
         }
         Self { scene, others }
     }
@@ -113,6 +108,13 @@ impl Running<'_> {
             _ => None,
         })
         .await
+    }
+
+    /// Has the hour begin, and `a1` hang in it.
+    async fn has_a1_in_hand(&mut self, all: &Registries, hangs: FaultId) {
+        self.pass(30).await;
+        assert_eq!(self.began().await, "a1");
+        all.hangs("a", hangs).await;
     }
 
     /// Those that begin next, in whatever order.
@@ -208,9 +210,7 @@ async fn of_one_registry_no_two_are_run_at_a_time_whatever_it_is_called() {
     let hangs = all.hang("a", RequestKind::TagList);
     all.scene
         .told(async |daemon| {
-            daemon.pass(30).await;
-            assert_eq!(daemon.began().await, "a1");
-            all.hangs("a", hangs).await;
+            daemon.has_a1_in_hand(&all, hangs).await;
             daemon.pass(60).await;
             assert_eq!(daemon.quiet().await, [""; 0]);
             // What is asked for waits as well, by either name.
@@ -361,11 +361,7 @@ async fn an_undo_waits_for_deletions_of_its_registry_and_goes_before_what_waits_
             daemon.pass(30).await;
             daemon.ended().await;
             daemon.ended().await;
-            for number in 7..=8 {
-                let tag = format!("1.0.0-rc.{number}");
-                all.at("a")
-                    .put_image("team/app", &[&tag], Moment::date(2026, 1, number));
-            }
+            put_candidates(all.at("a"), 7..=8);
             let slow = Fault::new(Effect::Hang).on(RequestKind::ManifestDelete).first(1);
             let slow = all.at("a").faults().push(slow);
             daemon.pass(60).await;
@@ -601,9 +597,7 @@ async fn a_reload_moves_a_registry_and_what_is_in_hand_keeps_the_old_address_to_
     let hangs = all.hang("a", RequestKind::TagList);
     all.scene
         .told(async |daemon| {
-            daemon.pass(30).await;
-            assert_eq!(daemon.began().await, "a1");
-            all.hangs("a", hangs).await;
+            daemon.has_a1_in_hand(&all, hangs).await;
             // The same name is at another address, and the old address has another name.
             let mut text = format!(
                 "registries: {{a: {{url: '{}'}}, b: {{url: '{}'}}}}\npolicies:\n",
@@ -631,9 +625,7 @@ async fn a_journal_that_failed_is_opened_anew_however_many_runs_would_keep_it_op
     let hangs = all.hang("a", RequestKind::TagList);
     all.scene
         .told(async |daemon| {
-            daemon.pass(30).await;
-            assert_eq!(daemon.began().await, "a1");
-            all.hangs("a", hangs).await;
+            daemon.has_a1_in_hand(&all, hangs).await;
             all.break_store();
             daemon.pass(1).await;
             assert_eq!(daemon.began().await, "b1");
