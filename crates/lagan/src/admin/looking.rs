@@ -153,12 +153,17 @@ pub(super) async fn metrics(
 }
 
 /// What is wrong with the state directory.
-fn unusable(state: &Path, shown: &Shown) -> Option<String> {
+pub(super) fn unusable(state: &Path, shown: &Shown) -> Option<String> {
     if !state::is_there(state) {
         return Some(format!("{} is no state directory any more", state.display()));
     }
+    if state::has_failed(state) {
+        return Some(FAILED.to_owned());
+    }
     shown.unwritten.clone()
 }
+
+const FAILED: &str = "the journal failed to write: nothing is begun before it is opened anew, when all that have it open are over";
 
 /// The policies of the configuration that holds.
 #[derive(Debug, Serialize, ToSchema)]

@@ -29,6 +29,7 @@ use crate::metrics::Metrics;
 
 mod accessible;
 mod browser;
+mod disk;
 mod hooks;
 mod pages;
 mod refusals;

@@ -14,6 +14,7 @@ use super::freed::Chart;
 use super::{Frame, Shown, show};
 use crate::admin::Desk;
 use crate::admin::caller::Caller;
+use crate::admin::looking::unusable;
 use crate::admin::runs::{Run, mode, time};
 use crate::bans::Pause;
 use crate::metrics::Scored;
@@ -106,7 +107,7 @@ pub(super) async fn overview(State(desk): State<Arc<Desk>>, caller: Extension<Ca
     notices.extend(shown.restart.iter().map(|setting| {
         format!("{setting} is another now, which takes a restart: what held at the start holds.")
     }));
-    notices.extend(shown.unwritten.as_deref().map(capitalized));
+    notices.extend(unusable(&desk.state, &shown).as_deref().map(capitalized));
     let known = rollout::known(&desk.state, &shown.config, Utc::now());
     let stand_still = |known: &&Known| known.standing.as_ref().and_then(Standing::share).is_none();
     notices.extend(known.iter().filter(stand_still).map(|known| {
