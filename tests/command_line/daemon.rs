@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use lagan_sandbox::{Moment, Sandbox, SandboxOptions};
+use lagan_sandbox::{Effect, Fault, Moment, RequestKind, Sandbox, SandboxOptions};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UnixDatagram;
 use tokio::process::{Child, Command};
@@ -83,6 +83,12 @@ impl Service {
         assert!(sent.success());
     }
 
+    /// Waits until nothing of it is left, however it ended.
+    async fn is_gone(mut self) {
+        let gone = tokio::time::timeout(LONGEST, self.child.wait()).await;
+        assert!(gone.expect("the daemon does not end").unwrap().code().is_none());
+    }
+
     pub(crate) async fn ends(self, code: i32) -> String {
         let ended = tokio::time::timeout(LONGEST, self.child.wait_with_output()).await;
         let output = ended.expect("the daemon does not end").unwrap();
@@ -114,6 +120,41 @@ async fn a_daemon_tells_its_manager_that_it_is_ready_lives_reloads_and_stops() {
         "{said}"
     );
     assert!(said.contains("lagan.yaml:1:"), "the error has its place: {said}");
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_with_its_daemon_is_told_of_by_the_next_and_no_other() {
+    let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
+    sandbox.put_image("team/app", &["1.0.0-rc.1"], Moment::date(2026, 1, 1));
+    let hangs = sandbox
+        .faults()
+        .push(Fault::new(Effect::Hang).on(RequestKind::TagList));
+    let place = Place::new();
+    place.file("lagan.yaml", configuration(&sandbox, "* * * * * *"));
+    let service = Service::start(&place, "");
+    service.says("READY=1").await;
+    let asked = async {
+        while sandbox.faults().fired(hangs) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONGEST, asked).await.unwrap();
+    service.signal("KILL").await;
+    service.is_gone().await;
+    place.file("lagan.yaml", configuration(&sandbox, "0 3 1 1 *"));
+    for told in [true, false] {
+        fs::remove_file(place.path().join("notify.sock")).unwrap();
+        let service = Service::start(&place, "");
+        service.says("READY=1").await;
+        service.signal("TERM").await;
+        let said = service.ends(0).await;
+        assert_eq!(said.contains("p ended: failed (run "), told, "{said}");
+        assert_eq!(
+            said.contains("the daemon ended while it made this run"),
+            told,
+            "{said}"
+        );
+    }
 }
 
 #[tokio::test]
