@@ -84,7 +84,7 @@ impl Service {
     }
 
     /// Waits until nothing of it is left, however it ended.
-    async fn is_gone(mut self) {
+    async fn gone(mut self) {
         let gone = tokio::time::timeout(LONGEST, self.child.wait()).await;
         assert!(gone.expect("the daemon does not end").unwrap().code().is_none());
     }
@@ -140,7 +140,7 @@ async fn a_run_that_was_killed_with_its_daemon_is_told_of_by_the_next_and_no_oth
     };
     tokio::time::timeout(LONGEST, asked).await.unwrap();
     service.signal("KILL").await;
-    service.is_gone().await;
+    service.gone().await;
     place.file("lagan.yaml", configuration(&sandbox, "0 3 1 1 *"));
     for told in [true, false] {
         fs::remove_file(place.path().join("notify.sock")).unwrap();
