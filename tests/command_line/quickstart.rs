@@ -63,13 +63,14 @@ impl Looked<'_> {
         panic!("{what} never comes: {}", self.page("/runs").await);
     }
 
-    /// Waits for a run of a kind that began after another one and is over, and hands back its name and report.
+    /// Waits for the first run of a kind after another one, until it is over, and hands back its name and report.
     async fn run(&self, kind: &str, after: &str) -> (String, Value) {
         let ended = async |looked: &Self| {
             let listed = looked.json(&format!("/api/v1/runs?kind={kind}")).await;
             let runs = listed["runs"].as_array().unwrap().clone();
-            runs.into_iter()
-                .find(|run| run["state"] == "ended" && run["id"].as_str().unwrap() > after)
+            // Each second there is another, and the newest stands first.
+            let first = runs.into_iter().rfind(|run| run["id"].as_str().unwrap() > after);
+            first.filter(|run| run["state"] == "ended")
         };
         let run = self.until(kind, ended).await;
         assert_eq!(run["exit"], 0, "{run}");
@@ -109,7 +110,12 @@ async fn the_quickstart_looks_enforces_when_told_is_undone_from_the_page_and_lea
     let (planned, plan) = looked.run("plan", "").await;
     let doomed = plan["totals"]["delete_artifacts"].as_u64().unwrap();
     assert!(doomed > 0, "{plan}");
-    assert!(looked.page("/").await.contains("Nothing was deleted yet."));
+    // What has not been counted yet is said to be.
+    let nothing = async |looked: &Looked<'_>| {
+        let page = looked.page("/").await;
+        page.contains("Nothing was deleted yet.").then_some(())
+    };
+    looked.until("that nothing was deleted", nothing).await;
     assert_eq!(photograph(&registry, Some(&before)).await, before);
 
     // Told to in its file, it deletes what the plan said.
