@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::photograph::photograph;
-use crate::support::{Place, finish};
+use crate::support::{Place, Run, finish};
 use crate::{TWO, apply, candidates, outcomes, start, undo};
 
 /// A registry, and a state directory with a run that can be undone.
@@ -123,6 +123,25 @@ async fn a_state_directory_without_room_refuses_before_anything_is_begun() {
     assert_eq!(sandbox.tags("team/app").len(), 2);
 }
 
+/// Runs a command that can write no file beyond so many blocks of 512 bytes. Without the signal, a write beyond the limit is
+/// an error.
+async fn run_with_files_of(place: &Place, blocks: u64, line: &str) -> Run {
+    let mut command = Command::new("sh");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    command
+        .args(["-c", &script, env!("CARGO_BIN_EXE_lagan")])
+        .args(line.split(' '))
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", place.path())
+        .current_dir(place.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    finish(command).await
+}
+
 #[tokio::test]
 async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registry() {
     let sandbox = start(SandboxOptions::default()).await;
@@ -141,22 +160,8 @@ async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registr
     let line = format!(
         "apply --registry {url} {TWO} --override-limit max_change_from_last_run=off --yes --format json"
     );
-    let mut command = Command::new("sh");
-    // Blocks of 512 bytes: the store alone takes 1,024, and what is to be written more. Without the signal, a write
-    // beyond the limit is an error.
-    let script = "trap '' XFSZ; ulimit -f 1100; exec \"$0\" \"$@\"";
-    command
-        .args(["-c", script, env!("CARGO_BIN_EXE_lagan")])
-        .args(line.split(' '))
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", place.path())
-        .current_dir(place.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let run = finish(command).await.exits(1);
+    // The store alone takes 1,024, and what is to be written more.
+    let run = run_with_files_of(&place, 1100, &line).await.exits(1);
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     let report = run.json();
     let failure = report["failure"].as_str().unwrap();
@@ -176,6 +181,38 @@ async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registr
     let undone = place.run("undo --since 1h --yes --format json").await;
     assert!([0, 4].contains(&undone.code), "{}", undone.stderr);
     let now = photograph(&url, Some(&before)).await;
+    assert_eq!(before.differences(&now), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_undo_whose_journal_fails_half_way_tells_what_is_back_and_goes_on_when_run_again() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 400);
+    let before = photograph(&sandbox.url(), None).await;
+    let place = Place::new();
+    apply(&place, &sandbox, &format!("{TWO} --state-dir state"), 0).await;
+    assert_eq!(sandbox.tags("team/app").len(), 2);
+    let root = place.path().join("state");
+    let store = fs::metadata(root.join("journal.1/store/db")).unwrap().len();
+    // As large as that file is, and a part of what the undo adds to it.
+    let blocks = store / 512 + 500;
+    let line = "undo last --yes --format json --state-dir state";
+    let run = run_with_files_of(&place, blocks, line).await.exits(1);
+    assert!(run.stderr.contains("goes on with the rest"), "{}", run.stderr);
+    let report = run.json();
+    let failure = report["failure"].as_str().unwrap();
+    assert!(failure.contains("nothing more was put back"), "{failure}");
+    // All that is back is told of, and nothing else is said to be.
+    let back = sandbox.tags("team/app").len() as u64 - 2;
+    assert!(back > 0 && back < 398, "{back} are back");
+    let told = outcomes(&report);
+    let of = |outcome: &str| told[outcome].as_u64().unwrap_or(0);
+    assert_eq!((of("restored"), of("failed")), (back, 398 - back), "{told}");
+
+    let undone = place.run(line).await.exits(0).json();
+    let told = outcomes(&undone);
+    assert_eq!(told["already_there"].as_u64().unwrap_or(0), back, "{told}");
+    let now = photograph(&sandbox.url(), Some(&before)).await;
     assert_eq!(before.differences(&now), Vec::<String>::new());
 }
 

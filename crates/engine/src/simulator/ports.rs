@@ -410,6 +410,9 @@ impl RegistryWrite for Simulated {
         for text in bad {
             state.violation(text);
         }
+        if let Some(happens) = state.at_put.take() {
+            happens(&mut state);
+        }
         Ok(())
     }
 

@@ -209,7 +209,9 @@ impl Scene {
             repositories_at_once: 1,
         };
         change(&mut request);
-        self.drive(undo(self.world(), &request)).unwrap()
+        let (undone, journal) = self.drive(undo(self.world(), &request));
+        journal.unwrap();
+        undone
     }
 
     fn due(&self) -> Due {

@@ -573,13 +573,13 @@ impl Story {
                 in_doubt: &recovery.left_out(),
                 repositories_at_once: 1,
             };
-            undo(world, &request).await
+            Ok::<_, JournalError>(undo(world, &request).await)
         })?;
-        // Only the journal can fail an undo.
-        let undone = undone.ok()?;
+        // Only the journal can fail an undo; what is said then to be there is there as well.
+        let (undone, journal) = undone.ok()?;
         self.note(&format!("{undone:?}"));
         self.check_undone(&undone, since);
-        Some(undone)
+        journal.is_ok().then_some(undone)
     }
 
     /// I4: what is said to be restored is there, byte for byte, with everything that it needs, and with its tags, unless

@@ -152,6 +152,8 @@ pub(crate) struct State {
     pub dies_after_deletion: bool,
     /// What happens as soon as something is deleted.
     pub at_deletion: Option<fn(&mut Self)>,
+    /// What happens as soon as a manifest is put.
+    pub at_put: Option<fn(&mut Self)>,
     /// Whether the registry fails whenever a manifest is put.
     pub fails_puts: bool,
     /// How long each step takes, where that is not left to chance.
@@ -219,6 +221,7 @@ impl State {
             stop_at_deletion: false,
             dies_after_deletion: false,
             at_deletion: None,
+            at_put: None,
             fails_puts: false,
             slow: None,
             long_step: None,

@@ -129,37 +129,45 @@ impl UndoOutcome {
 
 /// Puts back what the request names. A dry run looks, and changes nothing.
 ///
+/// The report names everything that was chosen, also where the journal failed on the way: what was put back until then,
+/// and what was not come to. It is empty where nothing was begun.
+///
 /// # Errors
 ///
 /// When the journal cannot be read or written. What the registry refuses is in the report.
 pub async fn undo<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     request: &UndoRequest<'_>,
-) -> Result<Vec<RepositoryUndo>, JournalError> {
-    let chosen = choose(world, &request.target).await?;
-    if chosen.is_empty() {
-        return Ok(Vec::new());
+) -> (Vec<RepositoryUndo>, Result<(), JournalError>) {
+    let chosen = match choose(world, &request.target).await {
+        Ok(chosen) if chosen.is_empty() => return (Vec::new(), Ok(())),
+        Ok(chosen) => chosen,
+        Err(error) => return (Vec::new(), Err(error)),
+    };
+    if !request.dry_run
+        && let Err(error) = world.journal.begin(request.begin.clone()).await
+    {
+        return (Vec::new(), Err(error));
     }
-    if !request.dry_run {
-        world.journal.begin(request.begin.clone()).await?;
-    }
-    let done: Vec<Result<RepositoryUndo, JournalError>> = stream::iter(chosen)
+    let done: Vec<(RepositoryUndo, Result<(), JournalError>)> = stream::iter(chosen)
         .map(|(name, mut chosen)| async move {
             let restorer = Restorer::new(world, request, &name);
-            let manifests = restorer.restore(&mut chosen).await;
-            if manifests.is_err() {
+            let (manifests, journal) = restorer.restore(&mut chosen).await;
+            if journal.is_err() {
                 world.stop.request();
             }
-            Ok(RepositoryUndo {
-                name,
-                manifests: manifests?,
-            })
+            (RepositoryUndo { name, manifests }, journal)
         })
         .buffered(request.repositories_at_once.max(1))
         .collect()
         .await;
-    let undone = done.into_iter().collect::<Result<Vec<_>, _>>()?;
-    if !request.dry_run {
+    let (mut undone, mut journal) = (Vec::new(), Ok(()));
+    for (repository, ended) in done {
+        undone.push(repository);
+        // The others ended all the same.
+        journal = journal.and(ended);
+    }
+    if !request.dry_run && journal.is_ok() {
         let mut results = std::collections::BTreeMap::new();
         for manifest in undone.iter().flat_map(|repository| &repository.manifests) {
             *results.entry(manifest.outcome.as_str().to_owned()).or_default() += 1;
@@ -169,7 +177,7 @@ pub async fn undo<R: RegistryWrite, S: JournalStore, C: Clock>(
             results,
             stopped: world.stop.is_requested(),
         };
-        world.journal.end(request.begin.run, end).await?;
+        journal = world.journal.end(request.begin.run, end).await;
     }
-    Ok(undone)
+    (undone, journal)
 }

@@ -29,6 +29,21 @@ pub(crate) struct Restorer<'a, R, S, C> {
     repository: &'a RepositoryName,
 }
 
+/// The journal failed while something was put back.
+struct JournalFailed {
+    error: JournalError,
+    /// What became of it all the same.
+    outcome: UndoOutcome,
+}
+
+impl From<JournalError> for JournalFailed {
+    /// Before it was on record nothing is sent.
+    fn from(error: JournalError) -> Self {
+        let outcome = not_on_record();
+        Self { error, outcome }
+    }
+}
+
 /// What a manifest lacks.
 struct Lack {
     /// Whether the manifest itself is not there.
@@ -80,10 +95,16 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         }
     }
 
-    /// Puts back everything that was chosen, and says what became of it.
-    pub(crate) async fn restore(&self, chosen: &mut Chosen) -> Result<Vec<ManifestUndo>, JournalError> {
-        let untagged = self.untagged(chosen).await?;
-        let kept = Kept::read(self.world.registry, self.repository, chosen, &untagged).await;
+    /// Puts back everything that was chosen, and says what became of it. Where the journal fails, that comes with the
+    /// failure, and nothing more is touched.
+    pub(crate) async fn restore(&self, chosen: &mut Chosen) -> (Vec<ManifestUndo>, Result<(), JournalError>) {
+        let (kept, mut journal) = match self.untagged(chosen).await {
+            Ok(untagged) => {
+                let kept = Kept::read(self.world.registry, self.repository, chosen, &untagged).await;
+                (kept, Ok(()))
+            }
+            Err(error) => (Kept::default(), Err(error)),
+        };
         let chosen = &*chosen;
         let mut known = Known {
             kept: &kept,
@@ -103,10 +124,17 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             let below = kept.lost_a_tag_below(&intent.children);
             for digest in below.into_iter().filter(|_| on(Safeguard::ChildrenFirst)) {
                 for taken in tags.extract_if(.., |taken| taken.intent.digest == *digest) {
-                    undone.push(self.undo_untagging(taken, &chosen.history, &mut known).await?);
+                    let history = &chosen.history;
+                    undone.push(
+                        self.undo_untagging(taken, history, &mut known, &mut journal)
+                            .await,
+                    );
                 }
             }
-            let outcome = self.restore_manifest(deleted, &known).await?;
+            let outcome = match journal.is_ok() {
+                true => told(self.restore_manifest(deleted, &known).await, &mut journal),
+                false => not_on_record(),
+            };
             known.ends.insert(&intent.digest, outcome.clone());
             undone.push(ManifestUndo {
                 digest: intent.digest.clone(),
@@ -119,9 +147,13 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             });
         }
         for taken in tags {
-            undone.push(self.undo_untagging(taken, &chosen.history, &mut known).await?);
+            let history = &chosen.history;
+            undone.push(
+                self.undo_untagging(taken, history, &mut known, &mut journal)
+                    .await,
+            );
         }
-        Ok(undone)
+        (undone, journal)
     }
 
     async fn undo_untagging(
@@ -129,14 +161,25 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         taken: &TakenOff,
         history: &History,
         known: &mut Known<'_>,
-    ) -> Result<ManifestUndo, JournalError> {
+        journal: &mut Result<(), JournalError>,
+    ) -> ManifestUndo {
         let intent = &taken.intent;
-        let manifest = self.on_record(intent).await?;
-        let outcome = self.restore_tag(taken, manifest.as_ref(), history, known).await?;
+        let mut manifest = None;
+        let mut outcome = not_on_record();
+        if journal.is_ok() {
+            match self.on_record(intent).await {
+                Ok(found) => {
+                    manifest = found;
+                    let ended = self.restore_tag(taken, manifest.as_ref(), history, known).await;
+                    outcome = told(ended, journal);
+                }
+                Err(error) => *journal = Err(error),
+            }
+        }
         if outcome == UndoOutcome::Restored {
             known.back.insert(intent.digest.clone());
         }
-        Ok(ManifestUndo {
+        ManifestUndo {
             digest: intent.digest.clone(),
             role: Role::Artifact,
             tags: vec![intent.tag.clone()],
@@ -144,14 +187,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             deletion: taken.sequence,
             lacks: known.missing_below(&manifest.as_ref().map(listed_by).unwrap_or_default()),
             outcome,
-        })
+        }
     }
 
     async fn restore_manifest(
         &self,
         deleted: &Deleted,
         known: &Known<'_>,
-    ) -> Result<UndoOutcome, JournalError> {
+    ) -> Result<UndoOutcome, JournalFailed> {
         let intent = &deleted.intent;
         if self.is_in_doubt(&intent.digest, &intent.tags) {
             return Ok(UndoOutcome::InDoubt);
@@ -193,7 +236,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         }
         if done.is_ok() {
             for tag in &lack.merge {
-                if let Err(error) = self.merge(deleted, &recorded, tag).await? {
+                if let Err(error) = self.merge(deleted, &recorded, tag).await.map_err(partly)? {
                     done = Err(error);
                     break;
                 }
@@ -209,7 +252,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         manifest: Option<&Manifest>,
         history: &History,
         known: &Known<'_>,
-    ) -> Result<UndoOutcome, JournalError> {
+    ) -> Result<UndoOutcome, JournalFailed> {
         let intent = &taken.intent;
         if self.is_in_doubt(&intent.digest, [&intent.tag]) {
             return Ok(UndoOutcome::InDoubt);
@@ -478,7 +521,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         recorded: &RecordedRestore,
         done: Result<(), NotPut>,
         moved: Vec<(Tag, Digest)>,
-    ) -> Result<UndoOutcome, JournalError> {
+    ) -> Result<UndoOutcome, JournalFailed> {
         let outcome = match done {
             Ok(()) => end_of(moved),
             Err(NotPut {
@@ -493,8 +536,10 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             UndoOutcome::Failed { detail } => RestoreResult::Failed { detail },
             _ => RestoreResult::Restored,
         };
-        self.settle_as(recorded, result).await?;
-        Ok(outcome)
+        match self.settle_as(recorded, result).await {
+            Ok(()) => Ok(outcome),
+            Err(error) => Err(JournalFailed { error, outcome }),
+        }
     }
 
     async fn settle_as(&self, recorded: &RecordedRestore, result: RestoreResult) -> Result<(), JournalError> {
@@ -522,6 +567,28 @@ fn failed(error: &RegistryError) -> UndoOutcome {
     UndoOutcome::Failed {
         detail: error.to_string(),
     }
+}
+
+fn not_on_record() -> UndoOutcome {
+    UndoOutcome::Failed {
+        detail: "the journal failed before it was on record".to_owned(),
+    }
+}
+
+/// The manifest was put, and not everything that belongs to it.
+fn partly(error: JournalError) -> JournalFailed {
+    let outcome = UndoOutcome::Failed {
+        detail: "the journal failed before all of it was put back".to_owned(),
+    };
+    JournalFailed { error, outcome }
+}
+
+/// What became of something, where the journal failed as well.
+fn told(ended: Result<UndoOutcome, JournalFailed>, journal: &mut Result<(), JournalError>) -> UndoOutcome {
+    ended.unwrap_or_else(|failed| {
+        *journal = Err(failed.error);
+        failed.outcome
+    })
 }
 
 fn stopped() -> UndoOutcome {

@@ -12,7 +12,7 @@ use lagan_engine::{
     Chronicle, DEFAULT_HOLD, Recovery, RepositoryUndo, Stop, UndoRequest, UndoTarget, World, recover,
     recover_and_wait, undo, unsettled,
 };
-use lagan_model::journal::{Begin, Journal, Purpose, RunId};
+use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
 use lagan_model::{
     Clock as _, Reference, RegistryIdentity, RegistryKind, RegistryRead as _, RepositoryName, Time,
 };
@@ -152,7 +152,8 @@ async fn carry_out(
         repositories_at_once: REPOSITORIES,
     };
     if asks {
-        let looked = undo(world, &request).await?;
+        let (looked, read) = undo(world, &request).await;
+        read?;
         let collected = collected(&journal, &looked, told.as_ref(), began)?;
         if !looked.is_empty() && !confirmed(&looked, &collected)? {
             return Err(Failure::usage("declined: nothing was put back"));
@@ -167,7 +168,12 @@ async fn carry_out(
     if !arguments.dry_run {
         audit.undoes(&request.begin, arguments.overwrite_moved_tags)?;
     }
-    let undone = undo(World { stop: &stop, ..world }, &request).await?;
+    let (undone, ended) = undo(World { stop: &stop, ..world }, &request).await;
+    let failure = match ended {
+        // Nothing was begun.
+        Err(error) if undone.is_empty() => return Err(error.into()),
+        ended => ended.err(),
+    };
     if undone.is_empty() {
         nothing(&request.target, &of)?;
     }
@@ -186,7 +192,12 @@ async fn carry_out(
         began,
     };
     let foot = OutcomeFoot {
-        collected: collected(&journal, &undone, told.as_ref(), began)?,
+        // A journal that failed may not be read either, and then nobody knows.
+        collected: match collected(&journal, &undone, told.as_ref(), began) {
+            Err(_) if failure.is_some() => CollectedNote::default(),
+            collected => collected?,
+        },
+        failure: failure.as_ref().map(why),
         ended: SystemClock.now().trunc_subsecs(0),
         stopped: stop.is_requested(),
         recovery: note(&recovery),
@@ -204,15 +215,46 @@ async fn carry_out(
         writer.foot(&mut out, &head, &foot)?;
         out.finish()?;
     }
-    if !arguments.dry_run {
-        begin_stages_anew(directory, &journal, registry.identity(), run, &undone, audit)?;
+    let anew = match arguments.dry_run {
+        true => Ok(()),
+        false => begin_stages_anew(directory, &journal, registry.identity(), run, &undone, audit),
+    };
+    if let Some(error) = failure {
+        return Err(match arguments.dry_run {
+            true => error.into(),
+            false => failed(error, run),
+        });
     }
+    anew?;
     let back = undone.iter().all(outcome::is_back);
     Ok(if back && !foot.stopped && !is_partial(&foot.recovery) {
         Exit::Done
     } else {
         Exit::Partial
     })
+}
+
+/// How an undo failed as a whole.
+fn why(error: &JournalError) -> String {
+    format!(
+        "failed to {}: nothing more was put back",
+        harmless(&error.to_string())
+    )
+}
+
+/// An undo that ended early: what it put back is there.
+fn failed(error: JournalError, run: RunId) -> Failure {
+    let hint = format!(
+        "what was put back is there, and held; the same `lagan undo` again goes on with the rest, and \
+         `lagan journal show {run}` tells what is on record"
+    );
+    let is_full = matches!(error, JournalError::NoSpace { .. });
+    let mut failure = Failure::from(error).with_hint(hint);
+    if is_full {
+        // There was enough when it began.
+        failure.exit = Exit::Partial;
+    }
+    failure
 }
 
 /// What was put back should have stayed, as somebody found: the policies of the runs that deleted it have not shown in

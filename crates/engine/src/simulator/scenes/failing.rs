@@ -122,3 +122,123 @@ fn other_repositories_that_are_in_hand_are_told_of_as_well() {
         "{told:?}"
     );
 }
+
+/// Undoes with a journal that fails, and gives back what is told.
+fn undo_until_it_fails(scene: &mut Scene) -> Vec<RepositoryUndo> {
+    let in_doubt = LeftOut::default();
+    let request = UndoRequest {
+        begin: scene.begin(Purpose::Undo {
+            of: "test".to_owned(),
+        }),
+        target: UndoTarget::Since(Time::MIN_UTC),
+        overwrite_moved_tags: false,
+        hold: DEFAULT_HOLD,
+        dry_run: false,
+        in_doubt: &in_doubt,
+        repositories_at_once: 2,
+    };
+    let (undone, journal) = scene.drive(undo(scene.world(), &request));
+    assert!(journal.is_err(), "{undone:?}");
+    undone
+}
+
+/// What is told, and whether it is there.
+fn told_and_there(scene: &Scene, undone: &[RepositoryUndo]) -> Vec<(&'static str, bool)> {
+    let state = scene.world.state();
+    let of_repository = |undo: &RepositoryUndo| {
+        let there = &state.repositories[&undo.name];
+        let manifests = undo.manifests.iter();
+        let told = manifests.map(|manifest| {
+            let is_there = there.manifests.contains_key(&manifest.digest)
+                && manifest.tags.iter().all(|tag| there.tags.contains_key(tag));
+            (manifest.outcome.as_str(), is_there)
+        });
+        told.collect::<Vec<_>>()
+    };
+    undone.iter().flat_map(of_repository).collect()
+}
+
+#[test]
+fn what_was_put_back_is_told_although_the_journal_failed_and_undoing_again_goes_on() {
+    let mut scene = Scene::new();
+    {
+        let mut state = scene.world.state();
+        state.quirks.takes_along = false;
+        let children = [state.image(&name(), None), state.image(&name(), None)];
+        let index = state.index(&name(), &children);
+        state.put_tag(&name(), tag("d1"), &index);
+    }
+    scene.apply();
+    scene.world.state().at_put = Some(fail);
+    let undone = undo_until_it_fails(&mut scene);
+    let told = told_and_there(&scene, &undone);
+    assert_eq!(told, [("restored", true), ("failed", false), ("failed", false)]);
+    for manifest in &undone[0].manifests[1..] {
+        let why = "the journal failed before it was on record";
+        assert!(
+            matches!(&manifest.outcome, UndoOutcome::Failed { detail } if detail == why),
+            "{manifest:?}"
+        );
+    }
+    // Whoever is told of it runs it again.
+    scene.journal.store().restart();
+    scene.world.state().journal_failed = false;
+    scene.stop = Arc::new(Stop::default());
+    scene.recover();
+    let undone = scene.undo(|_| {});
+    let told = told_and_there(&scene, &undone);
+    assert_eq!(
+        told,
+        [("already_there", true), ("restored", true), ("restored", true)]
+    );
+}
+
+#[test]
+fn a_tag_that_was_put_back_is_told_although_the_journal_failed() {
+    let mut scene = Scene::new();
+    scene.image(&["d1", "k1"]);
+    scene.image(&["d2", "k2"]);
+    scene.apply();
+    assert_eq!(scene.tags(), ["k1", "k2"]);
+    scene.world.state().at_put = Some(fail);
+    let undone = undo_until_it_fails(&mut scene);
+    assert_eq!(
+        told_and_there(&scene, &undone),
+        [("restored", true), ("failed", false)]
+    );
+    assert_eq!(scene.tags(), ["d1", "k1", "k2"]);
+}
+
+#[test]
+fn of_an_undo_other_repositories_are_told_of_as_well() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    let other: RepositoryName = "team/other".parse().unwrap();
+    {
+        let mut state = scene.world.state();
+        state.repositories.insert(other.clone(), Repository::default());
+        let digest = state.image(&other, None);
+        state.put_tag(&other, tag("d1"), &digest);
+    }
+    scene.apply();
+    scene.world.state().at_put = Some(fail);
+    let undone = undo_until_it_fails(&mut scene);
+    let names: Vec<_> = undone.iter().map(|undo| &undo.name).collect();
+    assert_eq!(names, [&name(), &other]);
+    let told = told_and_there(&scene, &undone);
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().any(|(outcome, _)| *outcome == "restored"));
+    for (outcome, is_there) in told {
+        assert_eq!(outcome == "restored", is_there);
+    }
+}
+
+#[test]
+fn an_undo_that_cannot_be_begun_tells_of_nothing() {
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.apply();
+    scene.world.state().journal_failed = true;
+    assert_eq!(undo_until_it_fails(&mut scene), []);
+    assert_eq!(scene.tags(), [""; 0]);
+}
