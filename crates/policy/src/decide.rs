@@ -430,6 +430,10 @@ impl<'a> Judge<'a> {
 
     /// What was put back, has no tag on which that could be told, and keeps what belongs to it.
     fn held_above(&self, graph: &ArtifactGraph, node: NodeId) -> Vec<Reason> {
+        // This is asked for every tag that stays.
+        if !self.ballot.snapshot.has_held() {
+            return Vec::new();
+        }
         let above = |node| graph.parents(node).iter().chain(graph.subjects(node)).copied();
         let (mut seen, mut work, mut held) = (HashSet::from([node]), vec![node], BTreeMap::new());
         while let Some(node) = work.pop() {

@@ -318,6 +318,12 @@ impl<'a> CompleteSnapshot<'a> {
         self.0.beside.immutable.get(tag).copied()
     }
 
+    /// Whether anything was put back, and stays.
+    #[must_use]
+    pub fn has_held(self) -> bool {
+        !self.0.beside.held.is_empty()
+    }
+
     /// Until when an artifact stays that was put back; `None` where it was not.
     #[must_use]
     pub fn held(self, digest: &Digest) -> Option<Time> {
