@@ -6,18 +6,22 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::body::Bytes;
 use lagan_model::Digest;
 use lagan_model::journal::{Group, JournalError, JournalStore, RunId, Sequence};
 use lagan_state::{DiskJournal, Memory, Options, StateError};
 
-/// Those that are open, or are being closed.
+/// Those that are open; and those that are being opened or closed, which nobody has. It is never locked for long.
 static OPEN: Mutex<BTreeMap<PathBuf, Weak<Held>>> = Mutex::new(BTreeMap::new());
 
-/// One of them was closed.
-static CLOSED: Condvar = Condvar::new();
+/// One of them was opened or closed.
+static CHANGED: Condvar = Condvar::new();
+
+fn locked() -> MutexGuard<'static, BTreeMap<PathBuf, Weak<Held>>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A journal that is closed when the last of those who have it open is done with it.
 #[derive(Debug, Clone)]
@@ -32,15 +36,14 @@ struct Held {
     _closed: Closed,
 }
 
-/// Tells that the journal of this directory is closed. Nobody opens it again before that.
+/// Tells that the journal of this directory is closed, or was not opened after all. Nobody opens it before that.
 #[derive(Debug)]
 struct Closed(PathBuf);
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.remove(&self.0);
-        CLOSED.notify_all();
+        locked().remove(&self.0);
+        CHANGED.notify_all();
     }
 }
 
@@ -54,30 +57,30 @@ impl Shared {
         directory: &Path,
         open: impl FnOnce() -> Result<DiskJournal, E>,
     ) -> Result<(Self, IsNew), E> {
-        // Held while it is opened: whoever comes second has it then.
-        let mut journals = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut journals = locked();
         while let Some(journal) = journals.get(directory) {
             match journal.upgrade() {
                 Some(held) => return Ok((Self(held), IsNew(false))),
-                None => journals = CLOSED.wait(journals).unwrap_or_else(PoisonError::into_inner),
+                None => journals = CHANGED.wait(journals).unwrap_or_else(PoisonError::into_inner),
             }
         }
+        // Whoever comes second waits, and has it then.
+        journals.insert(directory.to_owned(), Weak::new());
+        drop(journals);
+        let closed = Closed(directory.to_owned());
         let held = Arc::new(Held {
             memory: Mutex::default(),
             journal: open()?,
-            _closed: Closed(directory.to_owned()),
+            _closed: closed,
         });
-        journals.insert(directory.to_owned(), Arc::downgrade(&held));
+        locked().insert(directory.to_owned(), Arc::downgrade(&held));
+        CHANGED.notify_all();
         Ok((Self(held), IsNew(true)))
     }
 
     /// Whether a journal that somebody here has takes nothing any more. It does again when all are done with it.
     pub(super) fn has_failed(directory: &Path) -> bool {
-        let held = match OPEN.try_lock() {
-            Ok(open) => open.get(directory).and_then(Weak::upgrade),
-            // One is being opened, which may take its time and is no reason to wait: it has not failed.
-            Err(_) => None,
-        };
+        let held = locked().get(directory).and_then(Weak::upgrade);
         held.is_some_and(|held| held.journal.has_failed())
     }
 
@@ -140,6 +143,7 @@ impl JournalStore for Shared {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
     use std::thread;
 
     use lagan_model::Manifest;
@@ -168,6 +172,39 @@ mod tests {
         assert!(!open().unwrap().1.0);
         drop(first);
         assert!(open().unwrap().1.0);
+    }
+
+    #[test]
+    fn while_one_is_opened_others_are_opened_and_looked_at_and_whoever_wants_that_one_has_it_then() {
+        let place = tempfile::tempdir().unwrap();
+        let [state, other] = ["state", "other"].map(|name| place.path().join(name));
+        let create = |at: &Path| DiskJournal::create(at, &Options::default());
+        let of = |at: &Path| Shared::of(at, || create(at)).unwrap();
+        thread::scope(|scope| {
+            let ((begun, is_begun), (go_on, goes_on)) = (channel(), channel());
+            let state = &state;
+            let first = scope.spawn(move || {
+                let opened = Shared::of(state, || {
+                    begun.send(()).unwrap();
+                    goes_on.recv().unwrap();
+                    create(state)
+                });
+                opened.unwrap()
+            });
+            is_begun.recv().unwrap();
+            assert!(of(&other).1.0);
+            assert!(!Shared::has_failed(state));
+            let second = scope.spawn(move || of(state));
+            go_on.send(()).unwrap();
+            let (one, is_new) = first.join().unwrap();
+            assert!(is_new.0);
+            drop(second.join().unwrap());
+            drop(one);
+        });
+        // What could not be opened is in nobody's way.
+        let fails = Shared::of(&state, || Err::<DiskJournal, _>("no"));
+        assert_eq!(fails.err(), Some("no"));
+        assert!(of(&state).1.0);
     }
 
     #[test]
