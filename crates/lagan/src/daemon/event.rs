@@ -182,10 +182,7 @@ impl Happening {
                 one_line(why)
             ),
             Self::Unlisted { why } => {
-                tracing::warn!(
-                    "which runs of each policy were the last is not known: {}",
-                    one_line(why)
-                );
+                tracing::warn!("the history of runs cannot be read: {}", one_line(why));
             }
             Self::Unwritten { what, why } => tracing::error!("failed to write {what}: {}", one_line(why)),
             Self::Stopping => tracing::info!("stopping"),

@@ -257,8 +257,14 @@ impl History {
         policies: impl IntoIterator<Item = (&'p str, &'p str)>,
     ) -> io::Result<()> {
         if self.newest.configured(policies) {
-            let runs = self.names()?;
-            self.newest.read(&self.folder, &runs);
+            match self.names() {
+                Ok(runs) => self.newest.read(&self.folder, &runs),
+                Err(error) => {
+                    // The next time it is read for all of them.
+                    self.newest = Newest::default();
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -286,13 +292,15 @@ impl History {
         begun.write(&self.folder.join(&begun.id))
     }
 
-    /// The runs that died with an earlier process, the oldest first. They are until what came of them is kept.
-    pub(super) fn died(&self) -> io::Result<Vec<Begun>> {
+    /// The runs that died with an earlier process, the oldest first. They stay until what came of them is kept.
+    pub(super) fn died(&mut self) -> io::Result<Vec<Begun>> {
         let names = self.names()?.into_iter();
         let open = names.filter(|name| !self.folder.join(name).join(ENDED).exists());
-        Ok(open
+        let died: Vec<_> = open
             .filter_map(|name| Begun::read(&self.folder.join(&name), &name))
-            .collect())
+            .collect();
+        self.in_hand.extend(died.iter().map(|begun| begun.id.clone()));
+        Ok(died)
     }
 
     /// All that there are, the oldest first.
@@ -321,25 +329,33 @@ impl History {
     /// Removes a run that did not come about.
     pub(super) fn forget(&mut self, id: &str) {
         self.in_hand.remove(id);
-        // It is one of those that go first.
-        _ = fs::remove_dir_all(self.folder.join(id));
+        let folder = self.folder.join(id);
+        // Where the rest stays, it is nothing that died, and one of those that go first.
+        Begun::remove(&folder);
+        _ = fs::remove_dir_all(folder);
     }
 
-    /// Writes what came of a run beside its report, and removes the oldest runs that are too many.
+    /// Writes what came of a run beside its report, and removes the oldest runs that are too many. It is told of by the
+    /// caller in any case, and so does not count as one that died where this fails.
     pub(super) fn keep(&mut self, record: &Record) -> io::Result<()> {
         self.in_hand.remove(&record.id);
         let folder = self.folder.join(&record.id);
-        let report = folder.join("report.json").is_file();
-        let text = serde_json::to_vec_pretty(&record.to_json(report))?;
-        let mut out = Output::private(&folder.join(ENDED))?;
-        out.write_all(&text)?;
-        out.finish()?;
+        let written = write(record, &folder);
         Begun::remove(&folder);
-        // Reports are written as everywhere, and are here for their owner.
-        close_files(&folder)?;
-        if let Some(run) = Written::parse(&text) {
+        if let Some(run) = Written::parse(&written?) {
             self.newest.note(run);
         }
-        self.prune(&record.id)
+        // Reports are written as everywhere, and are here for their owner.
+        let closed = close_files(&folder);
+        self.prune(&record.id).and(closed)
     }
+}
+
+fn write(record: &Record, folder: &Path) -> io::Result<Vec<u8>> {
+    let report = folder.join("report.json").is_file();
+    let text = serde_json::to_vec_pretty(&record.to_json(report))?;
+    let mut out = Output::private(&folder.join(ENDED))?;
+    out.write_all(&text)?;
+    out.finish()?;
+    Ok(text)
 }

@@ -161,11 +161,6 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             audited,
         };
         daemon.load();
-        daemon
-            .history
-            .lasts()
-            .for_each(|lasts| daemon.options.metrics.remember(&lasts));
-        daemon.close_died()?;
         // Whoever looks before it runs sees what it is about to run.
         daemon.show(&hands);
         daemon.hands = hands;
@@ -196,6 +191,8 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
 
     /// Runs until it is told to stop, or nobody is left to tell it.
     pub(crate) async fn run(mut self, mut events: Receiver<Event>) -> Exit {
+        // Only now: a start that does not come about, for want of a port perhaps, tells nobody of anything.
+        self.close_died();
         self.tell_ready();
         let mut hands = std::mem::take(&mut self.hands);
         self.recover(&mut hands);
@@ -230,6 +227,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                     Some(Event::Beat) => {
                         self.board.beat();
                         (self.tell)(&Happening::Beat);
+                        stale |= self.write_again();
                         if std::mem::take(&mut self.changed) {
                             stale = true;
                             self.reload(false);
@@ -307,10 +305,12 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         (self.tell)(&Happening::Ended(Box::new(record)));
     }
 
-    /// Tells of the runs that died with an earlier process, as of any that failed. Each is told of once it is on record,
-    /// and then no more.
-    fn close_died(&mut self) -> io::Result<()> {
-        let died = self.history.died()?;
+    /// Tells of the runs that died with an earlier process, as of any that failed: of each once.
+    fn close_died(&mut self) {
+        let died = match self.history.died() {
+            Ok(died) => died,
+            Err(error) => return self.unlisted(&error),
+        };
         let some = !died.is_empty();
         for begun in died {
             let record = Record::died(begun, self.clock.now());
@@ -323,7 +323,6 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             // Of a policy that is not there any more, nothing is shown.
             self.options.metrics.configured(&self.loaded.config);
         }
-        Ok(())
     }
 
     /// Whether it is time to try whether the state directory is free, where somebody else had it.
@@ -347,7 +346,7 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
                 self.tell_ready();
                 self.audit();
             }
-            Err(failure) => self.refuse(&failure),
+            Err(failure) => self.refuse(&failure, asked),
         }
     }
 
@@ -361,10 +360,15 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         }
     }
 
-    fn refuse(&mut self, failure: &Failure) {
-        self.board.write().refused = Some(failure.text());
-        let written = self.audited.refused_configuration(&failure.text());
-        (self.tell)(&Happening::Refused { why: failure.text() });
+    fn refuse(&mut self, failure: &Failure, asked: bool) {
+        let why = failure.text();
+        let before = self.board.write().refused.replace(why.clone());
+        // Whatever else changes in its folder, such as a log that has what is told here, says nothing new of it.
+        if before.as_ref() == Some(&why) && !asked {
+            return;
+        }
+        let written = self.audited.refused_configuration(&why);
+        (self.tell)(&Happening::Refused { why });
         self.unwritten_audit(written.err());
     }
 
@@ -419,9 +423,10 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
         self.passes.configured(&self.loaded.config, &self.board.heard);
         self.options.metrics.configured(&self.loaded.config);
         if let Err(error) = self.history.configured(self.loaded.policies()) {
-            let why = error.to_string();
-            (self.tell)(&Happening::Unlisted { why });
+            self.unlisted(&error);
         }
+        let metrics = &self.options.metrics;
+        self.history.lasts().for_each(|lasts| metrics.remember(&lasts));
         (self.tell)(&Happening::Receivers(self.loaded.receivers.clone()));
         self.count_due();
         let restart = self.needs_restart();
@@ -450,6 +455,21 @@ impl<C: Clock + Clone, T: FnMut(&Happening)> Daemon<C, T> {
             Ok(()) => self.board.write().unwritten = None,
             Err(error) => self.unwritten("when policies were run last", &error),
         }
+    }
+
+    /// Tries again, where something could not be written, whether anything can. Whether it can now.
+    fn write_again(&mut self) -> bool {
+        let was_not = self.board.write().unwritten.is_some();
+        let can_now = was_not && persisted::write(&self.folder(), &self.table.lasts()).is_ok();
+        if can_now {
+            self.board.write().unwritten = None;
+        }
+        can_now
+    }
+
+    fn unlisted(&mut self, error: &io::Error) {
+        let why = error.to_string();
+        (self.tell)(&Happening::Unlisted { why });
     }
 
     fn unwritten(&mut self, what: &'static str, error: &io::Error) {

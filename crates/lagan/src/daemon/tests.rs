@@ -367,6 +367,9 @@ async fn a_wrong_configuration_is_refused_and_the_one_before_stays() {
                     })
                     .await;
                 assert!(why.contains("error"), "{why}");
+                // Whatever else happens in its folder.
+                daemon.say(Event::Changed).await;
+                assert_eq!(daemon.quiet().await, [""; 0]);
             }
             daemon.pass(27).await;
             assert_eq!(daemon.ended().await.policy, "prereleases");

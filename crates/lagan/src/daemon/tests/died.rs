@@ -41,6 +41,13 @@ async fn a_run_that_died_with_its_process_is_told_of_once_as_one_that_failed() {
     scene.write("registries: [");
     assert!(scene.open().await.is_err());
     scene.write(&config);
+    // Nor does one that ends before it runs, as where its port is taken.
+    drop(
+        scene
+            .open()
+            .await
+            .unwrap_or_else(|failure| panic!("{}", failure.text())),
+    );
     scene.clock.pass(10);
     let mut id = String::new();
     scene
@@ -119,5 +126,58 @@ async fn what_was_asked_for_and_died_is_told_of_as_well() {
             assert_eq!((&*died.by, died.kind), ("uid 1", RunKind::Plan));
             assert_eq!(died.policy, "all policies of r");
         })
+        .await;
+}
+
+#[tokio::test]
+async fn of_many_that_died_none_is_pruned_before_it_is_told_of() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    scene.run_dies(RequestKind::TagList).await;
+    let runs = scene.state().join("daemon/runs");
+    let first = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().file_name();
+    let first = first.into_string().unwrap();
+    let text = fs::read_to_string(runs.join(&first).join("begun.json")).unwrap();
+    // More than are kept, all of them older.
+    for number in 0..200 {
+        let id = format!("01AAAAAAAAAAAAAAAAAAAAA{number:03}");
+        fs::create_dir(runs.join(&id)).unwrap();
+        fs::write(runs.join(&id).join("begun.json"), text.replace(&first, &id)).unwrap();
+    }
+    scene
+        .told(async |daemon| {
+            for _ in 0..201 {
+                assert_eq!(daemon.ended().await.cut, Some(Cut::Died));
+            }
+            assert_eq!(daemon.quiet().await, [""; 0]);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn a_run_that_was_told_of_and_could_not_be_written_is_not_told_of_as_one_that_died() {
+    let scene = Scene::new().await;
+    scene.configure(&[("prereleases", "dry-run")]);
+    let slow = Fault::new(Effect::Delay(Duration::from_millis(200))).on(RequestKind::TagList);
+    let slow = scene.sandbox.faults().push(slow);
+    scene
+        .told(async |daemon| {
+            daemon.pass(30).await;
+            while scene.sandbox.faults().fired(slow) == 0 {
+                tokio::task::yield_now().await;
+            }
+            // No file can take the place of a folder.
+            let run = fs::read_dir(scene.state().join("daemon/runs"))
+                .unwrap()
+                .next()
+                .unwrap()
+                .unwrap();
+            fs::create_dir(run.path().join("run.json")).unwrap();
+            assert_ne!(daemon.ended().await.cut, Some(Cut::Died));
+            fs::remove_dir(run.path().join("run.json")).unwrap();
+        })
+        .await;
+    scene
+        .told(async |daemon| assert!(!daemon.quiet().await.iter().any(|told| told.contains("Ended"))))
         .await;
 }
