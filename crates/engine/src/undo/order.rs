@@ -41,22 +41,132 @@ fn height<'a>(
     digest: &'a Digest,
     known: &mut HashMap<&'a Digest, usize>,
 ) -> usize {
-    if let Some(height) = known.get(digest) {
-        return *height;
+    // Not by recursion: how long a chain of manifests is, is the say of whoever pushed them.
+    let mut work = vec![Step::Down(digest)];
+    while let Some(step) = work.pop() {
+        match step {
+            Step::Down(digest) => {
+                let Some(found) = deleted.get(digest).filter(|_| !known.contains_key(digest)) else {
+                    continue;
+                };
+                // A journal that somebody else wrote may claim a circle: it is cut here.
+                known.insert(digest, 0);
+                let below: Vec<&Digest> = kept
+                    .below(&found.intent.children)
+                    .into_iter()
+                    .chain(&found.intent.subject)
+                    .filter(|below| deleted.contains_key(*below))
+                    .collect();
+                let down: Vec<Step<'_>> = below.iter().rev().map(|below| Step::Down(below)).collect();
+                work.push(Step::Up(digest, below));
+                work.extend(down);
+            }
+            Step::Up(digest, below) => {
+                let heights = below.iter().filter_map(|below| known.get(below));
+                let highest = heights.map(|height| height + 1).max().unwrap_or(0);
+                known.insert(digest, highest);
+            }
+        }
     }
-    let Some(found) = deleted.get(digest) else {
-        return 0;
-    };
-    // A journal that somebody else wrote may claim a circle: it is cut here.
-    known.insert(digest, 0);
-    let below = kept.below(&found.intent.children);
-    let highest = below
-        .into_iter()
-        .chain(&found.intent.subject)
-        .filter(|below| deleted.contains_key(*below))
-        .map(|below| 1 + height(deleted, kept, below, known))
-        .max()
-        .unwrap_or(0);
-    known.insert(digest, highest);
-    highest
+    known.get(digest).copied().unwrap_or(0)
+}
+
+/// One step of the way down to what lies below a manifest, or back up, when the heights of all that are known.
+enum Step<'a> {
+    Down(&'a Digest),
+    Up(&'a Digest, Vec<&'a Digest>),
+}
+
+#[cfg(test)]
+mod tests {
+    use lagan_model::journal::{DeleteIntent, RunId};
+    use lagan_model::{MediaType, Time};
+
+    use super::*;
+    use crate::undo::history::History;
+
+    fn numbered(number: u32) -> Digest {
+        Digest::of(&number.to_be_bytes())
+    }
+
+    fn deleted(number: u32, children: Vec<Digest>, subject: Option<Digest>) -> Deleted {
+        let intent = DeleteIntent {
+            unit: 0,
+            role: Role::Artifact,
+            repository: "team/app".parse().unwrap(),
+            digest: numbered(number),
+            media_type: MediaType::OCI_INDEX,
+            size: 2,
+            tags: Vec::new(),
+            parents: Vec::new(),
+            children,
+            subject,
+            attachments: Vec::new(),
+            blobs: Vec::new(),
+            pushed: None,
+            pulled: None,
+            labels: Vec::new(),
+            reasons: serde_json::Value::Null,
+            undo_until: None,
+            held: None,
+            at: Time::MIN_UTC,
+        };
+        Deleted {
+            sequence: Sequence(number.into()),
+            run: RunId::from_bits(1),
+            at: Time::MIN_UTC,
+            intent,
+        }
+    }
+
+    fn ordered(all: Vec<Deleted>) -> Vec<u64> {
+        let deleted: BTreeMap<Digest, Deleted> = all
+            .into_iter()
+            .map(|deleted| (deleted.intent.digest.clone(), deleted))
+            .collect();
+        let chosen = Chosen {
+            digests: deleted.keys().cloned().collect(),
+            history: History {
+                deleted,
+                ..History::default()
+            },
+            ..Chosen::default()
+        };
+        let kept = Kept::default();
+        let order = in_order(&chosen, &kept);
+        order.into_iter().map(|deleted| deleted.sequence.0).collect()
+    }
+
+    #[test]
+    fn what_lies_below_comes_first_however_long_the_chain() {
+        const COUNT: u32 = 100_000;
+        let next = |number: u32| (number + 1 < COUNT).then(|| numbered(number + 1));
+        let last_first: Vec<u64> = (0..u64::from(COUNT)).rev().collect();
+        let listed = (0..COUNT).map(|number| deleted(number, next(number).into_iter().collect(), None));
+        assert!(ordered(listed.collect()) == last_first, "by what each lists");
+        let attached = (0..COUNT).map(|number| deleted(number, Vec::new(), next(number)));
+        assert!(
+            ordered(attached.collect()) == last_first,
+            "by what each is attached to"
+        );
+    }
+
+    #[test]
+    fn the_longest_way_down_counts_and_a_circle_ends() {
+        // 1 lists 4 and 2, 2 lists 3, and 3 is attached to 4; 5 and 6 list each other.
+        let all = [
+            deleted(1, vec![numbered(4), numbered(2)], None),
+            deleted(2, vec![numbered(3)], None),
+            deleted(3, Vec::new(), Some(numbered(4))),
+            deleted(4, Vec::new(), None),
+        ];
+        assert_eq!(ordered(all.to_vec()), [4, 3, 2, 1]);
+        let circle = [
+            deleted(5, vec![numbered(6)], None),
+            deleted(6, vec![numbered(5)], None),
+        ];
+        let mut order = ordered(circle.to_vec());
+        order.sort_unstable();
+        assert_eq!(order, [5, 6]);
+    }
 }
