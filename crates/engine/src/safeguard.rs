@@ -41,6 +41,8 @@ pub(crate) enum Safeguard {
     LeftOut,
     /// The repository is read again at the end, and what new tags need is put back.
     Mend,
+    /// A tag is taken off only where another one is seen to be on the manifest, right before.
+    LastTag,
     /// Untagging stops when it took more than the tag.
     UntagCheck,
     /// A tag is taken off an index only where everything is there that it lists.

@@ -125,15 +125,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             .record_untag(self.run, intent, manifest)
             .await?;
         let sequence = recorded.sequence();
-        let left = match self.on(tag).await {
-            Ok(Some(now)) if now == *manifest.digest() => None,
-            Ok(_) => Some((
-                Skip::Changed,
-                format!("{tag} is no longer on {}", manifest.digest()),
-            )),
-            Err(error) => Some((Skip::Incomplete, error.to_string())),
-        };
-        if let Some((why, detail)) = left {
+        if let Some((why, detail)) = self.why_left(recorded.intent()).await {
             let result = DeleteResult::Skipped { why, detail };
             return Ok(self.settle(sequence, result, None).await);
         }
@@ -196,6 +188,32 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             }
         };
         Ok(self.settle(sequence, result, alarm).await)
+    }
+
+    /// Why a tag stays, as far as that shows right before it goes: no registry takes one off on a condition.
+    async fn why_left(&self, intent: &UntagIntent) -> Option<(Skip, String)> {
+        let UntagIntent { tag, digest, .. } = intent;
+        let looked = async {
+            if on(Safeguard::LastTag) && !self.has_any(digest, &intent.others).await? {
+                return Ok(Some(format!("no other tag is on {digest} any more")));
+            }
+            let is_there = self.on(tag).await?.as_ref() == Some(digest);
+            Ok((!is_there).then(|| format!("{tag} is no longer on {digest}")))
+        };
+        match looked.await {
+            Ok(changed) => changed.map(|detail| (Skip::Changed, detail)),
+            Err(error) => Some((Skip::Incomplete, RegistryError::to_string(&error))),
+        }
+    }
+
+    /// Whether one of these tags is on a manifest; the others are not looked at then.
+    async fn has_any(&self, digest: &Digest, tags: &[Tag]) -> Result<bool, RegistryError> {
+        for tag in tags {
+            if self.on(tag).await?.as_ref() == Some(digest) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn settle(&self, sequence: Sequence, result: DeleteResult, alarm: Option<String>) -> Untagged {

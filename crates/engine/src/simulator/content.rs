@@ -47,7 +47,7 @@ impl State {
             }
             for (tag, digest) in tags {
                 if repository.tags.get(&tag) != Some(&digest) {
-                    self.lost_a_tag.insert((name.clone(), digest), self.step);
+                    self.lost_a_tag.insert((name.clone(), digest, tag), self.step);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! The ports of the simulated world: before every call others may act, time passes, and the program may die.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -350,7 +350,10 @@ impl RegistryWrite for Simulated {
             tag: Some(intent.tag.clone()),
             step: 0,
         };
-        let seen = self.seen(&effect.repository);
+        let seen = Seen {
+            staying: self.looked_at(recorded),
+            ..self.seen(&effect.repository)
+        };
         self.carry(effect, seen, &BTreeSet::from([intent.tag.clone()]))
     }
 
@@ -484,7 +487,23 @@ impl Simulated {
         repository.map_or_else(Seen::default, |repository| Seen {
             at: repository.listed_at,
             later: repository.listed_again.clone(),
+            ..Seen::default()
         })
+    }
+
+    /// When the tags that are to stay were looked at, since it was on record that another one goes.
+    fn looked_at(&self, recorded: &RecordedUntag) -> BTreeMap<Tag, u64> {
+        let state = self.state();
+        let intent = recorded.intent();
+        let Some((_, _, since)) = state.durable.get(&recorded.sequence()) else {
+            return BTreeMap::new();
+        };
+        let looked_at = &state.repositories[&intent.repository].looked_at;
+        let looked = |tag: &Tag| looked_at.get(tag).copied().filter(|step| step > since);
+        let others = intent.others.iter();
+        others
+            .filter_map(|tag| Some((tag.clone(), looked(tag)?)))
+            .collect()
     }
 
     /// A request to delete something: it may be refused, be lost, lose its answer, or take effect late.

@@ -8,6 +8,7 @@ mod lacking;
 mod left;
 mod merging;
 mod readings;
+mod untagging;
 
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex};

@@ -79,6 +79,8 @@ pub(crate) struct Seen {
     pub at: u64,
     /// Tags that it found later.
     pub later: BTreeMap<Tag, u64>,
+    /// Tags that were to stay on what one is taken off, and when each was looked at since that was on record.
+    pub staying: BTreeMap<Tag, u64>,
 }
 
 impl Seen {
@@ -129,8 +131,8 @@ pub(crate) struct State {
     pub copies: BTreeMap<(RepositoryName, Digest), Vec<Time>>,
     /// When others made artifacts fewer that limits count, by how many, and when.
     pub fewer: Vec<(RepositoryName, u64, Time)>,
-    /// When others last took a tag off each manifest, or put it elsewhere, by step.
-    pub lost_a_tag: BTreeMap<(RepositoryName, Digest), u64>,
+    /// When others last took each tag off a manifest, or put it elsewhere, by step.
+    pub lost_a_tag: BTreeMap<(RepositoryName, Digest, Tag), u64>,
     /// When each manifest was removed last, by step.
     pub removed: BTreeMap<(RepositoryName, Digest), u64>,
     /// Everything that others deleted, by step.
@@ -573,9 +575,12 @@ impl State {
                 return false;
             };
             let is_one_less = was_counted.contains(&on) && !counted_ones(repository, |_| false).contains(&on);
-            // It was the last one since others took what was to stay, which whoever sent this cannot have seen.
-            let by_others = self.lost_a_tag.get(&(name.clone(), on));
-            if is_one_less && by_others.is_some_and(|step| *step > seen.at) {
+            // It was the last one since others took what was to stay, and was seen to right before this was sent.
+            let by_others = seen.staying.iter().any(|(tag, looked)| {
+                let lost = self.lost_a_tag.get(&(name.clone(), on.clone(), tag.clone()));
+                lost.is_some_and(|lost| lost > looked)
+            });
+            if is_one_less && by_others {
                 self.fewer.push((name.clone(), 1, self.now));
             }
             self.taken.insert((name.clone(), tag.clone()));
