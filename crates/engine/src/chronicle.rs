@@ -111,6 +111,7 @@ impl Chronicle {
                 let of_repository = held.entry(repository.clone()).or_default();
                 let known = of_repository.entry(digest.clone()).or_insert(*hold);
                 known.until = hold.until.max(known.until);
+                known.is_index |= hold.is_index;
             }
         }
         Holds::new(held, self.copies().into_keys().collect())
