@@ -166,6 +166,7 @@ async fn a_journal_that_fails_half_way_stops_the_run_and_agrees_with_the_registr
     let report = run.json();
     let failure = report["failure"].as_str().unwrap();
     assert!(failure.contains("nothing more was deleted"), "{failure}");
+    assert_eq!(report["stopped"], false, "nobody asked it to: {report}");
     let stayed = sandbox.tags("team/app").len();
     assert!(stayed > 2 && stayed < 499, "{stayed} stayed");
     // All that is gone is told of, and nothing else is said to be.
@@ -202,6 +203,7 @@ async fn an_undo_whose_journal_fails_half_way_tells_what_is_back_and_goes_on_whe
     let report = run.json();
     let failure = report["failure"].as_str().unwrap();
     assert!(failure.contains("nothing more was put back"), "{failure}");
+    assert_eq!(report["stopped"], false, "nobody asked it to: {report}");
     // All that is back is told of, and nothing else is said to be.
     let back = sandbox.tags("team/app").len() as u64 - 2;
     assert!(back > 0 && back < 398, "{back} are back");

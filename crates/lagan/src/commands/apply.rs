@@ -402,7 +402,8 @@ async fn carry_out(
             never = watch(&bans, &SystemClock, &stop) => match never {},
             done = deleting => done?,
         }
-        report.foot.stopped = stop.is_requested();
+        // What fails asks what is beside it to stop; nobody else did.
+        report.foot.stopped = failure.is_none() && stop.is_requested();
         if applies {
             rolled_out = rolling.end().and_then(rolled);
         }
@@ -413,6 +414,7 @@ async fn carry_out(
         observing.recorded(journal.store(), applies.then_some(run));
     }
     let mut partial = !whole
+        || failure.is_some()
         || report.foot.stopped
         || report.foot.incomplete > 0
         || is_partial(&report.foot.recovery)

@@ -199,7 +199,8 @@ async fn carry_out(
         },
         failure: failure.as_ref().map(why),
         ended: SystemClock.now().trunc_subsecs(0),
-        stopped: stop.is_requested(),
+        // What fails asks what is beside it to stop; nobody else did.
+        stopped: failure.is_none() && stop.is_requested(),
         recovery: note(&recovery),
         requests: registry.requests(),
         ..OutcomeFoot::default()
@@ -220,6 +221,12 @@ async fn carry_out(
         false => begin_stages_anew(directory, &journal, registry.identity(), run, &undone, audit),
     };
     if let Some(error) = failure {
+        if let Err(anew) = anew {
+            tell(&format!(
+                "failed to have stages of rollouts begin anew: {}",
+                anew.told().0
+            ));
+        }
         return Err(match arguments.dry_run {
             true => error.into(),
             false => failed(error, run),
