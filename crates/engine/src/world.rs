@@ -53,6 +53,9 @@ pub trait Veto: Sync {
     /// Indexes that must stay in a repository, as far as that is known without looking. They are read whether a tag is on
     /// them or not: what they list, and what is attached to that, stays with them.
     fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest>;
+
+    /// Whether anything is held in a repository. Where nothing is, nothing stays for what lists it or has it attached.
+    fn holds_any(&self, repository: &RepositoryName) -> bool;
 }
 
 /// Nothing is vetoed.
@@ -63,5 +66,9 @@ impl Veto for () {
 
     fn kept_indexes(&self, _: &RepositoryName) -> BTreeSet<Digest> {
         BTreeSet::new()
+    }
+
+    fn holds_any(&self, _: &RepositoryName) -> bool {
+        false
     }
 }

@@ -339,14 +339,19 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             let labels = reading.beside.get(digest).map_or(&none, |beside| &beside.named);
             self.request.veto.why_kept(self.name(), digest, labels)
         };
-        let for_another = |above: Digest| {
-            if !on(Safeguard::HoldBelow) || reading.absent.contains(&above) {
+        let for_another = || {
+            if !on(Safeguard::HoldBelow) || !self.request.veto.holds_any(self.name()) {
                 return None;
             }
-            let why = why_kept(&above)?;
-            Some(format!("it belongs to {above}, which stays: {why}"))
+            let above = reading.above(digest).into_iter();
+            above
+                .filter(|above| !reading.absent.contains(above))
+                .find_map(|above| {
+                    let why = why_kept(&above)?;
+                    Some(format!("it belongs to {above}, which stays: {why}"))
+                })
         };
-        let why = why_kept(digest).or_else(|| reading.above(digest).into_iter().find_map(for_another));
+        let why = why_kept(digest).or_else(for_another);
         why.map(|why| Left::because(Skip::Held, why))
     }
 

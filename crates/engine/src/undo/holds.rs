@@ -63,4 +63,8 @@ impl Veto for Holds {
     fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest> {
         self.indexes_of(repository).cloned().collect()
     }
+
+    fn holds_any(&self, repository: &RepositoryName) -> bool {
+        self.of(repository).next().is_some()
+    }
 }

@@ -534,6 +534,10 @@ impl Veto for Vetoes<'_> {
     fn kept_indexes(&self, repository: &RepositoryName) -> BTreeSet<Digest> {
         self.holds.kept_indexes(repository)
     }
+
+    fn holds_any(&self, repository: &RepositoryName) -> bool {
+        self.holds.holds_any(repository)
+    }
 }
 
 fn confirmed(going: Going, due: &Due, wish: Option<CollectGarbage>) -> Result<bool, Failure> {

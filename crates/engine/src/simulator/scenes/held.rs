@@ -1,6 +1,10 @@
 //! What an index lists that was put back, and that was there all the time: it stays with the index, whatever becomes of the
 //! tags.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lagan_model::Labels;
 use lagan_policy::Reason;
 
 use super::*;
@@ -190,4 +194,46 @@ fn a_held_index_that_others_deleted_keeps_nothing() {
             .iter()
             .all(|outcome| **outcome == ActionOutcome::Deleted)
     );
+}
+
+/// Holds nothing, or says that it does, and counts how often it is asked.
+struct Asked {
+    holds_any: bool,
+    times: AtomicU64,
+}
+
+impl Veto for Asked {
+    fn why_kept(&self, _: &RepositoryName, _: &Digest, _: &Labels) -> Option<String> {
+        self.times.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+
+    fn kept_indexes(&self, _: &RepositoryName) -> BTreeSet<Digest> {
+        BTreeSet::new()
+    }
+
+    fn holds_any(&self, _: &RepositoryName) -> bool {
+        self.holds_any
+    }
+}
+
+#[test]
+fn what_lies_above_is_asked_for_only_where_something_is_held() {
+    // An index and its two children; and for each child the index once more.
+    for (holds_any, expected) in [(false, 3), (true, 5)] {
+        let mut scene = Scene::new();
+        {
+            let mut state = scene.world.state();
+            let children = [state.image(&name(), None), state.image(&name(), None)];
+            let index = state.index(&name(), &children);
+            state.put_tag(&name(), tag("d1"), &index);
+        }
+        let plans = scene.plan();
+        let approved = approved(&plans, &limits(0));
+        let times = AtomicU64::new(0);
+        let veto = Asked { holds_any, times };
+        let run = scene.apply_to(&plans, &approved, &veto);
+        assert_eq!(outcomes(&run), [&ActionOutcome::Deleted; 3]);
+        assert_eq!(veto.times.into_inner(), expected);
+    }
 }
