@@ -1,6 +1,6 @@
 //! What is deleted under a policy with a grace: held, brought back after a garbage collection, purged.
 
-use lagan_sandbox::{Auth, Bearer, Grant, Sandbox, SandboxOptions, User};
+use lagan_sandbox::{Auth, Bearer, Fault, Grant, RequestKind, Sandbox, SandboxOptions, User};
 use serde_json::{Value, json};
 
 use crate::photograph::photograph;
@@ -161,6 +161,23 @@ async fn what_cannot_be_held_stays_and_is_told() {
     let left = left.iter().find(|entry| entry["outcome"] == "skipped").unwrap();
     assert_eq!(left["why"], "not_held");
     assert_eq!(sandbox.resolve("team/app", "1.0.0-rc.1"), Some(digest));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_refused_for_a_moment_is_put_once_more_and_no_further_time() {
+    for (times, outcomes_of) in [
+        (1, json!({"deleted": 4})),
+        (2, json!({"deleted": 3, "skipped": 1})),
+    ] {
+        let sandbox = indexes_and_images().await;
+        let place = Place::new();
+        let policy = policy(&place, "72h");
+        let refused = Fault::status(400).on(RequestKind::ManifestPut).first(times);
+        let refused = sandbox.faults().push(refused.repository("hold/team/web"));
+        let report = apply(&place, &sandbox, &policy, if times == 1 { 0 } else { 4 }).await;
+        assert_eq!(sandbox.faults().fired(refused), times);
+        assert_eq!(outcomes(&report), outcomes_of);
+    }
 }
 
 #[tokio::test]

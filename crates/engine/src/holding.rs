@@ -12,7 +12,8 @@ use lagan_model::journal::{
     RestoreResult, RunId, Sequence,
 };
 use lagan_model::{
-    Blob, Clock, Digest, MediaType, Reference, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
+    Blob, Clock, Digest, Failure, MediaType, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
+    Time,
 };
 
 use crate::recover::LeftOut;
@@ -140,7 +141,13 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Holder<'_, R, S, C> {
             registry.mount_blob(recorded, blob, from).await.map_err(said)?;
         }
         let under = Some(tag).filter(|_| on(Safeguard::HoldByTag));
-        registry.put_manifest(recorded, under).await.map_err(said)?;
+        let put = match registry.put_manifest(recorded, under).await {
+            // While another copy takes over a blob that both have, Distribution finds its place empty for a moment, and
+            // refuses the manifest.
+            Err(error) if error.failure() == Failure::Refused => registry.put_manifest(recorded, under).await,
+            put => put,
+        };
+        put.map_err(said)?;
         if !on(Safeguard::HoldReadBack) {
             return Ok(());
         }
