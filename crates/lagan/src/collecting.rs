@@ -16,7 +16,7 @@ use lagan_registry::{Asked, CollectionRun, CollectionSchedule, Connected};
 use lagan_report::sanitize::{clipped, harmless};
 use lagan_report::wording::moment;
 use lagan_report::{CollectedNote, CollectionNote};
-use lagan_scheduler::{Schedule, Tz};
+use lagan_scheduler::{Schedule, Zone};
 use lagan_state::RunSummary;
 
 use crate::auditing::Auditing;
@@ -176,7 +176,7 @@ fn by_cron(cron: &str, now: Time) -> Option<Time> {
     }
     let schedule = Schedule {
         cron: cron.parse().ok()?,
-        zone: Tz::UTC,
+        zone: Zone::UTC,
         jitter: TimeDelta::zero(),
     };
     schedule.after(now)

@@ -1,7 +1,7 @@
 //! Times in which nothing may be changed.
 
 use chrono::{NaiveDateTime, TimeDelta};
-use chrono_tz::Tz;
+use lagan_zone::Zone;
 use thiserror::Error;
 
 use crate::Time;
@@ -43,7 +43,7 @@ impl Freeze {
     /// # Errors
     ///
     /// When it does not end later than it begins.
-    pub fn once(from: NaiveDateTime, until: NaiveDateTime, zone: Tz) -> Result<Self, FreezeError> {
+    pub fn once(from: NaiveDateTime, until: NaiveDateTime, zone: Zone) -> Result<Self, FreezeError> {
         let from = instants(from, zone).map(|(first, _)| first);
         let until = instants(until, zone).map(|(_, last)| last);
         let (Some(from), Some(until)) = (from, until) else {

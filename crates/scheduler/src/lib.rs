@@ -17,9 +17,9 @@ mod wall;
 
 use chrono::{DateTime, Utc};
 
-pub use chrono_tz::Tz;
 pub use cron::{Cron, CronError};
 pub use freeze::{Freeze, FreezeError};
+pub use lagan_zone::Zone;
 pub use schedule::Schedule;
 pub use table::{Entry, Last, Status, Table};
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use chrono::{LocalResult, NaiveDateTime, SubsecRound as _, TimeDelta, TimeZone as _};
-use chrono_tz::Tz;
+use chrono::{MappedLocalTime, NaiveDateTime, SubsecRound as _, TimeDelta};
+use lagan_zone::Zone;
 
 use crate::Time;
 use crate::cron::Cron;
-use crate::wall::{instants, wall};
+use crate::wall::instants;
 
 /// How far a clock is set back at most when summer ends. No zone goes further since 1969.
 const SET_BACK: TimeDelta = TimeDelta::hours(3);
@@ -22,7 +22,7 @@ pub struct Schedule {
     /// The expression.
     pub cron: Cron,
     /// The zone whose clocks it reads.
-    pub zone: Tz,
+    pub zone: Zone,
     /// How much later than it says a run may begin. Which part of it is waited depends on what is run and when, and is
     /// the same each time it is asked.
     pub jitter: TimeDelta,
@@ -41,7 +41,7 @@ impl Schedule {
     }
 
     fn by_the_clock(&self, time: Time) -> Option<Time> {
-        let mut shown = wall(time, self.zone);
+        let mut shown = self.zone.wall(time);
         loop {
             shown = self.cron.after(shown)?;
             let (first, _) = instants(shown, self.zone)?;
@@ -53,9 +53,9 @@ impl Schedule {
     }
 
     fn hour_by_hour(&self, time: Time) -> Option<Time> {
-        let mut shown = wall(time, self.zone);
+        let mut shown = self.zone.wall(time);
         // Where clocks are about to be set back, what they have shown already comes again.
-        let comes_again = wall(time + SET_BACK, self.zone) - shown < SET_BACK;
+        let comes_again = self.zone.wall(time + SET_BACK) - shown < SET_BACK;
         if comes_again {
             shown -= SET_BACK;
         }
@@ -67,12 +67,12 @@ impl Schedule {
             {
                 return Some(best);
             }
-            let shown_at = match self.zone.from_local_datetime(&shown) {
-                LocalResult::Single(instant) => [Some(instant), None],
-                LocalResult::Ambiguous(first, second) => [Some(first), Some(second)],
-                LocalResult::None => [None, None],
+            let shown_at = match self.zone.instants(shown) {
+                MappedLocalTime::Single(instant) => [Some(instant), None],
+                MappedLocalTime::Ambiguous(first, second) => [Some(first), Some(second)],
+                MappedLocalTime::None => [None, None],
             };
-            for instant in shown_at.into_iter().flatten().map(|instant| instant.to_utc()) {
+            for instant in shown_at.into_iter().flatten() {
                 if instant > time && best.is_none_or(|(best, _)| instant < best) {
                     best = Some((instant, shown));
                 }

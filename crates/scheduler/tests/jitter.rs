@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use lagan_scheduler::{Entry, Schedule, Table, Time, Tz};
+use lagan_scheduler::{Entry, Schedule, Table, Time, Zone};
 use proptest::prelude::*;
 
 fn time(text: &str) -> Time {
@@ -15,7 +15,7 @@ fn time(text: &str) -> Time {
 fn schedule(cron: &str, jitter: TimeDelta) -> Schedule {
     Schedule {
         cron: cron.parse().unwrap(),
-        zone: Tz::UTC,
+        zone: Zone::UTC,
         jitter,
     }
 }

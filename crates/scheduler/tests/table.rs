@@ -5,8 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
-use lagan_scheduler::{Entry, Last, Schedule, Table, Time, Tz};
+use lagan_scheduler::{Entry, Last, Schedule, Table, Time, Zone};
 use proptest::prelude::*;
+
+fn zone(name: &str) -> Zone {
+    name.parse().unwrap()
+}
 
 fn time(text: &str) -> Time {
     text.parse().unwrap()
@@ -17,7 +21,7 @@ fn entry(group: &str, cron: &str) -> Entry<String> {
         group: group.to_owned(),
         schedule: Schedule {
             cron: cron.parse().unwrap(),
-            zone: Tz::UTC,
+            zone: Zone::UTC,
             jitter: TimeDelta::zero(),
         },
     }
@@ -195,10 +199,10 @@ fn fifty_policies_over_a_year_each_run_when_they_are_due() {
     let begin = time("2026-01-01T00:00:00Z");
     let mut end = begin;
     let zones = [
-        Tz::UTC,
-        Tz::Europe__Berlin,
-        Tz::America__New_York,
-        Tz::Asia__Tokyo,
+        Zone::UTC,
+        zone("Europe/Berlin"),
+        zone("America/New_York"),
+        zone("Asia/Tokyo"),
     ];
     let all = (0..50_u32).map(|n| {
         let mut entry = entry(

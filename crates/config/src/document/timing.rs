@@ -1,7 +1,8 @@
 //! When: `schedule:` of a policy, and `freeze:`.
 
 use chrono::{NaiveDate, NaiveDateTime, NaiveTime, TimeDelta};
-use lagan_scheduler::{Cron, CronError, Freeze, Schedule, Tz};
+use lagan_policy::Timezone;
+use lagan_scheduler::{Cron, CronError, Freeze, Schedule, Zone};
 
 use super::keep::{age, timezone};
 use crate::decode::{Fields, Schema, all, label, sequence, text};
@@ -130,10 +131,6 @@ fn cron(node: &Node, problems: &mut Problems<'_>) -> Read<Cron> {
     })
 }
 
-fn zone(node: &Node, problems: &mut Problems<'_>) -> Read<Tz> {
-    let zone = timezone(node, problems)?;
-    // Both read the same names.
-    zone.as_str()
-        .parse()
-        .map_err(|error| problems.report(node.span, format!("{error}"), None))
+fn zone(node: &Node, problems: &mut Problems<'_>) -> Read<Zone> {
+    timezone(node, problems).map(Timezone::zone)
 }

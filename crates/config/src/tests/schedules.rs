@@ -1,4 +1,4 @@
-use lagan_scheduler::Tz;
+use lagan_scheduler::Zone;
 
 use super::lines;
 use crate::Config;
@@ -22,7 +22,7 @@ fn a_policy_has_a_schedule_or_none() {
     let daily = read("{cron: '@daily'}").unwrap();
     assert_eq!(
         daily.registries[0].schedules.values().next().unwrap().zone,
-        Tz::UTC
+        Zone::UTC
     );
 }
 

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Datelike as _, TimeZone as _, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use lagan_model::RegistryKind;
+use lagan_zone::{UnknownZone, Zone};
 use serde::ser::{SerializeMap as _, SerializeSeq as _};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -277,7 +278,7 @@ impl Period {
 
     /// The bucket that a time falls into.
     pub(crate) fn bucket(self, at: DateTime<Utc>, timezone: Timezone) -> Bucket {
-        let local = timezone.0.from_utc_datetime(&at.naive_utc());
+        let local = timezone.0.wall(at);
         match self {
             Self::Daily => Bucket(local.year(), local.ordinal()),
             Self::Weekly => Bucket(local.iso_week().year(), local.iso_week().week()),
@@ -288,7 +289,7 @@ impl Period {
 
     /// The bucket's name, as people write it: `2026-11-20`, `2026-W47`, `2026-11`, `2026`.
     pub(crate) fn bucket_name(self, at: DateTime<Utc>, timezone: Timezone) -> String {
-        let local = timezone.0.from_utc_datetime(&at.naive_utc());
+        let local = timezone.0.wall(at);
         let format = match self {
             Self::Daily => "%Y-%m-%d",
             Self::Weekly => "%G-W%V",
@@ -307,12 +308,12 @@ impl fmt::Display for Period {
 
 /// A time zone of the IANA database, which tells where days begin. The default is UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Timezone(chrono_tz::Tz);
+pub struct Timezone(Zone);
 
 impl Timezone {
     /// Every name that is known.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+        Zone::names()
     }
 
     /// Its name.
@@ -320,11 +321,17 @@ impl Timezone {
     pub fn as_str(self) -> &'static str {
         self.0.name()
     }
+
+    /// What its clocks show.
+    #[must_use]
+    pub fn zone(self) -> Zone {
+        self.0
+    }
 }
 
 impl Default for Timezone {
     fn default() -> Self {
-        Self(chrono_tz::UTC)
+        Self(Zone::UTC)
     }
 }
 
@@ -334,7 +341,7 @@ impl std::str::FromStr for Timezone {
     fn from_str(name: &str) -> Result<Self, String> {
         name.parse()
             .map(Self)
-            .map_err(|_| format!("{name:?} is no time zone of the IANA database"))
+            .map_err(|error: UnknownZone| error.to_string())
     }
 }
 
