@@ -29,12 +29,19 @@ use crate::watched::Watched;
 /// How many records a write holds at most, unless one group has more.
 const MOST: usize = 256;
 
-/// How long a write waits for others to become durable with it, where several did the last time: each sync costs the
+/// How long a write waits at most for others to become durable with it, where several did lately: each sync costs the
 /// processor too. Whoever writes alone never waits.
-const GATHERING: Duration = Duration::from_millis(10);
+const GATHERING: Duration = Duration::from_millis(30);
+
+/// With so many open entries a write waits for as long as [`GATHERING`]; with fewer for less, since fewer ends are to
+/// come: when a run ends, everything would wait for the last of them.
+const MANY_OPEN: u32 = 64;
 
 /// How many groups are worth a write of their own.
-const ENOUGH: usize = 16;
+const ENOUGH: usize = 32;
+
+/// Of how many writes the one with the most groups says for how many the next one waits.
+const LATELY: usize = 4;
 
 /// The store is measured again when so many bytes were written.
 const MEASURED_EVERY: u64 = 1 << 20;
@@ -159,17 +166,25 @@ impl Effects {
     }
 }
 
+/// How long a write waits for others, with so many entries open.
+fn patience(open: usize) -> Duration {
+    let open = u32::try_from(open).unwrap_or(u32::MAX).min(MANY_OPEN);
+    GATHERING * open / MANY_OPEN
+}
+
 type Waiting = (Group, Box<dyn FnOnce(Answer) + Send>);
 
 impl Work {
     fn run(mut self, orders: &Receiver<Order>) -> Result<(), JournalError> {
         let mut closing = false;
-        let mut several = false;
+        // How many groups each of the last writes had.
+        let mut lately = [1; LATELY];
         while !closing {
             let mut waiting: Vec<Waiting> = Vec::new();
             let mut records = 0;
             let mut order = orders.recv().ok();
-            let until = Instant::now() + GATHERING;
+            let until = Instant::now() + patience(self.open.len());
+            let enough = lately.iter().copied().max().unwrap_or(1).min(ENOUGH);
             loop {
                 match order {
                     Some(Order::Append(group, reply)) => {
@@ -182,16 +197,17 @@ impl Work {
                 if closing || records >= MOST {
                     break;
                 }
-                let patience = match several && waiting.len() < ENOUGH {
+                let wait = match waiting.len() < enough {
                     true => until.saturating_duration_since(Instant::now()),
                     false => Duration::ZERO,
                 };
-                match orders.recv_timeout(patience) {
+                match orders.recv_timeout(wait) {
                     Ok(next) => order = Some(next),
                     Err(_) => break,
                 }
             }
-            several = waiting.len() > 1;
+            lately.rotate_right(1);
+            lately[0] = waiting.len();
             self.serve(waiting);
         }
         if self.stopped || self.since_checkpoint == 0 {
@@ -439,5 +455,20 @@ fn copy_of(error: &JournalError) -> JournalError {
         },
         JournalError::Refused { why } => JournalError::Refused { why: why.clone() },
         JournalError::Stopped => JournalError::Stopped,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewer_ends_are_to_come_the_less_a_write_waits_for_them() {
+        assert_eq!(patience(0), Duration::ZERO);
+        let waits: Vec<Duration> = (0..=100).map(patience).collect();
+        assert!(waits.is_sorted());
+        assert!(patience(1) < Duration::from_millis(1));
+        assert_eq!(patience(64), GATHERING);
+        assert_eq!(patience(usize::MAX), GATHERING);
     }
 }

@@ -1,5 +1,6 @@
 //! One repository of a run: read, checked, deleted from, and looked after.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::SecondsFormat;
@@ -314,6 +315,8 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 }
             }
         }
+        // What takes longest begins first, so that the run does not wait for it alone in the end.
+        ready.sort_by_key(|unit| Reverse(unit.members.len()));
         ready
     }
 
