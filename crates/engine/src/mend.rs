@@ -10,7 +10,9 @@ use lagan_model::journal::{
     DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, Record, RestoreIntent, RestoreOutcome,
     RestoreResult, RunId, Sequence,
 };
-use lagan_model::{Clock, Digest, NodeId, Reference, RegistryError, RegistryWrite, RepositoryName, Tag};
+use lagan_model::{
+    Artifact, Clock, Digest, Failure, NodeId, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
+};
 
 use crate::apply::reading::{Reader, Reading};
 use crate::holding::{bring, to_bring};
@@ -67,6 +69,7 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
     let reading = reader.complete(&nothing).await?;
     let mut work: Vec<(Digest, Tag)> = needed(&reading, deleted).into_iter().collect();
     let mut needed: BTreeMap<Digest, (DeletedManifest, DeleteIntent, Tag)> = BTreeMap::new();
+    let mut seen = HashSet::new();
     while let Some((digest, tag)) = work.pop() {
         if needed.contains_key(&digest) {
             continue;
@@ -76,7 +79,14 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
             (None, Some(others)) => others.deletion(world.journal, repository, &digest).await?,
             (None, None) => None,
         };
-        let Some(found) = found else { continue };
+        let Some(found) = found else {
+            // It may be there, and list what is gone: somebody pushed it again since it was read.
+            if seen.insert(digest.clone()) {
+                let listed = listed(world.registry, repository, &digest).await?;
+                work.extend(listed.into_iter().map(|child| (child, tag.clone())));
+            }
+            continue;
+        };
         let (_, Record::Delete(intent)) = world.journal.read(found.sequence).await? else {
             continue;
         };
@@ -120,6 +130,24 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
         });
     }
     Ok(mended)
+}
+
+/// What a manifest lists, if it is there.
+async fn listed<R: RegistryWrite>(
+    registry: &R,
+    repository: &RepositoryName,
+    digest: &Digest,
+) -> Result<Vec<Digest>, RegistryError> {
+    let reference = Reference::Digest(digest.clone());
+    match registry.manifest(repository, &reference).await {
+        Ok(manifest) => Ok(Artifact::from(&manifest)
+            .children
+            .into_iter()
+            .map(|child| child.digest)
+            .collect()),
+        Err(error) if error.failure() == Failure::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The deleted manifests that an index lists which is there now, each with a tag that leads to it.
