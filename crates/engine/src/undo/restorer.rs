@@ -69,6 +69,8 @@ struct Known<'a> {
     kept: &'a Kept,
     /// What became of the deletions until now.
     ends: HashMap<&'a Digest, UndoOutcome>,
+    /// Those of them that are there with all that they need, also where a tag or a label could not be put on them.
+    there: BTreeSet<Digest>,
     /// Manifests that were put back for a tag that had been taken off.
     back: BTreeSet<Digest>,
 }
@@ -109,6 +111,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         let mut known = Known {
             kept: &kept,
             ends: HashMap::new(),
+            there: BTreeSet::new(),
             back: BTreeSet::new(),
         };
         let mut tags: Vec<&TakenOff> = chosen
@@ -132,7 +135,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 }
             }
             let outcome = match journal.is_ok() {
-                true => told(self.restore_manifest(deleted, &known).await, &mut journal),
+                true => told(self.restore_manifest(deleted, &mut known).await, &mut journal),
                 false => not_on_record(),
             };
             known.ends.insert(&intent.digest, outcome.clone());
@@ -193,7 +196,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     async fn restore_manifest(
         &self,
         deleted: &Deleted,
-        known: &Known<'_>,
+        known: &mut Known<'_>,
     ) -> Result<UndoOutcome, JournalFailed> {
         let intent = &deleted.intent;
         if self.is_in_doubt(&intent.digest, &intent.tags) {
@@ -231,8 +234,13 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         let mut done = bring(registry, &recorded, &blobs, intent.held.as_ref())
             .await
             .map_err(NotPut::from);
+        // Also where it is there, and blobs of it were not.
+        if done.is_ok() && (lack.manifest || !blobs.is_empty()) {
+            done = put_exact(registry, &recorded).await;
+        }
         if done.is_ok() {
-            done = self.put(&recorded, &lack, !blobs.is_empty()).await;
+            known.there.insert(intent.digest.clone());
+            done = self.put_tags(&recorded, &lack).await;
         }
         if done.is_ok() {
             for tag in &lack.merge {
@@ -307,7 +315,13 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             .journal
             .record_restore(self.request.begin.run, restore)
             .await?;
-        let done = self.put(&recorded, &lack, false).await;
+        let mut done = Ok(());
+        if lack.manifest {
+            done = put_exact(self.world.registry, &recorded).await;
+        }
+        if done.is_ok() {
+            done = self.put_tags(&recorded, &lack).await;
+        }
         self.settle(&recorded, done, lack.moved).await
     }
 
@@ -381,7 +395,10 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 let detail = detail.clone();
                 return Some(UndoOutcome::Failed { detail });
             }
-            match known.ends.get(child) {
+            // A registry wants what an index lists to be there, whatever tags and labels that has. Many put no tag on one
+            // that is there once something below it is gone.
+            let end = known.ends.get(child);
+            match end.filter(|_| !known.there.contains(child)) {
                 Some(UndoOutcome::Unrecoverable { why }) => {
                     let why = format!("its child {child} cannot be put back: {why}");
                     return Some(UndoOutcome::Unrecoverable { why });
@@ -448,12 +465,9 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         }
     }
 
-    /// Puts what is lacking; the manifest as well where it is there, and blobs of it were not.
-    async fn put(&self, recorded: &RecordedRestore, lack: &Lack, hollow: bool) -> Result<(), NotPut> {
+    /// Puts the tags and labels that are lacking on what is there.
+    async fn put_tags(&self, recorded: &RecordedRestore, lack: &Lack) -> Result<(), NotPut> {
         let registry = self.world.registry;
-        if lack.manifest || hollow {
-            put_exact(registry, recorded).await?;
-        }
         for tag in &lack.tags {
             // Looked at again: it may have been pushed meanwhile.
             match on_tag(registry, self.repository, tag).await? {

@@ -280,3 +280,48 @@ fn what_is_needed_below_an_index_that_was_pushed_again_meanwhile_is_put_back_wit
             .all(|digest| there.contains_key(*digest))
     );
 }
+
+/// Others pushed it again, and then deleted what it lists: it is served, and no tag can be put on it.
+#[test]
+fn what_lists_an_index_comes_back_where_that_is_there_although_its_tag_does_not() {
+    for is_there in [true, false] {
+        let mut scene = Scene::new();
+        scene.world.state().quirks.checks_references = true;
+        scene.world.state().quirks.forgets = false;
+        let image = scene.image(&["k1"]);
+        let (lower, upper) = {
+            let mut state = scene.world.state();
+            let lower = state.index(&name(), std::slice::from_ref(&image));
+            state.put_tag(&name(), tag("d1"), &lower);
+            let upper = state.index(&name(), std::slice::from_ref(&lower));
+            state.put_tag(&name(), tag("d2"), &upper);
+            (lower, upper)
+        };
+        assert_eq!(outcomes(&scene.apply()), [&ActionOutcome::Deleted; 2]);
+        if is_there {
+            others_push(&scene, &lower);
+        }
+        others_delete(&scene, &image);
+        // What is there then is found there when it is undone again.
+        for end in [UndoOutcome::Restored, UndoOutcome::AlreadyThere] {
+            let undone = scene.undo(|_| {});
+            let [below, above] = &undone[0].manifests[..] else {
+                panic!("{undone:?}");
+            };
+            assert_eq!((&below.digest, &above.digest), (&lower, &upper));
+            assert_eq!(below.lacks, std::slice::from_ref(&image));
+            let UndoOutcome::Unrecoverable { why } = &below.outcome else {
+                panic!("{undone:?}");
+            };
+            assert!(why.starts_with(&format!("its child {image} is gone")), "{why}");
+            if is_there {
+                assert_eq!(above.outcome, end);
+                assert_eq!(scene.tags(), ["d2"]);
+            } else {
+                let why = format!("its child {lower} cannot be put back: {why}");
+                assert_eq!(above.outcome, UndoOutcome::Unrecoverable { why });
+                assert_eq!(scene.tags(), [""; 0]);
+            }
+        }
+    }
+}
