@@ -22,6 +22,17 @@ use crate::world::World;
 /// What became of each member of a unit, with its number in the journal where it came to that.
 pub(crate) type Ends = Vec<(Option<Sequence>, Outcome)>;
 
+/// What became of a manifest when something before it in its unit was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Along {
+    /// It stayed, as far as anybody can tell.
+    Not,
+    Went,
+    /// It is there, and a tag that it had is gone: it went, and somebody pushed it again with other tags. Only an undo
+    /// brings the tag back, and it knows of what is on record as deleted.
+    IsBack,
+}
+
 pub(crate) struct Deleter<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
@@ -185,7 +196,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         let mut left: Option<Left> = None;
         // With what is in doubt, everything may go that the registry takes along.
         let mut doubt: Option<String> = None;
-        let mut begun = false;
+        let mut gone: Vec<&DeleteIntent> = Vec::new();
         let mut read_at = reading.at;
         let mut since_reading = 0;
         for (position, intent) in recorded.iter().enumerate() {
@@ -195,12 +206,23 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 ends.push((Some(sequence), self.doubt(sequence, detail).await?));
                 continue;
             }
-            if begun
-                && self.how().takes_along
-                && let Some(end) = self.went_along(intent).await?
-            {
-                ends.push((Some(sequence), end));
-                continue;
+            if !gone.is_empty() && self.how().takes_along {
+                let end = match self.went_along(intent.intent(), &gone).await {
+                    Ok(Along::Not) => None,
+                    Ok(along) => {
+                        gone.push(intent.intent());
+                        if along == Along::IsBack && left.is_none() {
+                            left = Some(is_back(&intent.intent().digest));
+                        }
+                        Some(self.settle(sequence, DeleteResult::Deleted).await?)
+                    }
+                    // Only looking again tells.
+                    Err(error) => Some(self.doubt(sequence, error.to_string()).await?),
+                };
+                if let Some(end) = end {
+                    ends.push((Some(sequence), end));
+                    continue;
+                }
             }
             // An artifact in hand is finished: what was untagged below it would be seen by nobody later.
             let begins = position == 0 || members[position].action != members[position - 1].action;
@@ -227,7 +249,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             }
             since_reading += 1;
             let end = self.delete_one(intent).await?;
-            begun |= end == Outcome::Deleted;
+            if end == Outcome::Deleted {
+                gone.push(intent.intent());
+            }
             if let Outcome::InDoubt { detail } = &end
                 && self.how().takes_along
             {
@@ -270,15 +294,33 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         self.world.registry.deletes()
     }
 
-    /// Whether a manifest went with what was deleted before it in its unit; `None` where it is still there.
-    async fn went_along(&self, recorded: &RecordedDelete) -> Result<Option<Outcome>, JournalError> {
-        let sequence = recorded.sequence();
-        Ok(match self.is_there(&recorded.intent().digest).await {
-            Ok(true) => None,
-            Ok(false) => Some(self.settle(sequence, DeleteResult::Deleted).await?),
-            // Only looking again tells.
-            Err(error) => Some(self.doubt(sequence, error.to_string()).await?),
-        })
+    /// Whether a manifest went with what is gone of its unit.
+    async fn went_along(
+        &self,
+        intent: &DeleteIntent,
+        gone: &[&DeleteIntent],
+    ) -> Result<Along, RegistryError> {
+        let digest = &intent.digest;
+        if !self.is_there(digest).await? {
+            return Ok(Along::Went);
+        }
+        // With a tag on it, only what is attached goes along.
+        if gone.iter().any(|gone| gone.attachments.contains(digest)) {
+            for tag in &intent.tags {
+                let tag = Reference::Tag(tag.clone());
+                // One that is on something else by now was not lost with it.
+                if self
+                    .world
+                    .registry
+                    .resolve(self.repository, &tag)
+                    .await?
+                    .is_none()
+                {
+                    return Ok(Along::IsBack);
+                }
+            }
+        }
+        Ok(Along::Not)
     }
 
     async fn doubt(&self, intent: Sequence, detail: String) -> Result<Outcome, JournalError> {
@@ -384,6 +426,12 @@ pub(crate) fn was_refused(error: &RegistryError) -> bool {
             | Failure::Refused
             | Failure::Overloaded
     )
+}
+
+/// Why the rest of a unit stays where something in it is needed again.
+fn is_back(digest: &Digest) -> Left {
+    let detail = format!("{digest}, before it in its unit, was deleted, and somebody pushed it again");
+    Left::because(Skip::Unit, detail)
 }
 
 fn skip(left: Left) -> DeleteResult {

@@ -1,5 +1,6 @@
 //! Single scenes in the simulated world, in calm: what is asked for by a user, and so does not come by chance.
 
+mod along;
 mod chronicles;
 mod enough;
 mod failing;
