@@ -1,6 +1,6 @@
 //! Time zones of the IANA database, compiled in: what clocks show at an instant, and at which instants they show it.
 //!
-//! Times are chrono's, the rules are jiff's: zones stay bytes until one is asked for, where chrono-tz is fifty thousand
+//! Times are chrono's, the rules are jiff's: zones stay bytes until one is asked for, where chrono-tz is 29,000
 //! addresses that every process writes when it starts, two megabytes of memory.
 
 use std::fmt;
