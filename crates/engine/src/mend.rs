@@ -32,11 +32,26 @@ pub(crate) struct DeletedManifest {
     pub open: bool,
 }
 
-/// Why a repository could not be looked after.
+/// What came of looking after a repository.
+#[derive(Default)]
+pub(crate) struct Mending {
+    /// What was found to be needed and away, and whether it is back; also where the rest was not come to.
+    pub mended: Vec<Mended>,
+    /// The first of what hindered it.
+    pub problem: Option<MendError>,
+}
+
+impl Mending {
+    fn hindered(&mut self, error: RegistryError) {
+        self.problem.get_or_insert(MendError::Registry(error));
+    }
+}
+
+/// Why a repository could not be looked after, or not all of it.
 pub(crate) enum MendError {
     /// Nothing more may be changed.
     Journal(JournalError),
-    /// The repository could not be read.
+    /// The repository could not be read, or something in it.
     Registry(RegistryError),
 }
 
@@ -53,22 +68,47 @@ impl From<RegistryError> for MendError {
 }
 
 /// Reads a repository once more, and puts back what tags that are there now need. What is put back may list what
-/// `others` deleted since.
+/// `others` deleted since. What cannot be read hinders nothing else.
 pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
     repository: &RepositoryName,
     deleted: &DeletedHere,
-    mut others: Option<&mut Others<'_>>,
-) -> Result<Vec<Mended>, MendError> {
+    others: Option<&mut Others<'_>>,
+) -> Mending {
+    let mut mending = Mending::default();
     if deleted.is_empty() {
-        return Ok(Vec::new());
+        return mending;
     }
+    let done = match all_needed(world, repository, deleted, others, &mut mending).await {
+        Ok(needed) => put_back_all(world, run, needed, &mut mending.mended)
+            .await
+            .map_err(MendError::Journal),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = done {
+        // A journal that fails ends it, whatever else hindered it before.
+        mending.problem = Some(error);
+    }
+    mending
+}
+
+/// A deletion that has to be made good, and a tag that leads to what needs it.
+type Needed = (DeletedManifest, DeleteIntent, Tag);
+
+/// What tags that are there now need of what was deleted, and what that needs in turn.
+async fn all_needed<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    repository: &RepositoryName,
+    deleted: &DeletedHere,
+    mut others: Option<&mut Others<'_>>,
+    mending: &mut Mending,
+) -> Result<Vec<Needed>, MendError> {
     let nothing = BTreeSet::new();
     let reader = Reader::open(world.registry, repository, &nothing, world.clock.now()).await?;
     let reading = reader.complete(&nothing).await?;
     let mut work: Vec<(Digest, Tag)> = needed(&reading, deleted).into_iter().collect();
-    let mut needed: BTreeMap<Digest, (DeletedManifest, DeleteIntent, Tag)> = BTreeMap::new();
+    let mut needed: BTreeMap<Digest, Needed> = BTreeMap::new();
     let mut seen = HashSet::new();
     while let Some((digest, tag)) = work.pop() {
         if needed.contains_key(&digest) {
@@ -82,8 +122,11 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
         let Some(found) = found else {
             // It may be there, and list what is gone: somebody pushed it again since it was read.
             if seen.insert(digest.clone()) {
-                let listed = listed(world.registry, repository, &digest).await?;
-                work.extend(listed.into_iter().map(|child| (child, tag.clone())));
+                match listed(world.registry, repository, &digest).await {
+                    Ok(listed) => work.extend(listed.into_iter().map(|child| (child, tag.clone()))),
+                    // What else is known to be needed is put back all the same.
+                    Err(error) => mending.hindered(error),
+                }
             }
             continue;
         };
@@ -94,13 +137,31 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
         work.extend(intent.children.iter().map(|child| (child.clone(), tag.clone())));
         needed.insert(digest, (found, intent, tag));
     }
+    Ok(needed.into_values().collect())
+}
+
+/// Puts back what is not there.
+async fn put_back_all<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    mut needed: Vec<Needed>,
+    mended: &mut Vec<Mended>,
+) -> Result<(), JournalError> {
     // Deleted from above to below, put back from below to above.
-    let mut order: Vec<(DeletedManifest, DeleteIntent, Tag)> = needed.into_values().collect();
-    order.sort_by_key(|(found, ..)| Reverse(found.sequence));
-    let mut mended = Vec::new();
-    for (found, intent, needed_by) in order {
+    needed.sort_by_key(|(found, ..)| Reverse(found.sequence));
+    for (found, intent, needed_by) in needed {
         let reference = Reference::Digest(intent.digest.clone());
-        if world.registry.resolve(repository, &reference).await?.is_some() {
+        let there = world.registry.resolve(&intent.repository, &reference).await;
+        if matches!(there, Ok(Some(_))) {
+            continue;
+        }
+        if let Err(error) = there {
+            mended.push(Mended {
+                digest: intent.digest,
+                needed_by,
+                failure: Some(format!("failed to look whether it is there: {error}")),
+                forever: false,
+            });
             continue;
         }
         if found.open {
@@ -129,7 +190,7 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
             forever,
         });
     }
-    Ok(mended)
+    Ok(())
 }
 
 /// What a manifest lists, if it is there.
@@ -179,7 +240,7 @@ async fn put_back<R: RegistryWrite, S: JournalStore, C: Clock>(
     run: RunId,
     deletion: Sequence,
     intent: &DeleteIntent,
-) -> Result<(Option<String>, bool), MendError> {
+) -> Result<(Option<String>, bool), JournalError> {
     let restore = RestoreIntent {
         deletion,
         repository: intent.repository.clone(),

@@ -114,7 +114,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             match self.pass(&pending, approved).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    self.problem = Some(error.to_string());
+                    self.add_problem(error.to_string());
                     break Left::because(Skip::Incomplete, error.to_string());
                 }
                 Err(error) => {
@@ -134,15 +134,15 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         };
         let mut mended = Vec::new();
         if on(Safeguard::Mend) && journal.is_ok() {
-            match mend(self.world, self.run(), self.name(), &self.deleted_here(), None).await {
-                Ok(done) => {
-                    self.looked_after = done.iter().all(|mended| mended.failure.is_none());
-                    mended = done;
-                }
-                Err(MendError::Journal(error)) => journal = Err(error),
-                Err(MendError::Registry(error)) => {
+            let mending = mend(self.world, self.run(), self.name(), &self.deleted_here(), None).await;
+            mended = mending.mended;
+            self.looked_after = mended.iter().all(|mended| mended.failure.is_none());
+            match mending.problem {
+                None => {}
+                Some(MendError::Journal(error)) => journal = Err(error),
+                Some(MendError::Registry(error)) => {
                     self.looked_after = false;
-                    self.problem = Some(format!(
+                    self.add_problem(format!(
                         "failed to read it once more after the last deletion: {error}"
                     ));
                 }
@@ -153,6 +153,14 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             |(_, outcome): &(Option<Sequence>, Outcome)| matches!(outcome, Outcome::InDoubt { .. });
         self.looked_after &= journal.is_ok() && !self.ends.values().any(in_doubt);
         (self.finish(rest, mended), journal)
+    }
+
+    /// Says what went wrong, after what did before.
+    fn add_problem(&mut self, problem: String) {
+        self.problem = Some(match self.problem.take() {
+            Some(before) => format!("{before}; {problem}"),
+            None => problem,
+        });
     }
 
     /// Leaves alone what waits: it is decided before anything is read.
@@ -264,7 +272,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 let end = untagger.untag(tag, digest, reasons, reading).await?;
                 if let Some(alarm) = end.alarm {
                     self.world.stop.request();
-                    self.problem = Some(alarm);
+                    self.add_problem(alarm);
                 }
                 if matches!(end.outcome, Outcome::InDoubt { .. }) {
                     self.untags_in_doubt.insert(digest.clone());

@@ -181,15 +181,16 @@ async fn mend_all<R: RegistryWrite, S: JournalStore, C: Clock>(
     for (run, deleted) in deleted {
         let mut all = true;
         for (repository, deleted) in deleted {
-            match mend(world, run, &repository, &deleted, Some(&mut others)).await {
-                Ok(mended) => {
-                    all &= mended
-                        .iter()
-                        .all(|mended| mended.failure.is_none() || mended.forever);
-                    recovery.mended.extend(mended);
-                }
-                Err(MendError::Journal(error)) => return Err(error),
-                Err(MendError::Registry(error)) => {
+            let mending = mend(world, run, &repository, &deleted, Some(&mut others)).await;
+            all &= mending
+                .mended
+                .iter()
+                .all(|mended| mended.failure.is_none() || mended.forever);
+            recovery.mended.extend(mending.mended);
+            match mending.problem {
+                None => {}
+                Some(MendError::Journal(error)) => return Err(error),
+                Some(MendError::Registry(error)) => {
                     recovery.problems.push(error.to_string());
                     all = false;
                 }

@@ -97,14 +97,24 @@ impl Simulated {
         answer
     }
 
-    fn find(&self, repository: &RepositoryName, reference: &Reference) -> Option<Manifest> {
+    fn find(
+        &self,
+        repository: &RepositoryName,
+        reference: &Reference,
+        what: &str,
+    ) -> Result<Option<Manifest>, RegistryError> {
         let state = self.state();
-        let repository = state.repositories.get(repository)?;
-        let digest = match reference {
-            Reference::Digest(digest) => digest,
-            Reference::Tag(tag) => repository.tags.get(tag)?,
+        let Some(repository) = state.repositories.get(repository) else {
+            return Ok(None);
         };
-        repository.manifests.get(digest).cloned()
+        let digest = match reference {
+            Reference::Digest(digest) => Some(digest),
+            Reference::Tag(tag) => repository.tags.get(tag),
+        };
+        if digest.is_some_and(|digest| state.unreadable.contains(digest)) {
+            return Err(error(Failure::Server, what));
+        }
+        Ok(digest.and_then(|digest| repository.manifests.get(digest).cloned()))
     }
 }
 
@@ -213,7 +223,7 @@ impl RegistryRead for Simulated {
     ) -> Result<Manifest, RegistryError> {
         self.asked(RequestKind::Manifest).await;
         self.fails_reading(repository, "GET manifest")?;
-        let found = self.find(repository, reference);
+        let found = self.find(repository, reference, "GET manifest")?;
         if found.is_none()
             && let Reference::Tag(_) = reference
             && let Some(repository) = self.state().repositories.get_mut(repository)
@@ -237,7 +247,8 @@ impl RegistryRead for Simulated {
                 found.looked_at.insert(tag.clone(), step);
             }
         }
-        Ok(self.find(repository, reference).map(|manifest| Head {
+        let found = self.find(repository, reference, "HEAD manifest")?;
+        Ok(found.map(|manifest| Head {
             digest: manifest.digest().clone(),
             media_type: Some(manifest.media_type().clone()),
         }))
@@ -374,6 +385,9 @@ impl RegistryWrite for Simulated {
         state.note(|| format!("put {name}@{digest} {tag:?}"));
         let mut bad = Vec::new();
         let step = state.step;
+        if state.repositories.contains_key(name) && state.cannot_come_back(name, digest) {
+            state.turned_down.insert((name.clone(), digest.clone()));
+        }
         let Some(repository) = state.repositories.get_mut(name) else {
             return Err(error(Failure::NotFound, "PUT manifest"));
         };

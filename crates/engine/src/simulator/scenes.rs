@@ -7,6 +7,7 @@ mod failing;
 mod held;
 mod lacking;
 mod left;
+mod mending;
 mod merging;
 mod readings;
 mod untagging;

@@ -1,6 +1,7 @@
 //! One story from its beginning to its end: plan, approve, apply, die, recover, undo, apply again; and then calm, in
 //! which everything has to be as it should.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -19,8 +20,8 @@ use super::store::ModelStore;
 use super::world::{Effect, State, children, is_collected, is_holding, is_sound_but_for};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo,
-    PlanRequest, PurgeRequest, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome, UndoRequest,
-    UndoTarget, World, apply, due, leftovers, plan, purge, recover, undo,
+    PlanRequest, PurgeRequest, Recovery, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome,
+    UndoRequest, UndoTarget, World, apply, due, leftovers, plan, purge, recover, undo,
 };
 
 /// What came of a story.
@@ -47,6 +48,7 @@ pub(crate) fn tell(case: Case, trace: bool) -> End {
         announcements: Announcements::default(),
         told: BTreeMap::new(),
         chance: Chance::new(case.seed, 6),
+        problems: RefCell::default(),
         runs: 0,
         restored: 0,
         left: 0,
@@ -126,6 +128,8 @@ struct Story {
     /// What the oracle makes of these plans: since when each has said that a manifest goes with just these tags.
     told: BTreeMap<(RepositoryName, Digest, BTreeSet<Tag>), Time>,
     chance: Chance,
+    /// What runs and recoveries said went wrong.
+    problems: RefCell<Vec<String>>,
     runs: u128,
     restored: usize,
     left: usize,
@@ -152,6 +156,13 @@ impl Story {
             self.store.restart();
         }
         ended
+    }
+
+    fn told_of(&self, recovery: &Recovery) {
+        self.note(&format!("{recovery:?}"));
+        self.problems
+            .borrow_mut()
+            .extend(recovery.problems.iter().cloned());
     }
 
     fn new_stop(&self) -> Arc<Stop> {
@@ -275,7 +286,7 @@ impl Story {
         self.run(async {
             let mut chronicle = chronicle(world).await?;
             let recovery = recover(world, &mut chronicle).await?;
-            self.note(&format!("{recovery:?}"));
+            self.told_of(&recovery);
             let holds = chronicle.holds(self.world.now());
             let due = due(world, &chronicle, Some(500)).await;
             let in_doubt = recovery.left_out();
@@ -292,6 +303,7 @@ impl Story {
             let plans = plans.into_iter().map(Ok::<_, std::convert::Infallible>);
             let done = apply(world, &request, plans, |run| {
                 self.note(&format!("done: {run:?}"));
+                self.problems.borrow_mut().extend(run.problem.clone());
                 told.extend(told_gone(run));
                 Ok(())
             });
@@ -520,8 +532,9 @@ impl Story {
             let mut chronicle = chronicle(world).await?;
             recover(world, &mut chronicle).await
         });
-        if let Some(recovery) = recovery {
-            self.note(&format!("{recovery:?}"));
+        // Only the journal can fail it.
+        if let Some(Ok(recovery)) = recovery {
+            self.told_of(&recovery);
         }
     }
 
@@ -564,6 +577,7 @@ impl Story {
         let undone = self.run(async {
             let mut chronicle = chronicle(world).await?;
             let recovery = recover(world, &mut chronicle).await?;
+            self.told_of(&recovery);
             let request = UndoRequest {
                 begin,
                 target,
@@ -666,10 +680,16 @@ impl Story {
                 .with_durable(|kept| bad.extend(state.wrong_outcomes(kept)));
             for (name, tag, digest) in &state.swept {
                 let repository = &state.repositories[name];
+                let was_told = || {
+                    self.problems
+                        .borrow()
+                        .iter()
+                        .any(|told| is_told_lost(told, tag, digest))
+                };
                 let there = repository.tags.contains_key(tag)
                     || is_collected(repository, digest)
                     || state.others_took_tag(name, tag, 0)
-                    || state.cannot_come_back(name, digest);
+                    || was_told() && state.turned_down.contains(&(name.clone(), digest.clone()));
                 // Where putting it back failed or was interrupted, the report says so, and undo does it.
                 let undisturbed =
                     state.faults_left == state.case.faults && state.crashes_left == state.case.crashes;
@@ -805,6 +825,14 @@ impl Story {
 
 async fn chronicle(world: World<'_, Simulated, ModelStore, Simulated>) -> Result<Chronicle, JournalError> {
     Chronicle::read(world.journal, &world.registry.identity().url, world.clock.now()).await
+}
+
+/// Whether somebody was told that a tag is lost with its manifest.
+fn is_told_lost(problem: &str, tag: &Tag, digest: &Digest) -> bool {
+    let lost = problem.split_once("with it are lost the tags ");
+    let tags = lost.and_then(|(_, rest)| rest.split_once(':'));
+    let is_named = |(tags, _): (&str, &str)| tags.split(", ").any(|named| named == tag.as_str());
+    problem.contains(&digest.to_string()) && tags.is_some_and(is_named)
 }
 
 /// The records of which a report says that they took effect, or may have.

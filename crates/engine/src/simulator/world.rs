@@ -123,6 +123,8 @@ pub(crate) struct State {
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
+    /// What Lagan put while it could not come back, as others had deleted what it lists.
+    pub turned_down: BTreeSet<(RepositoryName, Digest)>,
     /// When the repository was listed last before each intent, by step.
     pub listed: BTreeMap<Sequence, u64>,
     /// What deletions promise: the repository that holds the manifest, and until when.
@@ -158,6 +160,8 @@ pub(crate) struct State {
     pub at_put: Option<fn(&mut Self)>,
     /// Whether the registry fails whenever a manifest is put.
     pub fails_puts: bool,
+    /// What the registry has, and fails to answer for.
+    pub unreadable: BTreeSet<Digest>,
     /// How long each step takes, where that is not left to chance.
     pub slow: Option<TimeDelta>,
     /// The last step that took long by chance.
@@ -205,6 +209,7 @@ impl State {
             taken: BTreeSet::new(),
             gone_along: BTreeSet::new(),
             put_back: BTreeMap::new(),
+            turned_down: BTreeSet::new(),
             durable: BTreeMap::new(),
             listed: BTreeMap::new(),
             promised: BTreeMap::new(),
@@ -225,6 +230,7 @@ impl State {
             at_deletion: None,
             at_put: None,
             fails_puts: false,
+            unreadable: BTreeSet::new(),
             slow: None,
             long_step: None,
             calm: true,

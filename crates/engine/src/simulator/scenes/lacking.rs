@@ -1,13 +1,10 @@
 //! An index of which others deleted a child: it is served, and many registries take it from nobody any more.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::*;
-use crate::mend::{DeletedManifest, mend};
 use crate::simulator::store::Kept;
 
 /// An index with two children, with these tags; and the children.
-fn index(scene: &Scene, tags: &[&str]) -> (Digest, [Digest; 2]) {
+pub(super) fn index(scene: &Scene, tags: &[&str]) -> (Digest, [Digest; 2]) {
     let mut state = scene.world.state();
     let children = [state.image(&name(), None), state.image(&name(), None)];
     let index = state.index(&name(), &children);
@@ -18,7 +15,7 @@ fn index(scene: &Scene, tags: &[&str]) -> (Digest, [Digest; 2]) {
 }
 
 /// Others delete a manifest, with its tags.
-fn others_delete(scene: &Scene, digest: &Digest) {
+pub(super) fn others_delete(scene: &Scene, digest: &Digest) {
     let mut state = scene.world.state();
     let repository = state.repositories.get_mut(&name()).unwrap();
     repository.manifests.remove(digest).unwrap();
@@ -26,7 +23,7 @@ fn others_delete(scene: &Scene, digest: &Digest) {
 }
 
 /// Others push a manifest again that was there.
-fn others_push(scene: &Scene, digest: &Digest) {
+pub(super) fn others_push(scene: &Scene, digest: &Digest) {
     let mut state = scene.world.state();
     let repository = state.repositories.get_mut(&name()).unwrap();
     let manifest = repository.ever[digest].clone();
@@ -223,62 +220,6 @@ fn what_others_deleted_after_it_lost_a_tag_is_put_back_before_what_lists_it() {
         );
         assert_eq!(scene.tags(), ["d1", "d2", "k1"]);
     }
-}
-
-#[test]
-fn what_is_needed_below_an_index_that_was_pushed_again_meanwhile_is_put_back_with_what_lists_that() {
-    let mut scene = Scene::new();
-    let (nested, [child, other]) = index(&scene, &[]);
-    let above = {
-        let mut state = scene.world.state();
-        let above = state.index(&name(), std::slice::from_ref(&nested));
-        state.put_tag(&name(), tag("d1"), &above);
-        above
-    };
-    // Gone when the repository is read before the deletions, so that it has no record.
-    let plans = scene.plan();
-    let approved = approved(&plans, &limits(0));
-    others_delete(&scene, &nested);
-    let run = scene.apply_to(&plans, &approved, &());
-    let deleted: BTreeMap<Digest, DeletedManifest> = run.actions[0]
-        .manifests
-        .iter()
-        .filter(|manifest| manifest.outcome == ActionOutcome::Deleted)
-        .map(|manifest| {
-            let sequence = manifest.sequence.unwrap();
-            (
-                manifest.digest.clone(),
-                DeletedManifest {
-                    sequence,
-                    open: false,
-                },
-            )
-        })
-        .collect();
-    let went: BTreeSet<&Digest> = deleted.keys().collect();
-    assert_eq!(went, BTreeSet::from([&above, &child, &other]));
-
-    others_push(&scene, &nested);
-    {
-        let mut state = scene.world.state();
-        let newer = state.index(&name(), std::slice::from_ref(&above));
-        state.put_tag(&name(), tag("k1"), &newer);
-    }
-    let run = RunId::from_bits(1);
-    let mended = scene.drive(mend(scene.world(), run, &name(), &deleted, None));
-    let Ok(mended) = mended else {
-        panic!("it cannot be read")
-    };
-    let back: BTreeSet<&Digest> = mended.iter().map(|mended| &mended.digest).collect();
-    assert_eq!(back, went);
-    assert!(mended.iter().all(|mended| mended.failure.is_none()), "{mended:?}");
-    let state = scene.world.state();
-    let there = &state.repositories[&name()].manifests;
-    assert!(
-        [&above, &nested, &child, &other]
-            .iter()
-            .all(|digest| there.contains_key(*digest))
-    );
 }
 
 /// Others pushed it again, and then deleted what it lists: it is served, and no tag can be put on it.
