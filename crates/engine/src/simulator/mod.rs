@@ -150,8 +150,8 @@ fn stories_that_once_went_wrong_where_others_delete_as_well_do_not_any_more() {
         assert!(without, "seed {seed}");
     }
     // What went along was pushed again with another tag; a tag could not be put on what an index lists; and an index without
-    // a record was pushed again while what it lists went.
-    for seed in [20_092_788, 20_121_005, 20_427_940] {
+    // a record was pushed again while what it lists went. In the last, what was told as lost could come back much later.
+    for seed in [20_092_788, 20_121_005, 20_427_940, 20_559_256] {
         assert_eq!(tell(Case::of(seed), false).violations, [""; 0], "seed {seed}");
     }
 }
