@@ -275,6 +275,8 @@ pub(crate) struct RunHere {
     /// What was purged, as long as no outcome is on record.
     purging: BTreeMap<Sequence, (RepositoryName, Vec<Tag>)>,
     deletions: BTreeMap<Sequence, Deletion>,
+    /// What something was put back of, or was to be.
+    put_back: BTreeSet<Sequence>,
     below: Below,
 }
 
@@ -300,6 +302,7 @@ impl RunHere {
             purged: Vec::new(),
             purging: BTreeMap::new(),
             deletions: BTreeMap::new(),
+            put_back: BTreeSet::new(),
             below: Below::default(),
         }
     }
@@ -307,6 +310,11 @@ impl RunHere {
     /// What it left below something that it deleted.
     pub(crate) fn left(&self) -> impl Iterator<Item = Sequence> {
         self.below.left()
+    }
+
+    /// Whether something of what an intent took was put back, or was to be.
+    pub(crate) fn is_put_back(&self, sequence: Sequence) -> bool {
+        self.put_back.contains(&sequence)
     }
 
     /// What it deleted, by repository. What may still be deleted is among it.
@@ -359,6 +367,9 @@ impl RunHere {
                 }
             }
             Record::Restore(intent) => {
+                if self.is_open {
+                    self.put_back.insert(intent.deletion);
+                }
                 // Only who undoes holds what he puts back. An intent counts, whatever became of it.
                 if let (Some(until), Purpose::Undo { .. }) = (intent.hold_until, &self.purpose) {
                     let about = (intent.repository.clone(), intent.digest.clone());

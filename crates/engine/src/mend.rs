@@ -3,8 +3,8 @@
 //! A registry has no lock. An index that somebody pushed after the repository was read can list a child that was
 //! deleted since; such children are put back.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use lagan_model::journal::{
     DeleteIntent, DeleteResult, JournalError, JournalStore, Outcome, Record, RestoreIntent, RestoreOutcome,
@@ -96,7 +96,7 @@ pub(crate) async fn mend<R: RegistryWrite, S: JournalStore, C: Clock>(
 /// A deletion that has to be made good, and a tag that leads to what needs it.
 type Needed = (DeletedManifest, DeleteIntent, Tag);
 
-/// What tags that are there now need of what was deleted, and what that needs in turn.
+/// What tags that are there now need of what was deleted, and what that needs in turn; what lies below comes first.
 async fn all_needed<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     repository: &RepositoryName,
@@ -109,7 +109,7 @@ async fn all_needed<R: RegistryWrite, S: JournalStore, C: Clock>(
     let reading = reader.complete(&nothing).await?;
     let mut work: Vec<(Digest, Tag)> = needed(&reading, deleted).into_iter().collect();
     let mut needed: BTreeMap<Digest, Needed> = BTreeMap::new();
-    let mut seen = HashSet::new();
+    let mut below: HashMap<Digest, Vec<Digest>> = HashMap::new();
     while let Some((digest, tag)) = work.pop() {
         if needed.contains_key(&digest) {
             continue;
@@ -121,12 +121,15 @@ async fn all_needed<R: RegistryWrite, S: JournalStore, C: Clock>(
         };
         let Some(found) = found else {
             // It may be there, and list what is gone: somebody pushed it again since it was read.
-            if seen.insert(digest.clone()) {
-                match listed(world.registry, repository, &digest).await {
-                    Ok(listed) => work.extend(listed.into_iter().map(|child| (child, tag.clone()))),
+            if let Entry::Vacant(unread) = below.entry(digest) {
+                let listed = listed(world.registry, repository, unread.key()).await;
+                let listed = listed.unwrap_or_else(|error| {
                     // What else is known to be needed is put back all the same.
-                    Err(error) => mending.hindered(error),
-                }
+                    mending.hindered(error);
+                    Vec::new()
+                });
+                work.extend(listed.iter().map(|child| (child.clone(), tag.clone())));
+                unread.insert(listed);
             }
             continue;
         };
@@ -135,20 +138,46 @@ async fn all_needed<R: RegistryWrite, S: JournalStore, C: Clock>(
         };
         // What an index that is put back lists is needed as well.
         work.extend(intent.children.iter().map(|child| (child.clone(), tag.clone())));
+        below.insert(digest.clone(), intent.children.clone());
         needed.insert(digest, (found, intent, tag));
     }
-    Ok(needed.into_values().collect())
+    Ok(from_below(needed, &below))
 }
 
-/// Puts back what is not there.
+/// Each after what lies below it. Runs delete from above to below, but several runs may have deleted what belongs together.
+fn from_below(mut needed: BTreeMap<Digest, Needed>, below: &HashMap<Digest, Vec<Digest>>) -> Vec<Needed> {
+    let mut last_first: Vec<(Sequence, Digest)> = needed
+        .iter()
+        .map(|(digest, (found, ..))| (found.sequence, digest.clone()))
+        .collect();
+    last_first.sort_unstable();
+    let mut ordered = Vec::new();
+    let mut seen = HashSet::new();
+    // Not by recursion: how deep indexes lie in indexes is the registry's say.
+    let mut work: Vec<(Digest, bool)> = last_first
+        .into_iter()
+        .map(|(_, digest)| (digest, false))
+        .collect();
+    while let Some((digest, below_is_done)) = work.pop() {
+        if below_is_done {
+            ordered.extend(needed.remove(&digest));
+        } else if seen.insert(digest.clone()) {
+            let listed = below.get(&digest).into_iter().flatten();
+            let listed: Vec<(Digest, bool)> = listed.map(|child| (child.clone(), false)).collect();
+            work.push((digest, true));
+            work.extend(listed);
+        }
+    }
+    ordered
+}
+
+/// Puts back what is not there, in this order.
 async fn put_back_all<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
-    mut needed: Vec<Needed>,
+    needed: Vec<Needed>,
     mended: &mut Vec<Mended>,
 ) -> Result<(), JournalError> {
-    // Deleted from above to below, put back from below to above.
-    needed.sort_by_key(|(found, ..)| Reverse(found.sequence));
     for (found, intent, needed_by) in needed {
         let reference = Reference::Digest(intent.digest.clone());
         let there = world.registry.resolve(&intent.repository, &reference).await;

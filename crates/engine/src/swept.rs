@@ -4,7 +4,7 @@ use lagan_model::journal::{
     JournalError, JournalStore, RecordedRestore, RestoreIntent, RestoreOutcome, RestoreResult, RunId,
     Sequence, UntagIntent,
 };
-use lagan_model::{Artifact, Clock, Manifest, Reference, RegistryError, RegistryWrite, Tag};
+use lagan_model::{Artifact, Clock, Manifest, Reference, RegistryError, RegistryWrite, Tag, Time};
 
 use crate::restore::{NotPut, collected, create_tag, missing_blob, on_tag, put_exact};
 use crate::world::World;
@@ -15,7 +15,7 @@ pub(crate) struct Failed {
     pub detail: String,
     /// Whether trying again is of no use: garbage was collected in between, or others deleted what it lists.
     pub forever: bool,
-    /// The tags that were to stay, and are nowhere. Only told where trying again is of no use.
+    /// The tags that went with it, and are nowhere. Only told where trying again is of no use.
     pub lost: Vec<Tag>,
 }
 
@@ -30,60 +30,116 @@ impl Failed {
     }
 }
 
-/// How many of the tags that were to stay have to be gone, where the manifest is there: somebody may have pushed it again
-/// in the same moment, with other tags.
+/// How many of the tags beside the one that was to go have to be gone, where the manifest is there: somebody may have
+/// pushed it again in the same moment, with other tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// One of them, right after the request: nobody else has had the time.
+    /// One that was to stay, right after the request: nobody else has had the time.
     Any,
-    /// All of them, later: others may have deleted some for reasons of their own.
+    /// All that were to stay, later: others may have deleted some for reasons of their own.
     All,
+    /// One of all, where it is on record that they went, and were being put back.
+    AnyPutBack,
 }
 
-/// Whether the manifest went, of which one tag was to go, or tags of it did that were to stay.
-pub(crate) async fn is_swept<R: RegistryWrite>(
+/// What a look at the tags beside the one that was to go shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// Nothing else went.
+    Stays,
+    /// The manifest went, or its tags did.
+    Swept,
+    /// It is there, and these tags that were to stay are not: nobody knows who took them.
+    Lacks(Vec<Tag>),
+}
+
+/// Whether the manifest went, of which one tag was to go, or tags of it did that were not.
+pub(crate) async fn find_swept<R: RegistryWrite>(
     registry: &R,
     untag: &UntagIntent,
     missing: Missing,
-) -> Result<bool, RegistryError> {
-    let (mut stays, mut there, mut gone) = (false, 0, 0);
-    for tag in &untag.others {
+) -> Result<Found, RegistryError> {
+    let leaving = untag.leaving.iter().filter(|_| missing == Missing::AnyPutBack);
+    let (mut stays, mut there, mut gone) = (false, 0, Vec::new());
+    for tag in untag.others.iter().chain(leaving) {
         match on_tag(registry, &untag.repository, tag).await? {
             Some(digest) => {
                 stays |= digest == untag.digest;
                 there += 1;
             }
-            None => gone += 1,
+            None => gone.push(tag.clone()),
         }
     }
     let lacks = match missing {
-        Missing::Any => gone > 0,
+        Missing::Any | Missing::AnyPutBack => !gone.is_empty(),
         Missing::All => there == 0,
     };
-    if lacks || stays {
-        return Ok(lacks);
+    if lacks {
+        return Ok(Found::Swept);
     }
     let reference = Reference::Digest(untag.digest.clone());
-    Ok(registry.resolve(&untag.repository, &reference).await?.is_none())
+    if !stays && registry.resolve(&untag.repository, &reference).await?.is_none() {
+        return Ok(Found::Swept);
+    }
+    // As long as the tag itself is there, it took nothing along.
+    if gone.is_empty()
+        || on_tag(registry, &untag.repository, &untag.tag).await?.as_ref() == Some(&untag.digest)
+    {
+        return Ok(Found::Stays);
+    }
+    Ok(Found::Lacks(gone))
 }
 
-/// Puts the manifest back with the tags that were to stay; how that failed, if it did.
+/// Notes tags of which nobody knows who took them, so that an undo can put them back; and what has to be said of it.
+pub(crate) async fn note_lacking<R: RegistryWrite, S: JournalStore, C: Clock>(
+    world: World<'_, R, S, C>,
+    run: RunId,
+    deletion: Sequence,
+    untag: &UntagIntent,
+    lacking: Vec<Tag>,
+) -> Result<String, JournalError> {
+    let names: Vec<&str> = lacking.iter().map(Tag::as_str).collect();
+    let told = format!(
+        "the tag {} was taken off {} by a run that was interrupted, and by now the tags {} are gone as well: the registry \
+         took them with it, or somebody else did; `lagan undo {run}` puts them back",
+        untag.tag,
+        untag.digest,
+        names.join(", ")
+    );
+    let intent = intent_of(world.clock.now(), deletion, untag, lacking);
+    let recorded = world.journal.record_restore(run, intent).await?;
+    let why = "somebody else may have deleted these tags".to_owned();
+    settle(world, run, &recorded, RestoreResult::Unrecoverable { why }).await?;
+    Ok(told)
+}
+
+fn intent_of(at: Time, deletion: Sequence, untag: &UntagIntent, tags: Vec<Tag>) -> RestoreIntent {
+    RestoreIntent {
+        deletion,
+        repository: untag.repository.clone(),
+        digest: untag.digest.clone(),
+        media_type: untag.media_type.clone(),
+        tags,
+        hold_until: None,
+        held_until: None,
+        at,
+    }
+}
+
+/// The tags that went with the manifest: those that were to stay, and those whose turn had not come.
+fn swept_tags(untag: &UntagIntent) -> impl Iterator<Item = &Tag> {
+    untag.others.iter().chain(&untag.leaving)
+}
+
+/// Puts the manifest back with every tag but the one that was to go; how that failed, if it did.
 pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     run: RunId,
     deletion: Sequence,
     untag: &UntagIntent,
 ) -> Result<Option<Failed>, JournalError> {
-    let intent = RestoreIntent {
-        deletion,
-        repository: untag.repository.clone(),
-        digest: untag.digest.clone(),
-        media_type: untag.media_type.clone(),
-        tags: untag.others.clone(),
-        hold_until: None,
-        held_until: None,
-        at: world.clock.now(),
-    };
+    let tags = swept_tags(untag).cloned().collect();
+    let intent = intent_of(world.clock.now(), deletion, untag, tags);
     let recorded = world.journal.record_restore(run, intent).await?;
     let blobs = Manifest::read(
         recorded.bytes().clone(),
@@ -99,7 +155,7 @@ pub(crate) async fn put_back_swept<R: RegistryWrite, S: JournalStore, C: Clock>(
             .map(Some);
     }
     let mut failure = put_exact(world.registry, &recorded).await.err();
-    for tag in &untag.others {
+    for tag in swept_tags(untag) {
         let put = match on_tag(world.registry, &untag.repository, tag).await {
             Ok(None) => create_tag(world.registry, &recorded, tag).await,
             Ok(Some(_)) => Ok(()),
@@ -139,7 +195,7 @@ async fn give_up<R: RegistryWrite, S: JournalStore, C: Clock>(
     why: String,
 ) -> Result<Failed, JournalError> {
     let mut lost = Vec::new();
-    for tag in &untag.others {
+    for tag in swept_tags(untag) {
         // One that cannot be looked at was there a moment ago, on what is gone.
         let now = on_tag(world.registry, &untag.repository, tag).await;
         if !matches!(now, Ok(Some(_))) {

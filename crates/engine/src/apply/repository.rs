@@ -251,6 +251,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                     Action::Delete { .. } => None,
                 })
                 .collect(),
+            taken: BTreeSet::new(),
             whole: BTreeSet::new(),
         };
         for position in positions {

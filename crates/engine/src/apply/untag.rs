@@ -15,7 +15,7 @@ use super::reading::Reading;
 use crate::restore::missing_child;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
-use crate::swept::{Failed, Missing, alarm as alarm_of, is_swept, put_back_swept};
+use crate::swept::{Failed, Found, Missing, alarm as alarm_of, find_swept, put_back_swept};
 use crate::world::World;
 
 pub(crate) struct Untagger<'a, R, S, C> {
@@ -24,6 +24,8 @@ pub(crate) struct Untagger<'a, R, S, C> {
     pub repository: &'a RepositoryName,
     /// All tags that are to be taken off in this repository: none of them proves that a manifest stayed.
     pub leaving: BTreeSet<&'a Tag>,
+    /// Those of them that are off, since the repository was read.
+    pub taken: BTreeSet<Tag>,
     /// Indexes that are whole, as they were looked at for another tag by the same reading.
     pub whole: BTreeSet<Digest>,
 }
@@ -54,11 +56,9 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
             alarm: None,
             journal: Ok(()),
         };
-        let others: Vec<Tag> = reading
-            .tags_on(digest)
-            .into_iter()
-            .filter(|other| !self.leaving.contains(other))
-            .collect();
+        let on_it = reading.tags_on(digest).into_iter();
+        let on_it = on_it.filter(|other| other != tag && !self.taken.contains(other));
+        let (leaving, others): (Vec<Tag>, Vec<Tag>) = on_it.partition(|other| self.leaving.contains(other));
         if reading.tags.get(tag) != Some(digest) || others.is_empty() {
             let detail = format!("{tag} is no longer one of several tags on {digest}");
             return Ok(left(Skip::Changed, detail));
@@ -74,7 +74,21 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
         {
             return Ok(left(Skip::Incomplete, detail));
         }
-        self.untag_recorded(tag, manifest, others, reasons).await
+        let intent = UntagIntent {
+            repository: self.repository.clone(),
+            tag: tag.clone(),
+            digest: digest.clone(),
+            others,
+            leaving,
+            media_type: manifest.media_type().clone(),
+            reasons,
+            at: self.world.clock.now(),
+        };
+        let ended = self.untag_recorded(intent, manifest).await?;
+        if ended.outcome == Outcome::Untagged {
+            self.taken.insert(tag.clone());
+        }
+        Ok(ended)
     }
 
     /// What an index lacks. A registry may delete it with all its tags when one is to go, and many take none back without
@@ -105,35 +119,32 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
 
     async fn untag_recorded(
         &self,
-        tag: &Tag,
+        intent: UntagIntent,
         manifest: &Manifest,
-        others: Vec<Tag>,
-        reasons: serde_json::Value,
     ) -> Result<Untagged, JournalError> {
-        let intent = UntagIntent {
-            repository: self.repository.clone(),
-            tag: tag.clone(),
-            digest: manifest.digest().clone(),
-            others: others.clone(),
-            media_type: manifest.media_type().clone(),
-            reasons,
-            at: self.world.clock.now(),
-        };
+        let tag = &intent.tag.clone();
         let recorded = self
             .world
             .journal
             .record_untag(self.run, intent, manifest)
             .await?;
         let sequence = recorded.sequence();
-        if let Some((why, detail)) = self.why_left(recorded.intent()).await {
-            let result = DeleteResult::Skipped { why, detail };
-            return Ok(self.settle(sequence, result, None).await);
-        }
+        // Those that others took since the repository was read did not go with it.
+        let beside = match self.beside(recorded.intent()).await {
+            Ok(others) => UntagIntent {
+                others,
+                ..recorded.intent().clone()
+            },
+            Err((why, detail)) => {
+                let result = DeleteResult::Skipped { why, detail };
+                return Ok(self.settle(sequence, result, None).await);
+            }
+        };
         let answer = self.world.registry.untag(&recorded).await;
         let mut alarm = None;
-        let swept = is_swept(self.world.registry, recorded.intent(), Missing::Any).await;
-        if on(Safeguard::UntagCheck) && matches!(swept, Ok(true)) {
-            let put_back = put_back_swept(self.world, self.run, sequence, recorded.intent()).await;
+        let swept = find_swept(self.world.registry, &beside, Missing::Any).await;
+        if on(Safeguard::UntagCheck) && matches!(swept, Ok(Found::Swept)) {
+            let put_back = put_back_swept(self.world, self.run, sequence, &beside).await;
             let (failure, journal) = match put_back {
                 Ok(failure) => (failure, Ok(())),
                 Err(error) => (Some(Failed::of_the_journal(&error)), Err(error)),
@@ -190,30 +201,27 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
         Ok(self.settle(sequence, result, alarm).await)
     }
 
-    /// Why a tag stays, as far as that shows right before it goes: no registry takes one off on a condition.
-    async fn why_left(&self, intent: &UntagIntent) -> Option<(Skip, String)> {
+    /// The tags beside it on the manifest that are to stay, right before it goes; or why it stays: no registry takes one
+    /// off on a condition.
+    async fn beside(&self, intent: &UntagIntent) -> Result<Vec<Tag>, (Skip, String)> {
         let UntagIntent { tag, digest, .. } = intent;
-        let looked = async {
-            if on(Safeguard::LastTag) && !self.has_any(digest, &intent.others).await? {
-                return Ok(Some(format!("no other tag is on {digest} any more")));
+        let unread = |error: RegistryError| (Skip::Incomplete, error.to_string());
+        let mut beside = intent.others.clone();
+        if on(Safeguard::LastTag) {
+            beside.clear();
+            for other in &intent.others {
+                if self.on(other).await.map_err(unread)?.as_ref() == Some(digest) {
+                    beside.push(other.clone());
+                }
             }
-            let is_there = self.on(tag).await?.as_ref() == Some(digest);
-            Ok((!is_there).then(|| format!("{tag} is no longer on {digest}")))
-        };
-        match looked.await {
-            Ok(changed) => changed.map(|detail| (Skip::Changed, detail)),
-            Err(error) => Some((Skip::Incomplete, RegistryError::to_string(&error))),
-        }
-    }
-
-    /// Whether one of these tags is on a manifest; the others are not looked at then.
-    async fn has_any(&self, digest: &Digest, tags: &[Tag]) -> Result<bool, RegistryError> {
-        for tag in tags {
-            if self.on(tag).await?.as_ref() == Some(digest) {
-                return Ok(true);
+            if beside.is_empty() {
+                return Err((Skip::Changed, format!("no other tag is on {digest} any more")));
             }
         }
-        Ok(false)
+        match self.on(tag).await.map_err(unread)? {
+            Some(on) if on == *digest => Ok(beside),
+            _ => Err((Skip::Changed, format!("{tag} is no longer on {digest}"))),
+        }
     }
 
     async fn settle(&self, sequence: Sequence, result: DeleteResult, alarm: Option<String>) -> Untagged {

@@ -12,7 +12,7 @@ use super::doubt::{IN_DOUBT_WINDOW, InDoubt};
 use super::{Recovery, Resolved};
 use crate::restore::{bytes_of, on_tag};
 use crate::safeguard::{Safeguard, on};
-use crate::swept::{Failed, Missing, alarm, is_swept, put_back_swept};
+use crate::swept::{Failed, Found, Missing, alarm, find_swept, note_lacking, put_back_swept};
 use crate::world::World;
 
 pub(crate) struct Look<'a, R, S, C> {
@@ -21,6 +21,8 @@ pub(crate) struct Look<'a, R, S, C> {
     pub sequence: Sequence,
     /// When it was first seen to be there by somebody who had stopped sending, as far as that is on record.
     pub seen: Option<Time>,
+    /// Whether it is on record that what went with it was being put back.
+    pub is_swept: bool,
 }
 
 impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
@@ -43,8 +45,12 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
         intent: &UntagIntent,
         recovery: &mut Recovery,
     ) -> Result<Result<(), RegistryError>, JournalError> {
-        match is_swept(self.world.registry, intent, Missing::All).await {
-            Ok(true) if on(Safeguard::UntagCheck) => {
+        let missing = match self.is_swept {
+            true => Missing::AnyPutBack,
+            false => Missing::All,
+        };
+        match find_swept(self.world.registry, intent, missing).await {
+            Ok(Found::Swept) if on(Safeguard::UntagCheck) => {
                 let failure = put_back_swept(self.world, self.run, self.sequence, intent).await?;
                 recovery.problems.push(alarm(intent, failure.as_ref()));
                 Ok(match failure.filter(|failure| !failure.forever) {
@@ -54,6 +60,11 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Look<'_, R, S, C> {
                         Err(RegistryError::new(Failure::Server, request, detail))
                     }
                 })
+            }
+            Ok(Found::Lacks(tags)) => {
+                let told = note_lacking(self.world, self.run, self.sequence, intent, tags).await?;
+                recovery.problems.push(told);
+                Ok(Ok(()))
             }
             Ok(_) => Ok(Ok(())),
             Err(error) => Ok(Err(error)),

@@ -88,6 +88,7 @@ pub async fn recover<R: RegistryWrite, S: JournalStore, C: Clock>(
             run,
             sequence,
             seen,
+            is_swept: here.is_put_back(sequence),
         };
         let before = recovery.in_doubt.len();
         match record {

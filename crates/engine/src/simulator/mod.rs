@@ -151,7 +151,7 @@ fn stories_that_once_went_wrong_where_others_delete_as_well_do_not_any_more() {
     }
     // What went along was pushed again with another tag; a tag could not be put on what an index lists; and an index without
     // a record was pushed again while what it lists went. In the last, what was told as lost could come back much later.
-    for seed in [20_092_788, 20_121_005, 20_427_940, 20_559_256] {
+    for seed in [20_092_788, 20_121_005, 20_427_940, 20_559_256, 30_035_250] {
         assert_eq!(tell(Case::of(seed), false).violations, [""; 0], "seed {seed}");
     }
 }

@@ -296,8 +296,9 @@ impl RegistryWrite for Simulated {
     async fn has_blob(&self, repository: &RepositoryName, digest: &Digest) -> Result<bool, RegistryError> {
         self.asked(RequestKind::Blob).await;
         self.fails("HEAD blob")?;
-        let state = self.state();
-        let Some(repository) = state.repositories.get(repository) else {
+        let mut state = self.state();
+        let name = repository;
+        let Some(repository) = state.repositories.get(name) else {
             return Ok(false);
         };
         if state.quirks.claims_blobs && was_there(repository, digest) {
@@ -307,7 +308,11 @@ impl RegistryWrite for Simulated {
                 false => Ok(true),
             };
         }
-        Ok(repository.blobs.contains(digest))
+        let there = repository.blobs.contains(digest);
+        if !there {
+            state.turned_down.insert((name.clone(), digest.clone()));
+        }
+        Ok(there)
     }
 
     fn deletes(&self) -> DeletesHow {
@@ -361,6 +366,8 @@ impl RegistryWrite for Simulated {
             tag: Some(intent.tag.clone()),
             step: 0,
         };
+        let beside = intent.others.iter().chain(&intent.leaving).cloned().collect();
+        self.state().beside.insert(recorded.sequence(), beside);
         let seen = Seen {
             staying: self.looked_at(recorded),
             ..self.seen(&effect.repository)

@@ -17,7 +17,7 @@ use super::case::Case;
 use super::chance::Chance;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
-use super::world::{Effect, State, children, is_collected, is_holding, is_sound_but_for};
+use super::world::{Effect, State, blobs, children, is_collected, is_holding, is_sound_but_for};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo,
     PlanRequest, PurgeRequest, Recovery, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome,
@@ -118,6 +118,12 @@ pub(crate) fn policies(grace: Option<i64>, notice: Option<i64>) -> PolicySet {
     }
 }
 
+/// What is said of tags that cannot be put back.
+const LOST: (&str, &str) = ("with it are lost the tags ", ":");
+
+/// What is said of tags that somebody else may have deleted.
+const UNCLEAR: (&str, &str) = ("by now the tags ", " are gone as well");
+
 struct Story {
     world: Simulated,
     store: ModelStore,
@@ -163,6 +169,12 @@ impl Story {
         self.problems
             .borrow_mut()
             .extend(recovery.problems.iter().cloned());
+    }
+
+    /// Whether somebody was told that a tag is gone from its manifest.
+    fn is_told_gone(&self, tag: &Tag, digest: &Digest, words: (&str, &str)) -> bool {
+        let problems = self.problems.borrow();
+        problems.iter().any(|told| is_told_gone(told, tag, digest, words))
     }
 
     fn new_stop(&self) -> Arc<Stop> {
@@ -678,22 +690,21 @@ impl Story {
             let state = self.world.state();
             self.store
                 .with_durable(|kept| bad.extend(state.wrong_outcomes(kept)));
-            for (name, tag, digest) in &state.swept {
+            for swept in &state.swept {
+                let (name, tag, digest) = (&swept.repository, &swept.tag, &swept.digest);
                 let repository = &state.repositories[name];
-                let was_told = || {
-                    self.problems
-                        .borrow()
-                        .iter()
-                        .any(|told| is_told_lost(told, tag, digest))
-                };
+                let of_it = repository.ever.get(digest).map(blobs).unwrap_or_default();
+                let mut needed = of_it.into_iter().chain([digest.clone()]);
                 let there = repository.tags.contains_key(tag)
-                    || is_collected(repository, digest)
                     || state.others_took_tag(name, tag, 0)
-                    || was_told() && state.turned_down.contains(&(name.clone(), digest.clone()));
-                // Where putting it back failed or was interrupted, the report says so, and undo does it.
+                    || tag.as_str().starts_with('d') && state.taken.contains(&(name.clone(), tag.clone()))
+                    || self.is_told_gone(tag, digest, LOST)
+                        && needed.any(|needed| state.turned_down.contains(&(name.clone(), needed)));
+                // Where a run was interrupted, nobody may know who took a tag.
                 let undisturbed =
                     state.faults_left == state.case.faults && state.crashes_left == state.case.crashes;
-                if !there && undisturbed {
+                let is_unclear = !undisturbed && self.is_told_gone(tag, digest, UNCLEAR);
+                if !there && !is_unclear {
                     bad.push(format!(
                         "I1: {name}:{tag} went when another tag of its manifest was to go"
                     ));
@@ -817,6 +828,21 @@ impl Story {
                 ));
             }
         }
+        // What went with another tag comes back as well, or there is a reason.
+        for swept in &state.swept {
+            let (name, tag, digest) = (&swept.repository, &swept.tag, &swept.digest);
+            let of_name = undone.iter().filter(|repository| repository.name == *name);
+            let mut all = of_name.flat_map(|repository| &repository.manifests);
+            let why = |manifest: &ManifestUndo| manifest.digest == *digest && !manifest.outcome.is_there();
+            let there =
+                state.repositories[name].tags.contains_key(tag) || state.others_took_tag(name, tag, 0);
+            let told = self.is_told_gone(tag, digest, LOST) || self.is_told_gone(tag, digest, UNCLEAR);
+            if !there && told && !all.any(why) {
+                bad.push(format!(
+                    "I4: {name}:{tag} was told as lost, is not there, and undo does not say why"
+                ));
+            }
+        }
         for text in bad {
             state.violation(text);
         }
@@ -827,10 +853,10 @@ async fn chronicle(world: World<'_, Simulated, ModelStore, Simulated>) -> Result
     Chronicle::read(world.journal, &world.registry.identity().url, world.clock.now()).await
 }
 
-/// Whether somebody was told that a tag is lost with its manifest.
-fn is_told_lost(problem: &str, tag: &Tag, digest: &Digest) -> bool {
-    let lost = problem.split_once("with it are lost the tags ");
-    let tags = lost.and_then(|(_, rest)| rest.split_once(':'));
+/// Whether this says that a tag is gone from a manifest.
+fn is_told_gone(problem: &str, tag: &Tag, digest: &Digest, (before, after): (&str, &str)) -> bool {
+    let rest = problem.split_once(before).map(|(_, rest)| rest);
+    let tags = rest.and_then(|rest| rest.split_once(after));
     let is_named = |(tags, _): (&str, &str)| tags.split(", ").any(|named| named == tag.as_str());
     problem.contains(&digest.to_string()) && tags.is_some_and(is_named)
 }

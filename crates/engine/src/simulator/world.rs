@@ -102,6 +102,19 @@ pub(crate) struct Late {
     pub intended: BTreeSet<Tag>,
 }
 
+/// A tag that went with another one.
+#[derive(Debug)]
+pub(crate) struct Swept {
+    pub repository: RepositoryName,
+    pub tag: Tag,
+    /// What it was on.
+    pub digest: Digest,
+    /// Whether the record of the other one has it.
+    pub on_record: bool,
+    /// Whether it was there when the client looked last.
+    pub seen: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct State {
     pub case: Case,
@@ -114,7 +127,9 @@ pub(crate) struct State {
     /// Digests that the approved plans say go.
     pub approved: BTreeSet<(RepositoryName, Digest)>,
     /// Tags that went with a manifest when only another tag of it was to go.
-    pub swept: Vec<(RepositoryName, Tag, Digest)>,
+    pub swept: Vec<Swept>,
+    /// What each untagging has on record of the other tags on its manifest.
+    pub beside: BTreeMap<Sequence, BTreeSet<Tag>>,
     /// Tags that went with a manifest, whichever of its tags was asked for.
     pub gone_along: BTreeSet<(RepositoryName, Tag)>,
     /// Tags that went because a record said so.
@@ -123,7 +138,8 @@ pub(crate) struct State {
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
-    /// What Lagan put while it could not come back, as others had deleted what it lists.
+    /// What Lagan put while it could not come back, as others had deleted what it lists; and the blobs that it asked for
+    /// when they were gone.
     pub turned_down: BTreeSet<(RepositoryName, Digest)>,
     /// When the repository was listed last before each intent, by step.
     pub listed: BTreeMap<Sequence, u64>,
@@ -206,6 +222,7 @@ impl State {
             effects: Vec::new(),
             approved: BTreeSet::new(),
             swept: Vec::new(),
+            beside: BTreeMap::new(),
             taken: BTreeSet::new(),
             gone_along: BTreeSet::new(),
             put_back: BTreeMap::new(),
@@ -543,13 +560,18 @@ impl State {
             return false;
         };
         if takes_all && effect.tag.is_some() {
-            // Others that are doomed may be on their way out as well; what was put there since is lost to any client.
-            let swept = lost.iter().filter(|tag| {
-                let put = repository.put_at.get(*tag).copied().unwrap_or(0);
-                !tag.as_str().starts_with('d') && put <= seen.of(tag)
+            let beside = self.beside.get(&effect.sequence);
+            let swept = lost.iter().filter(|tag| effect.tag.as_ref() != Some(*tag));
+            let swept = swept.map(|tag| Swept {
+                repository: name.clone(),
+                tag: tag.clone(),
+                digest: effect.digest.clone(),
+                on_record: beside.is_some_and(|beside| beside.contains(tag)),
+                seen: repository.put_at.get(tag).copied().unwrap_or(0) <= seen.of(tag),
             });
+            // What was put there since is lost to any client.
             self.swept
-                .extend(swept.map(|tag| (name.clone(), tag.clone(), effect.digest.clone())));
+                .extend(swept.filter(|swept| swept.on_record || swept.seen));
         }
         if takes_all {
             let along = lost.iter().map(|tag| (name.clone(), tag.clone()));

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lagan_model::journal::{
-    DeleteIntent, DeleteResult, JournalError, JournalStore, Purpose, Record, RunId, Sequence, UntagIntent,
+    DeleteIntent, DeleteResult, JournalError, JournalStore, Purpose, Record, RestoreIntent, RestoreOutcome,
+    RestoreResult, RunId, Sequence, UntagIntent,
 };
 use lagan_model::{Clock, Digest, Reference, RegistryWrite, RepositoryName, Tag, Time};
 
@@ -40,14 +41,15 @@ pub(crate) struct TakenOff {
     pub run: RunId,
     pub at: Time,
     pub intent: UntagIntent,
+    /// The tag; and those that the registry took with it, where the run could not put them back.
+    pub tags: Vec<Tag>,
 }
 
-/// What was deleted in a repository, each manifest and tag once: as it was deleted by what is to be undone, and else as
-/// it was deleted last.
+/// What was deleted in a repository, each manifest once: as it was deleted by what is to be undone, and else as it was
+/// deleted last.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     pub deleted: BTreeMap<Digest, Deleted>,
-    pub taken_off: BTreeMap<Tag, TakenOff>,
 }
 
 /// Every deletion on record in a repository: what was put back or pushed again may have been deleted again.
@@ -78,14 +80,15 @@ impl Deletions {
                 .extend(as_one(named, others).map(|one| (digest, one)));
         }
         for (tag, taken) in self.taken_off {
-            let named = |taken: &TakenOff| target.names_untagging(taken);
-            if taken.iter().any(named) {
-                chosen.tags.insert(tag.clone());
+            let named = taken.into_iter().filter(|taken| target.names_untagging(taken));
+            let mut named: Vec<TakenOff> = named.collect();
+            named.sort_by_key(|taken| taken.sequence);
+            // It may have been taken off several manifests, and goes back on the last.
+            for earlier in named.iter_mut().rev().skip(1) {
+                earlier.tags.retain(|other| *other != tag);
             }
-            let last = taken
-                .into_iter()
-                .max_by_key(|taken| (named(taken), taken.sequence));
-            chosen.history.taken_off.extend(last.map(|last| (tag, last)));
+            named.retain(|taken| !taken.tags.is_empty());
+            chosen.taken_off.extend(named);
         }
         for digest in digests {
             chosen.add(digest);
@@ -97,7 +100,8 @@ impl Deletions {
     fn forget_older(&mut self, tag: &Tag) {
         let has = |deleted: &Deleted| deleted.intent.tags.contains(tag);
         let deleted = self.deleted.values().flatten().filter(|deleted| has(deleted));
-        let taken = self.taken_off.get(tag).into_iter().flatten();
+        let taken = self.taken_off.values().flatten();
+        let taken = taken.filter(|taken| taken.tags.contains(tag));
         let last = deleted
             .map(|deleted| deleted.sequence)
             .chain(taken.map(|taken| taken.sequence))
@@ -107,8 +111,10 @@ impl Deletions {
                 deleted.intent.tags.retain(|other| other != tag);
             }
         }
-        if let Some(taken) = self.taken_off.get_mut(tag) {
-            taken.retain(|taken| Some(taken.sequence) == last);
+        for taken in self.taken_off.values_mut().flatten() {
+            if Some(taken.sequence) != last {
+                taken.tags.retain(|other| other != tag);
+            }
         }
     }
 }
@@ -150,7 +156,7 @@ fn as_one(named: Vec<Deleted>, others: Vec<Deleted>) -> Option<Deleted> {
 pub(crate) struct Chosen {
     pub history: History,
     pub digests: BTreeSet<Digest>,
-    pub tags: BTreeSet<Tag>,
+    pub taken_off: Vec<TakenOff>,
 }
 
 impl Chosen {
@@ -179,7 +185,7 @@ pub(crate) async fn choose<R: RegistryWrite, S: JournalStore, C: Clock>(
     let named = repositories(world, target, &here).await?;
     for (repository, deletions) in deletions(world, target, &here, &named).await? {
         let of_repository = deletions.choose(target);
-        if !of_repository.digests.is_empty() || !of_repository.tags.is_empty() {
+        if !of_repository.digests.is_empty() || !of_repository.taken_off.is_empty() {
             chosen.insert(repository, of_repository);
         }
     }
@@ -230,6 +236,7 @@ async fn deletions<R, S: JournalStore, C>(
         }
         let mut deletions = BTreeMap::new();
         let mut untaggings = BTreeMap::new();
+        let mut lost = Lost::default();
         for sequence in world.journal.store().entries_of(run).await? {
             turns.next().await;
             match world.journal.read(sequence).await?.1 {
@@ -239,6 +246,10 @@ async fn deletions<R, S: JournalStore, C>(
                 Record::Untag(intent) if named.contains(&intent.repository) => {
                     untaggings.insert(sequence, intent);
                 }
+                Record::Restore(intent) if untaggings.contains_key(&intent.deletion) => {
+                    lost.begin(sequence, intent);
+                }
+                Record::Restored(outcome) => lost.end(outcome),
                 Record::Outcome(outcome) => match outcome.result {
                     DeleteResult::Deleted => {
                         let Some(intent) = deletions.remove(&outcome.intent) else {
@@ -254,27 +265,63 @@ async fn deletions<R, S: JournalStore, C>(
                         let digest = deleted.intent.digest.clone();
                         found.deleted.entry(digest).or_default().push(deleted);
                     }
-                    DeleteResult::Untagged => {
+                    DeleteResult::Untagged | DeleteResult::Skipped { .. } | DeleteResult::Failed { .. } => {
                         let Some(intent) = untaggings.remove(&outcome.intent) else {
                             continue;
                         };
+                        let went = outcome.result == DeleteResult::Untagged;
+                        let with_it = lost.of(outcome.intent);
+                        let tags: Vec<Tag> = went
+                            .then(|| intent.tag.clone())
+                            .into_iter()
+                            .chain(with_it)
+                            .collect();
+                        if tags.is_empty() {
+                            continue;
+                        }
                         let found = found.entry(intent.repository.clone()).or_default();
                         let taken = TakenOff {
                             sequence: outcome.intent,
                             run,
                             at: outcome.at,
                             intent,
+                            tags,
                         };
                         let tag = taken.intent.tag.clone();
                         found.taken_off.entry(tag).or_default().push(taken);
                     }
-                    DeleteResult::Skipped { .. } | DeleteResult::Failed { .. } => {}
                 },
                 _ => {}
             }
         }
     }
     Ok(found)
+}
+
+/// The tags that a registry took with the one that it was asked for, and that the run or a recovery of it gave up to put
+/// back. Both do so before they settle the untagging.
+#[derive(Debug, Default)]
+struct Lost {
+    /// What is to be put back for an untagging, by its record.
+    begun: BTreeMap<Sequence, RestoreIntent>,
+    given_up: BTreeMap<Sequence, Vec<Tag>>,
+}
+
+impl Lost {
+    fn begin(&mut self, sequence: Sequence, intent: RestoreIntent) {
+        self.begun.insert(sequence, intent);
+    }
+
+    fn end(&mut self, outcome: RestoreOutcome) {
+        let begun = self.begun.remove(&outcome.intent);
+        if let (Some(begun), RestoreResult::Unrecoverable { .. }) = (begun, outcome.result) {
+            self.given_up.insert(begun.deletion, begun.tags);
+        }
+    }
+
+    fn of(&mut self, untagging: Sequence) -> Vec<Tag> {
+        self.given_up.remove(&untagging).unwrap_or_default()
+    }
 }
 
 impl UndoTarget {
@@ -312,7 +359,7 @@ impl UndoTarget {
                 intent.repository == *repository && intent.digest == *digest
             }
             Self::Artifact(repository, Reference::Tag(tag)) => {
-                intent.repository == *repository && intent.tag == *tag
+                intent.repository == *repository && taken.tags.contains(tag)
             }
         }
     }

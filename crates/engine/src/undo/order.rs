@@ -126,10 +126,7 @@ mod tests {
             .collect();
         let chosen = Chosen {
             digests: deleted.keys().cloned().collect(),
-            history: History {
-                deleted,
-                ..History::default()
-            },
+            history: History { deleted },
             ..Chosen::default()
         };
         let kept = Kept::default();

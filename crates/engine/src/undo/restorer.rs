@@ -71,7 +71,7 @@ struct Known<'a> {
     ends: HashMap<&'a Digest, UndoOutcome>,
     /// Those of them that are there with all that they need, also where a tag or a label could not be put on them.
     there: BTreeSet<Digest>,
-    /// Manifests that were put back for a tag that had been taken off.
+    /// Manifests that are there since a tag was put back that had been taken off, or was to be.
     back: BTreeSet<Digest>,
 }
 
@@ -114,11 +114,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             there: BTreeSet::new(),
             back: BTreeSet::new(),
         };
-        let mut tags: Vec<&TakenOff> = chosen
-            .tags
-            .iter()
-            .filter_map(|tag| chosen.history.taken_off.get(tag))
-            .collect();
+        let mut tags: Vec<&TakenOff> = chosen.taken_off.iter().collect();
         let mut undone = Vec::new();
         for deleted in in_order(chosen, &kept) {
             let intent = &deleted.intent;
@@ -179,13 +175,13 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 Err(error) => *journal = Err(error),
             }
         }
-        if outcome == UndoOutcome::Restored {
+        if outcome.is_there() {
             known.back.insert(intent.digest.clone());
         }
         ManifestUndo {
             digest: intent.digest.clone(),
             role: Role::Artifact,
-            tags: vec![intent.tag.clone()],
+            tags: taken.tags.clone(),
             deleted_by: taken.run,
             deletion: taken.sequence,
             lacks: known.missing_below(&manifest.as_ref().map(listed_by).unwrap_or_default()),
@@ -259,20 +255,21 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         taken: &TakenOff,
         manifest: Option<&Manifest>,
         history: &History,
-        known: &Known<'_>,
+        known: &mut Known<'_>,
     ) -> Result<UndoOutcome, JournalFailed> {
         let intent = &taken.intent;
-        if self.is_in_doubt(&intent.digest, [&intent.tag]) {
+        if self.is_in_doubt(&intent.digest, &taken.tags) {
             return Ok(UndoOutcome::InDoubt);
         }
         if self.world.stop.is_requested() {
             return Ok(stopped());
         }
-        let mut tags = vec![intent.tag.clone()];
+        let mut tags = taken.tags.clone();
         let lack = match self.lack(&intent.digest, &tags, &[]).await {
             // The registry took the manifest and all its tags, when it was asked for one of them.
             Ok(lack) if lack.manifest && !history.deleted.contains_key(&intent.digest) => {
-                tags.extend(intent.others.iter().cloned());
+                let others = intent.others.iter().filter(|other| !taken.tags.contains(other));
+                tags.extend(others.cloned());
                 self.lack(&intent.digest, &tags, &[]).await
             }
             other => other,
@@ -320,6 +317,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             done = put_exact(self.world.registry, &recorded).await;
         }
         if done.is_ok() {
+            known.back.insert(intent.digest.clone());
             done = self.put_tags(&recorded, &lack).await;
         }
         self.settle(&recorded, done, lack.moved).await
@@ -417,11 +415,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
     /// Those that only lost a tag, with what each lists: other runs may have deleted it since.
     async fn untagged(&self, chosen: &Chosen) -> Result<BTreeMap<Digest, Vec<Digest>>, JournalError> {
         let mut untagged = BTreeMap::new();
-        let taken = chosen
-            .tags
-            .iter()
-            .filter_map(|tag| chosen.history.taken_off.get(tag));
-        for TakenOff { intent, .. } in taken {
+        for TakenOff { intent, .. } in &chosen.taken_off {
             if let Some(manifest) = self.on_record(intent).await? {
                 untagged.insert(intent.digest.clone(), listed_by(&manifest));
             }

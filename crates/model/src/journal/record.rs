@@ -194,6 +194,10 @@ pub struct UntagIntent {
     pub digest: Digest,
     /// The other tags on the digest, one of which proves afterwards that it is still there.
     pub others: Vec<Tag>,
+    /// Further tags on the digest that are to be taken off as well, and were not yet: they prove nothing, and come back with
+    /// the others where the registry takes more than the tag.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<Tag>,
     /// The Content-Type of the manifest, whose bytes are a content of the journal: a registry that deletes more than
     /// it was asked to must not be the end of it.
     pub media_type: MediaType,

@@ -131,6 +131,7 @@ pub(crate) async fn untagging() -> RecordedUntag {
         tag: tag("1.0"),
         digest: manifest.digest().clone(),
         others: vec![tag("latest")],
+        leaving: Vec::new(),
         media_type: manifest.media_type().clone(),
         reasons: serde_json::Value::Null,
         at: Time::default(),

@@ -125,6 +125,177 @@ fn what_went_with_a_tag_and_cannot_come_back_is_told_once_as_lost_and_leaves_not
 }
 
 #[test]
+fn what_was_lost_with_a_tag_comes_back_by_an_undo_although_somebody_else_put_the_manifest_back() {
+    for by_its_name in [true, false] {
+        let mut scene = Scene::new();
+        let (index, [child, _]) = index(&scene, &["d1", "k1", "k2"]);
+        swept_without_a_child(&mut scene, &child);
+        scene.stop = Arc::default();
+        others_push(&scene, &child);
+        others_push(&scene, &index);
+        // Somebody has put one of the tags elsewhere.
+        let newer = scene.image(&["k2"]);
+        let undone = scene.undo(|request| {
+            if by_its_name {
+                request.target = UndoTarget::Artifact(name(), Reference::Tag(tag("k1")));
+            }
+        });
+        let [undone] = &undone[0].manifests[..] else {
+            panic!("{undone:?}");
+        };
+        assert_eq!(undone.tags, ["d1", "k1", "k2"].map(tag));
+        let tags = vec![(tag("k2"), newer)];
+        assert_eq!(undone.outcome, UndoOutcome::Conflict { tags });
+        assert_eq!(scene.tags(), ["d1", "k1", "k2"]);
+        assert_eq!(scene.world.state().repositories[&name()].tags[&tag("k1")], index);
+    }
+}
+
+#[test]
+fn the_last_that_was_lost_with_its_name_is_meant_by_it() {
+    let mut scene = Scene::new();
+    let (_, [child, _]) = index(&scene, &["d1", "k1"]);
+    swept_without_a_child(&mut scene, &child);
+    let (last, [child, _]) = index(&scene, &["d2", "k1"]);
+    scene.stop = Arc::default();
+    swept_without_a_child(&mut scene, &child);
+    others_push(&scene, &child);
+    scene.stop = Arc::default();
+    scene.undo(|request| request.target = UndoTarget::Artifact(name(), Reference::Tag(tag("k1"))));
+    assert_eq!(scene.tags(), ["d2", "k1"]);
+    assert_eq!(scene.world.state().repositories[&name()].tags[&tag("k1")], last);
+}
+
+#[test]
+fn a_tag_whose_turn_had_not_come_is_put_back_with_those_that_stay() {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.delete_tag_takes_all = true;
+    scene.image(&["d1", "d2", "d3", "k1"]);
+    let run = scene.apply();
+    assert_eq!(skipped(&run), [Skip::Stopped; 2]);
+    assert_eq!(scene.tags(), ["d2", "d3", "k1"]);
+    assert_eq!(open(&scene), 0);
+}
+
+#[test]
+fn a_tag_that_was_taken_off_before_is_not_put_back_with_those_whose_turn_had_not_come() {
+    let mut scene = Scene::new();
+    scene.image(&["d1", "d2", "d3", "k1"]);
+    // From its second request on, the registry takes them all.
+    scene.world.state().at_deletion = Some(|state| state.quirks.delete_tag_takes_all = true);
+    let run = scene.apply();
+    assert_eq!(skipped(&run), [Skip::Stopped]);
+    assert_eq!(scene.tags(), ["d3", "k1"]);
+}
+
+/// A registry that takes all tags, and for a while none.
+fn swept_and_not_put_back(tags: &[&str]) -> (Scene, Digest) {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.delete_tag_takes_all = true;
+    let image = scene.image(tags);
+    scene.world.state().fails_puts = true;
+    let run = scene.apply();
+    assert!(matches!(outcomes(&run)[0], ActionOutcome::InDoubt { .. }));
+    assert_eq!(scene.tags(), [""; 0]);
+    scene.world.state().fails_puts = false;
+    (scene, image)
+}
+
+#[test]
+fn recovery_puts_back_what_is_left_of_what_was_being_put_back() {
+    let (scene, image) = swept_and_not_put_back(&["d1", "d2", "k1", "k2"]);
+    // As far as the run came: the next tag was not answered.
+    others_push(&scene, &image);
+    scene.world.state().put_tag(&name(), tag("k1"), &image);
+    let recovery = scene.recover();
+    assert_eq!(scene.tags(), ["d2", "k1", "k2"]);
+    assert_eq!(recovery.problems.len(), 1, "{recovery:?}");
+    assert!(recovery.problems[0].ends_with("it was put back with the others"));
+    assert_eq!((recovery.in_doubt, open(&scene)), (Vec::new(), 0));
+}
+
+/// The run dies right after the tag was taken off, and another one is gone as well.
+fn interrupted_and_lacking(gone: &str) -> Scene {
+    let mut scene = Scene::new();
+    scene.image(&["d1", "k1", "k2"]);
+    let plans = scene.plan();
+    let approved = approved(&plans, &limits(0));
+    scene.world.state().dies_after_deletion = true;
+    let request = ApplyRequest {
+        begin: scene.begin(Purpose::Apply {
+            plan: "plan".to_owned(),
+        }),
+        approved: &approved,
+        veto: &(),
+        in_doubt: &LeftOut::default(),
+        repositories_at_once: 1,
+        units_at_once: 1,
+    };
+    let plans = plans.into_iter().map(Ok::<_, Infallible>);
+    let died = drive(&scene.world, apply(scene.world(), &request, plans, |_| Ok(())));
+    assert!(died.is_none());
+    scene.journal.store().restart();
+    let mut state = scene.world.state();
+    let repository = state.repositories.get_mut(&name()).unwrap();
+    repository.tags.remove(&tag(gone)).unwrap();
+    drop(state);
+    scene
+}
+
+#[test]
+fn what_nobody_knows_who_took_is_told_once_and_comes_back_by_an_undo() {
+    let mut scene = interrupted_and_lacking("k2");
+    let recovery = scene.recover();
+    let [problem] = &recovery.problems[..] else {
+        panic!("{recovery:?}");
+    };
+    assert!(
+        problem.contains("by now the tags k2 are gone as well"),
+        "{problem}"
+    );
+    assert!(
+        problem.ends_with(&format!("`lagan undo {}` puts them back", RunId::from_bits(1))),
+        "{problem}"
+    );
+    assert_eq!((scene.tags(), open(&scene)), (vec!["k1".to_owned()], 0));
+    assert_eq!(scene.recover(), Recovery::default());
+    let undone = scene.undo(|request| request.target = UndoTarget::Run(RunId::from_bits(1)));
+    assert_eq!(undone[0].manifests[0].outcome, UndoOutcome::Restored);
+    assert_eq!(scene.tags(), ["d1", "k1", "k2"]);
+}
+
+#[test]
+fn what_came_back_under_other_tags_than_its_own_is_not_said_to_be_lacking() {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.checks_references = true;
+    scene.world.state().quirks.forgets = false;
+    let newer = scene.image(&["k9"]);
+    let image = scene.image(&["d1", "k1"]);
+    let above = {
+        let mut state = scene.world.state();
+        state.index(&name(), std::slice::from_ref(&image))
+    };
+    assert_eq!(outcomes(&scene.apply()), [&ActionOutcome::Untagged]);
+    scene.world.state().put_tag(&name(), tag("d2"), &above);
+    others_delete(&scene, &image);
+    assert_eq!(outcomes(&scene.apply()), [&ActionOutcome::Deleted]);
+    scene.world.state().put_tag(&name(), tag("d1"), &newer);
+    let undone = scene.undo(|_| {});
+    let [below, above] = &undone[0].manifests[..] else {
+        panic!("{undone:?}");
+    };
+    let tags = vec![(tag("d1"), newer)];
+    assert_eq!(
+        (&below.digest, &below.outcome),
+        (&image, &UndoOutcome::Conflict { tags })
+    );
+    assert_eq!(
+        (&above.lacks[..], &above.outcome),
+        (&[][..], &UndoOutcome::Restored)
+    );
+}
+
+#[test]
 fn what_went_with_a_tag_stays_open_where_the_registry_fails_and_may_take_it_later() {
     let mut scene = Scene::new();
     scene.world.state().quirks.delete_tag_takes_all = true;

@@ -154,3 +154,39 @@ fn a_repository_that_cannot_be_read_any_more_says_so_and_that_it_could_not_be_lo
     let again = "failed to read it once more after the last deletion: GET manifest";
     assert!(parts[1].starts_with(again), "{problem}");
 }
+
+/// One run deleted an image, another one an index that lists it, and others had deleted the image before that.
+#[test]
+fn what_several_runs_deleted_is_put_back_from_below_to_above() {
+    let mut scene = Scene::new();
+    scene.world.state().quirks.checks_references = true;
+    scene.world.state().quirks.forgets = false;
+    let image = scene.image(&["d1"]);
+    assert_eq!(outcomes(&scene.apply()), [&ActionOutcome::Deleted]);
+    others_push(&scene, &image);
+    let index = {
+        let mut state = scene.world.state();
+        let index = state.index(&name(), std::slice::from_ref(&image));
+        state.put_tag(&name(), tag("d2"), &index);
+        index
+    };
+    others_delete(&scene, &image);
+    // Pushed in the moment of the deletion.
+    scene.world.state().at_deletion = Some(|state| {
+        let ever = state.repositories[&name()].ever.values();
+        let index = ever.filter(|manifest| manifest.media_type().is_index());
+        let index: Vec<Digest> = index.map(|manifest| manifest.digest().clone()).collect();
+        let above = state.index(&name(), &index);
+        state.put_tag(&name(), tag("k1"), &above);
+    });
+    let run = scene.apply();
+    assert!(!run.looked_after, "this run knows of no record of the image");
+    let recovery = scene.recover();
+    let mended: Vec<_> = recovery
+        .mended
+        .iter()
+        .map(|mended| (&mended.digest, &mended.failure))
+        .collect();
+    assert_eq!(mended, [(&image, &None), (&index, &None)]);
+    assert_eq!(scene.recover(), Recovery::default());
+}

@@ -57,3 +57,19 @@ fn one_tag_that_is_still_there_is_enough_for_another_one_to_go() {
         manifest
     );
 }
+
+#[test]
+fn a_tag_that_others_delete_meanwhile_is_no_sign_that_the_registry_took_it() {
+    let mut scene = Scene::new();
+    scene.image(&["d1", "k1"]);
+    scene.image(&["d2", "k2", "k3"]);
+    scene.image(&["d3", "k4"]);
+    scene.world.state().at_deletion = Some(|state| {
+        let repository = state.repositories.get_mut(&name()).unwrap();
+        repository.tags.remove(&tag("k3"));
+    });
+    let run = scene.apply();
+    assert_eq!(outcomes(&run), [&ActionOutcome::Untagged; 3]);
+    assert_eq!((run.problem.as_deref(), scene.stop.is_requested()), (None, false));
+    assert_eq!(scene.tags(), ["k1", "k2", "k4"]);
+}
