@@ -140,6 +140,19 @@ impl Undo {
         }
     }
 
+    /// Not to be counted on: an index lists what the registry does not have.
+    #[must_use]
+    pub fn without(child: &Digest) -> Self {
+        Self {
+            possible: false,
+            until: None,
+            why: Some(format!(
+                "its child {child} is gone already: many registries take no index without everything that it lists"
+            )),
+            holding: None,
+        }
+    }
+
     /// Possible until the grace ends, whatever the registry collects: deleted at `now`, it is held until then.
     #[must_use]
     pub fn held(holding: Holding, now: Time) -> Self {
@@ -350,7 +363,7 @@ impl RepositoryPlan {
         self
     }
 
-    /// The same, with everything held for a grace that goes and that can be put back. Where there is no name for the
+    /// The same, with everything held for a grace that goes. Where there is no name for the
     /// repository that would hold it, nothing goes.
     #[must_use]
     pub fn with_grace(mut self, grace: Option<&Grace>, now: Time) -> Self {
@@ -365,14 +378,17 @@ impl RepositoryPlan {
             return Self::incomplete(self.name, self.policies, self.tags_total, Incomplete { why });
         };
         for action in &mut self.actions {
-            if let Action::Delete { undo, .. } = action
-                && undo.possible
-            {
+            if let Action::Delete { undo, .. } = action {
                 let holding = Holding {
                     repository: repository.clone(),
                     period: grace.period.clone(),
                 };
-                *undo = Undo::held(holding, now);
+                if undo.possible {
+                    *undo = Undo::held(holding, now);
+                } else {
+                    // What of it there is, and a registry may take it all the same.
+                    undo.holding = Some(holding);
+                }
             }
         }
         self

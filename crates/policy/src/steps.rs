@@ -262,9 +262,20 @@ impl Units<'_> {
             size,
             children,
             attachments,
-            undo: Undo::until_collection(),
+            undo: self
+                .missing_below(root)
+                .map_or_else(Undo::until_collection, Undo::without),
             reasons,
         }
+    }
+
+    /// What an artifact lists, or what that lists, that the registry does not have.
+    fn missing_below(&self, node: NodeId) -> Option<&Digest> {
+        let mut below = HashSet::new();
+        reach(node, &mut below, |node| self.graph.children(node).to_vec());
+        let listed = below.into_iter().filter(|below| *below != node);
+        let listed = listed.map(|below| self.graph.digest(below));
+        listed.filter(|digest| self.snapshot.is_absent(digest)).min()
     }
 }
 

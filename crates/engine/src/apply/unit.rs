@@ -145,6 +145,8 @@ pub(crate) fn check(
 ) -> Result<(), Left> {
     let inside: BTreeSet<&Digest> = members.iter().map(|member| &member.digest).collect();
     let outside = |digest: &Digest| !inside.contains(digest) && !deleted.contains(digest);
+    // What a run left below an index that is gone has none, and is no artifact any more.
+    let has_tags = members.iter().any(|member| !member.tags.is_empty());
     let mut present = 0;
     for member in members {
         let digest = &member.digest;
@@ -181,6 +183,18 @@ pub(crate) fn check(
                 let detail = format!("{attachment} was attached to {digest} since the plan was made");
                 return Err(Left::because(Skip::Changed, detail));
             }
+        }
+        // A plan that knew says so, and nobody counts on it.
+        let missing = reading.related(digest, ArtifactGraph::children).into_iter();
+        let mut missing = missing.filter(|child| reading.absent.contains(child) && !deleted.contains(child));
+        if member.undoable
+            && has_tags
+            && on(Safeguard::UnitUnchanged)
+            && let Some(child) = missing.next()
+        {
+            let detail =
+                format!("its child {child} is gone: many registries would not take {digest} back without it");
+            return Err(Left::because(Skip::Changed, detail));
         }
         if how.takes_along
             && on(Safeguard::StillReferenced)

@@ -137,14 +137,15 @@ fn stories_that_once_went_wrong_do_not_any_more() {
     }
 }
 
-/// In the first two others took the last tag off an index that was put back, and below it went what had been there all the
-/// time. In the last others moved the tag that was to stay after the repository was read, and the one that was to go was
+/// In the first others took the last tag off an index that was put back, and below it went what had been there all the
+/// time. In the second others moved the tag that was to stay after the repository was read, and the one that was to go was
 /// the last then.
 #[test]
 fn stories_that_once_went_wrong_where_others_delete_as_well_do_not_any_more() {
-    let held = [10_601_617, 10_641_415];
-    let held = held.map(|seed| (seed, Safeguard::HoldBelow));
-    for (seed, safeguard) in held.into_iter().chain([(10_759_176, Safeguard::LastTag)]) {
+    for (seed, safeguard) in [
+        (10_641_415, Safeguard::HoldBelow),
+        (10_759_176, Safeguard::LastTag),
+    ] {
         assert_eq!(tell(Case::of(seed), false).violations, [""; 0], "seed {seed}");
         let without = without(Some(safeguard), || fails(Case::of(seed)));
         assert!(without, "seed {seed}");

@@ -10,6 +10,7 @@ mod left;
 mod mending;
 mod merging;
 mod readings;
+mod sparse;
 mod untagging;
 
 use std::convert::Infallible;

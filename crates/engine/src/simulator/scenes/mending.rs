@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use lagan_policy::Undo;
+
 use super::lacking::{index, others_delete, others_push};
 use super::*;
 use crate::apply::DELETIONS_PER_READING;
@@ -27,7 +29,13 @@ impl Needed {
             state.put_tag(&name(), tag("d1"), &above);
             above
         };
-        let plans = scene.plan();
+        let mut plans = scene.plan();
+        for action in &mut plans[0].actions {
+            // Of a plan that counts on undoing it, it would stay.
+            if let Action::Delete { undo, .. } = action {
+                *undo = Undo::without(&nested);
+            }
+        }
         let approved = approved(&plans, &limits(0));
         others_delete(&scene, &nested);
         let run = scene.apply_to(&plans, &approved, &());
