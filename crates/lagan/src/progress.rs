@@ -42,6 +42,15 @@ impl Progress {
 
     /// Counts deletions from now on, in so many repositories.
     pub(crate) fn deleting(&self, repositories: u64) {
+        self.count_manifests(repositories);
+    }
+
+    /// Counts from now on what is put back.
+    pub(crate) fn undoing(&self) -> Undoing<'_> {
+        Undoing(self)
+    }
+
+    fn count_manifests(&self, repositories: u64) {
         self.found.store(repositories, Ordering::Relaxed);
         if let Some(bar) = &self.bar {
             let style = ProgressStyle::with_template(
@@ -54,8 +63,12 @@ impl Progress {
 
     /// One more repository is done, in which so many manifests were looked at.
     pub(crate) fn deleted(&self, manifests: u64) {
+        self.add_manifests(manifests, 1);
+    }
+
+    fn add_manifests(&self, manifests: u64, repositories: u64) {
         let manifests = self.tags.fetch_add(manifests, Ordering::Relaxed) + manifests;
-        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        let done = self.done.fetch_add(repositories, Ordering::Relaxed) + repositories;
         if let Some(bar) = &self.bar {
             bar.set_message(lagan_report::number::grouped(manifests));
             bar.set_position(done);
@@ -81,6 +94,23 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// How an undo gets on.
+pub(crate) struct Undoing<'a>(&'a Progress);
+
+impl Observer for Undoing<'_> {
+    fn repositories_found(&self, count: usize) {
+        self.0.count_manifests(count as u64);
+    }
+
+    fn manifest_undone(&self, _repository: &RepositoryName) {
+        self.0.add_manifests(1, 0);
+    }
+
+    fn repository_done(&self, _repository: &RepositoryName, _complete: bool) {
+        self.0.add_manifests(0, 1);
     }
 }
 

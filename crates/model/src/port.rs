@@ -431,6 +431,9 @@ pub trait Observer: Send + Sync {
     /// The ledger of a repository could not be read or written; the run goes on without it there.
     fn ledger_failed(&self, _repository: &RepositoryName, _error: &LedgerError) {}
 
+    /// What became of one more manifest, or of one tag that was taken off, that is to be put back, is known.
+    fn manifest_undone(&self, _repository: &RepositoryName) {}
+
     /// A repository is decided, or reported as incomplete.
     fn repository_done(&self, _repository: &RepositoryName, _complete: bool) {}
 }

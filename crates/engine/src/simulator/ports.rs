@@ -248,6 +248,12 @@ impl RegistryRead for Simulated {
             }
         }
         let found = self.find(repository, reference, "HEAD manifest")?;
+        if let (None, Reference::Digest(digest)) = (&found, reference) {
+            let mut state = self.state();
+            if state.repositories.contains_key(repository) && state.others_took(repository, digest, 0) {
+                state.turned_down.insert((repository.clone(), digest.clone()));
+            }
+        }
         Ok(found.map(|manifest| Head {
             digest: manifest.digest().clone(),
             media_type: Some(manifest.media_type().clone()),

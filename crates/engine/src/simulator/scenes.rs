@@ -213,7 +213,7 @@ impl Scene {
             repositories_at_once: 1,
         };
         change(&mut request);
-        let (undone, journal) = self.drive(undo(self.world(), &request));
+        let (undone, journal) = self.drive(undo(self.world(), &request, &()));
         journal.unwrap();
         undone
     }

@@ -17,7 +17,7 @@ use super::case::Case;
 use super::chance::Chance;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
-use super::world::{Effect, State, blobs, children, is_collected, is_holding, is_sound_but_for};
+use super::world::{Effect, Repository, State, blobs, children, is_collected, is_holding, is_sound_but_for};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo,
     PlanRequest, PurgeRequest, Recovery, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome,
@@ -599,7 +599,7 @@ impl Story {
                 in_doubt: &recovery.left_out(),
                 repositories_at_once: 1,
             };
-            Ok::<_, JournalError>(undo(world, &request).await)
+            Ok::<_, JournalError>(undo(world, &request, &()).await)
         })?;
         // Only the journal can fail an undo; what is said then to be there is there as well.
         let (undone, journal) = undone.ok()?;
@@ -693,13 +693,15 @@ impl Story {
             for swept in &state.swept {
                 let (name, tag, digest) = (&swept.repository, &swept.tag, &swept.digest);
                 let repository = &state.repositories[name];
-                let of_it = repository.ever.get(digest).map(blobs).unwrap_or_default();
-                let mut needed = of_it.into_iter().chain([digest.clone()]);
+                let is_turned_down =
+                    |needed: &Digest| state.turned_down.contains(&(name.clone(), needed.clone()));
+                let could_not = everything_of(repository, digest).iter().any(is_turned_down);
+                // Whoever dies in between tells nobody; the journal has it.
+                let died = state.crashes_left < state.case.crashes;
                 let there = repository.tags.contains_key(tag)
                     || state.others_took_tag(name, tag, 0)
                     || tag.as_str().starts_with('d') && state.taken.contains(&(name.clone(), tag.clone()))
-                    || self.is_told_gone(tag, digest, LOST)
-                        && needed.any(|needed| state.turned_down.contains(&(name.clone(), needed)));
+                    || could_not && (died || self.is_told_gone(tag, digest, LOST));
                 // Where a run was interrupted, nobody may know who took a tag.
                 let undisturbed =
                     state.faults_left == state.case.faults && state.crashes_left == state.case.crashes;
@@ -851,6 +853,24 @@ impl Story {
 
 async fn chronicle(world: World<'_, Simulated, ModelStore, Simulated>) -> Result<Chronicle, JournalError> {
     Chronicle::read(world.journal, &world.registry.identity().url, world.clock.now()).await
+}
+
+/// A manifest, the blobs that it needs, and the same of everything below it.
+fn everything_of(repository: &Repository, digest: &Digest) -> BTreeSet<Digest> {
+    let mut all = BTreeSet::new();
+    let mut work = vec![digest.clone()];
+    while let Some(digest) = work.pop() {
+        if let Some(manifest) = repository.ever.get(&digest) {
+            all.extend(blobs(manifest));
+            work.extend(
+                children(manifest)
+                    .into_iter()
+                    .filter(|child| !all.contains(child)),
+            );
+        }
+        all.insert(digest);
+    }
+    all
 }
 
 /// Whether this says that a tag is gone from a manifest.

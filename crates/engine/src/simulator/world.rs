@@ -138,8 +138,8 @@ pub(crate) struct State {
     pub put_back: BTreeMap<(RepositoryName, Digest), Time>,
     /// Intents that are durable: what they are about, and the step in which they were written.
     pub durable: BTreeMap<Sequence, (RepositoryName, Digest, u64)>,
-    /// What Lagan put while it could not come back, as others had deleted what it lists; and the blobs that it asked for
-    /// when they were gone.
+    /// What Lagan put while it could not come back, as others had deleted what it lists; and the blobs, and what others had
+    /// deleted, that it asked for when they were gone.
     pub turned_down: BTreeSet<(RepositoryName, Digest)>,
     /// When the repository was listed last before each intent, by step.
     pub listed: BTreeMap<Sequence, u64>,

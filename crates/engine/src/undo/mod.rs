@@ -13,7 +13,7 @@ mod restorer;
 use chrono::TimeDelta;
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{Begin, End, JournalError, JournalStore, Role, RunId, Sequence};
-use lagan_model::{Clock, Digest, RegistryWrite, RepositoryName, Tag};
+use lagan_model::{Clock, Digest, Observer, RegistryWrite, RepositoryName, Tag};
 use serde::Serialize;
 
 pub use self::history::UndoTarget;
@@ -138,6 +138,7 @@ impl UndoOutcome {
 pub async fn undo<R: RegistryWrite, S: JournalStore, C: Clock>(
     world: World<'_, R, S, C>,
     request: &UndoRequest<'_>,
+    observer: &impl Observer,
 ) -> (Vec<RepositoryUndo>, Result<(), JournalError>) {
     let chosen = match choose(world, &request.target).await {
         Ok(chosen) if chosen.is_empty() => return (Vec::new(), Ok(())),
@@ -149,13 +150,15 @@ pub async fn undo<R: RegistryWrite, S: JournalStore, C: Clock>(
     {
         return (Vec::new(), Err(error));
     }
+    observer.repositories_found(chosen.len());
     let done: Vec<(RepositoryUndo, Result<(), JournalError>)> = stream::iter(chosen)
         .map(|(name, mut chosen)| async move {
             let restorer = Restorer::new(world, request, &name);
-            let (manifests, journal) = restorer.restore(&mut chosen).await;
+            let (manifests, journal) = restorer.restore(&mut chosen, observer).await;
             if journal.is_err() {
                 world.stop.request();
             }
+            observer.repository_done(&name, true);
             (RepositoryUndo { name, manifests }, journal)
         })
         .buffered(request.repositories_at_once.max(1))

@@ -7,8 +7,8 @@ use lagan_model::journal::{
     Role, UntagIntent,
 };
 use lagan_model::{
-    Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Reference, RegistryError, RegistryLabel,
-    RegistryWrite, RepositoryName, Tag,
+    Artifact, AttachmentForm, Blob, Clock, Digest, Manifest, Observer, Reference, RegistryError,
+    RegistryLabel, RegistryWrite, RepositoryName, Tag,
 };
 
 use super::history::{Chosen, Deleted, History, TakenOff};
@@ -99,7 +99,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
 
     /// Puts back everything that was chosen, and says what became of it. Where the journal fails, that comes with the
     /// failure, and nothing more is touched.
-    pub(crate) async fn restore(&self, chosen: &mut Chosen) -> (Vec<ManifestUndo>, Result<(), JournalError>) {
+    pub(crate) async fn restore(
+        &self,
+        chosen: &mut Chosen,
+        observer: &impl Observer,
+    ) -> (Vec<ManifestUndo>, Result<(), JournalError>) {
         let (kept, mut journal) = match self.untagged(chosen).await {
             Ok(untagged) => {
                 let kept = Kept::read(self.world.registry, self.repository, chosen, &untagged).await;
@@ -128,6 +132,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                         self.undo_untagging(taken, history, &mut known, &mut journal)
                             .await,
                     );
+                    observer.manifest_undone(self.repository);
                 }
             }
             let outcome = match journal.is_ok() {
@@ -144,6 +149,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 lacks: known.missing_below(&intent.children),
                 outcome,
             });
+            observer.manifest_undone(self.repository);
         }
         for taken in tags {
             let history = &chosen.history;
@@ -151,6 +157,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
                 self.undo_untagging(taken, history, &mut known, &mut journal)
                     .await,
             );
+            observer.manifest_undone(self.repository);
         }
         (undone, journal)
     }

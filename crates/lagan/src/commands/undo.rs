@@ -32,6 +32,7 @@ use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Observing;
 use crate::output::{Output, Spool, is_coloured};
+use crate::progress::Progress;
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
 use crate::{outcome, rollout, settings, sources, state};
 
@@ -152,7 +153,7 @@ async fn carry_out(
         repositories_at_once: REPOSITORIES,
     };
     if asks {
-        let (looked, read) = undo(world, &request).await;
+        let (looked, read) = watched(world, &request).await;
         read?;
         let collected = collected(&journal, &looked, told.as_ref(), began)?;
         if !looked.is_empty() && !confirmed(&looked, &collected)? {
@@ -168,7 +169,7 @@ async fn carry_out(
     if !arguments.dry_run {
         audit.undoes(&request.begin, arguments.overwrite_moved_tags)?;
     }
-    let (undone, ended) = undo(World { stop: &stop, ..world }, &request).await;
+    let (undone, ended) = watched(World { stop: &stop, ..world }, &request).await;
     let failure = match ended {
         // Nothing was begun.
         Err(error) if undone.is_empty() => return Err(error.into()),
@@ -239,6 +240,17 @@ async fn carry_out(
     } else {
         Exit::Partial
     })
+}
+
+/// Shows how it gets on.
+async fn watched(
+    world: World<'_, Connected, state::Shared, SystemClock>,
+    request: &UndoRequest<'_>,
+) -> (Vec<RepositoryUndo>, Result<(), JournalError>) {
+    let progress = Progress::new();
+    let done = undo(world, request, &progress.undoing()).await;
+    progress.finish();
+    done
 }
 
 /// How an undo failed as a whole.

@@ -1,5 +1,7 @@
 //! What a run tells whose journal fails.
 
+use lagan_model::Observer;
+
 use super::*;
 use crate::{ApplyError, ManifestRun};
 
@@ -137,7 +139,7 @@ fn undo_until_it_fails(scene: &mut Scene) -> Vec<RepositoryUndo> {
         in_doubt: &in_doubt,
         repositories_at_once: 2,
     };
-    let (undone, journal) = scene.drive(undo(scene.world(), &request));
+    let (undone, journal) = scene.drive(undo(scene.world(), &request, &()));
     assert!(journal.is_err(), "{undone:?}");
     undone
 }
@@ -241,4 +243,42 @@ fn an_undo_that_cannot_be_begun_tells_of_nothing() {
     scene.world.state().journal_failed = true;
     assert_eq!(undo_until_it_fails(&mut scene), []);
     assert_eq!(scene.tags(), [""; 0]);
+}
+
+#[test]
+fn whoever_watches_an_undo_is_told_of_each_row_of_its_report() {
+    #[derive(Debug, Default)]
+    struct Counting(Mutex<[usize; 3]>);
+    impl Observer for Counting {
+        fn repositories_found(&self, count: usize) {
+            self.0.lock().unwrap()[0] += count;
+        }
+        fn manifest_undone(&self, _: &RepositoryName) {
+            self.0.lock().unwrap()[1] += 1;
+        }
+        fn repository_done(&self, _: &RepositoryName, _: bool) {
+            self.0.lock().unwrap()[2] += 1;
+        }
+    }
+    let mut scene = Scene::new();
+    scene.image(&["d1"]);
+    scene.image(&["d2", "k1"]);
+    scene.apply();
+    let in_doubt = LeftOut::default();
+    let request = UndoRequest {
+        begin: scene.begin(Purpose::Undo {
+            of: "test".to_owned(),
+        }),
+        target: UndoTarget::Repository(name()),
+        overwrite_moved_tags: false,
+        hold: DEFAULT_HOLD,
+        dry_run: false,
+        in_doubt: &in_doubt,
+        repositories_at_once: 1,
+    };
+    let counting = Counting::default();
+    let (undone, journal) = scene.drive(undo(scene.world(), &request, &counting));
+    journal.unwrap();
+    assert_eq!(undone[0].manifests.len(), 2);
+    assert_eq!(*counting.0.lock().unwrap(), [1, 2, 1]);
 }
