@@ -429,7 +429,7 @@ pub(crate) fn was_refused(error: &RegistryError) -> bool {
 }
 
 /// Why the rest of a unit stays where something in it is needed again.
-fn is_back(digest: &Digest) -> Left {
+pub(crate) fn is_back(digest: &Digest) -> Left {
     let detail = format!("{digest}, before it in its unit, was deleted, and somebody pushed it again");
     Left::because(Skip::Unit, detail)
 }

@@ -11,7 +11,7 @@ use lagan_model::{
 };
 use lagan_policy::{Action, RepositoryPlan, RolloutNote};
 
-use super::delete::{Deleter, Ends, skipped};
+use super::delete::{Deleter, Ends, is_back, skipped};
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, too_few, units};
 use super::untag::Untagger;
@@ -307,7 +307,11 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 let detail = format!("{} waits, in its unit: {}", member.digest, left.detail);
                 Some(Left::because(left.why, detail))
             });
-            let left = if let Some(left) = vetoed.or(waiting) {
+            let ended = unit
+                .members
+                .iter()
+                .find_map(|member| self.why_ended(member, reading));
+            let left = if let Some(left) = vetoed.or(waiting).or(ended) {
                 Some(left)
             } else if let Err(left) = check(&unit.members, reading, &self.deleted, self.how()) {
                 Some(left)
@@ -327,6 +331,27 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         // What takes longest begins first, so that the run does not wait for it alone in the end.
         ready.sort_by_key(|unit| Reverse(unit.members.len()));
         ready
+    }
+
+    /// Why the unit stays of something that has ended in this run already. Others moved it meanwhile, so that what it hangs
+    /// together with was not seen when it was its turn: now it shows, and what was left alone is not begun anew. What is
+    /// gone, and still is, hinders nothing.
+    fn why_ended(&self, member: &Member, reading: &Reading) -> Option<Left> {
+        let digest = &member.digest;
+        let (_, outcome) = self.ends.get(&(member.action, digest.clone()))?;
+        let is_gone = reading.absent.contains(digest);
+        let how = match outcome {
+            Outcome::Deleted | Outcome::Skipped { why: Skip::Gone, .. } if is_gone => return None,
+            Outcome::Deleted => return Some(is_back(digest)),
+            Outcome::Skipped { why: Skip::Gone, .. } => "was gone, and is there again".to_owned(),
+            Outcome::Skipped { detail, .. } => format!("was left alone: {detail}"),
+            Outcome::Failed { detail } => format!("could not be deleted: {detail}"),
+            Outcome::InDoubt { detail } => format!("may still be deleted: {detail}"),
+            // Of an action that deletes, nothing ends so.
+            Outcome::Untagged => return None,
+        };
+        let detail = format!("{digest}, before it in its unit, {how}");
+        Some(Left::because(Skip::Unit, detail))
     }
 
     /// Of what deletions by this run may still happen.

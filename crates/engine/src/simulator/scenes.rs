@@ -9,6 +9,7 @@ mod lacking;
 mod left;
 mod mending;
 mod merging;
+mod passes;
 mod readings;
 mod sparse;
 mod untagging;

@@ -1,0 +1,154 @@
+//! What later readings of a run find, of what it has left alone or deleted already.
+
+use std::collections::BTreeSet;
+
+use super::lacking::others_delete;
+use super::*;
+use crate::ManifestRun;
+
+/// Two indexes that list the same child, the one first in the plan and the other last, with more between them than is
+/// deleted on one reading; and an image that stays.
+struct FarApart {
+    scene: Scene,
+    first: Digest,
+    last: Digest,
+    child: Digest,
+    kept: Digest,
+}
+
+impl FarApart {
+    fn new() -> Self {
+        let scene = Scene::new();
+        scene.world.state().quirks.takes_along = false;
+        let (first, last, child) = {
+            let mut state = scene.world.state();
+            let child = state.image(&name(), None);
+            let [first, last] = ["d0000", "d9999"].map(|text| {
+                let index = state.index(&name(), std::slice::from_ref(&child));
+                state.put_tag(&name(), tag(text), &index);
+                index
+            });
+            (first, last, child)
+        };
+        for number in 1000..1300 {
+            scene.image(&[&format!("d{number}")]);
+        }
+        let kept = scene.image(&["k1"]);
+        Self {
+            scene,
+            first,
+            last,
+            child,
+            kept,
+        }
+    }
+
+    /// Applies a plan after which others did something, and something more as soon as the first image is deleted.
+    fn apply(&mut self, others: impl FnOnce(&Self), then: fn(&mut State)) -> RepositoryRun {
+        let plans = self.scene.plan();
+        let approved = approved(&plans, &limits(0));
+        others(self);
+        {
+            let mut state = self.scene.world.state();
+            let going = plans.iter().flat_map(crate::simulator::story::going);
+            state.approved.extend(going.map(|digest| (name(), digest)));
+            state.at_deletion = Some(then);
+        }
+        let run = self.scene.apply_to(&plans, &approved, &());
+        let images = run
+            .actions
+            .iter()
+            .filter(|action| !self.is_shared(&action.digest));
+        let mut images = images.flat_map(|action| &action.manifests);
+        assert!(
+            images.all(|image| image.outcome == ActionOutcome::Deleted),
+            "{run:?}"
+        );
+        run
+    }
+
+    fn is_shared(&self, digest: &Digest) -> bool {
+        [&self.first, &self.last, &self.child].contains(&digest)
+    }
+
+    fn are_there(&self) -> [bool; 3] {
+        let state = self.scene.world.state();
+        let manifests = &state.repositories[&name()].manifests;
+        [&self.first, &self.last, &self.child].map(|digest| manifests.contains_key(digest))
+    }
+
+    fn ends<'r>(&self, run: &'r RepositoryRun) -> [&'r ManifestRun; 3] {
+        [&self.first, &self.last, &self.child].map(|digest| {
+            let manifests = run.actions.iter().flat_map(|action| &action.manifests);
+            manifests.into_iter().find(|end| end.digest == *digest).unwrap()
+        })
+    }
+
+    /// The first index is told to be left alone because of `why`, and what shares its child because of the index.
+    fn assert_all_stay(&self, run: &RepositoryRun, why: Skip, told: &str) {
+        assert_eq!(self.are_there(), [true; 3]);
+        let [first, rest @ ..] = self.ends(run);
+        assert!(
+            matches!(&first.outcome, ActionOutcome::Skipped { why: end, .. } if *end == why),
+            "{first:?}"
+        );
+        for end in rest {
+            let ActionOutcome::Skipped { why, detail } = &end.outcome else {
+                panic!("{end:?}");
+            };
+            assert_eq!(*why, Skip::Unit);
+            let because = format!("{}, before it in its unit, {told}", self.first);
+            assert!(detail.starts_with(&because), "{detail}");
+        }
+        assert!(run.mended.is_empty() && run.looked_after, "{run:?}");
+    }
+}
+
+/// An index without a tag.
+fn without_a_tag(state: &State) -> Digest {
+    let repository = &state.repositories[&name()];
+    let on: BTreeSet<&Digest> = repository.tags.values().collect();
+    let mut ever = repository.ever.iter();
+    let index = ever.find(|(digest, manifest)| manifest.media_type().is_index() && !on.contains(digest));
+    index.unwrap().0.clone()
+}
+
+/// Somebody pushes the first index as it was.
+fn push_the_first(state: &mut State) {
+    let first = without_a_tag(state);
+    let step = state.step;
+    let repository = state.repositories.get_mut(&name()).unwrap();
+    let manifest = repository.ever[&first].clone();
+    repository.manifests.insert(first.clone(), manifest);
+    repository.pushed_at.insert(first.clone(), step);
+    state.put_tag(&name(), tag("d0000"), &first);
+}
+
+#[test]
+fn what_was_left_alone_as_its_tag_had_moved_is_not_taken_by_a_later_reading_that_finds_the_tag_back() {
+    let mut far = FarApart::new();
+    let moved = |far: &FarApart| {
+        let mut state = far.scene.world.state();
+        state.put_tag(&name(), tag("d0000"), &far.kept);
+    };
+    let run = far.apply(moved, push_the_first);
+    far.assert_all_stay(&run, Skip::Changed, "was left alone: the tags on ");
+    assert_eq!(far.scene.tags(), ["d0000", "d9999", "k1"]);
+}
+
+#[test]
+fn what_was_gone_when_it_was_its_turn_is_not_taken_by_a_later_reading_that_finds_it_again() {
+    let mut far = FarApart::new();
+    let run = far.apply(|far| others_delete(&far.scene, &far.first), push_the_first);
+    far.assert_all_stay(&run, Skip::Gone, "was gone, and is there again");
+}
+
+#[test]
+fn what_lists_the_same_as_something_that_is_gone_goes_on_a_later_reading() {
+    let mut far = FarApart::new();
+    let run = far.apply(|far| others_delete(&far.scene, &far.first), |_| {});
+    assert_eq!(far.are_there(), [false; 3]);
+    let [first, last, child] = far.ends(&run).map(|end| &end.outcome);
+    assert!(matches!(first, ActionOutcome::Skipped { why: Skip::Gone, .. }));
+    assert_eq!([last, child], [&ActionOutcome::Deleted; 2]);
+}
