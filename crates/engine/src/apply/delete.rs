@@ -12,7 +12,7 @@ use lagan_model::{
 };
 
 use super::reading::{Reader, Reading};
-use super::unit::{Left, Member, Unit, check, counted, counted_in, too_few};
+use super::unit::{Left, Member, Unit, check, counted, counted_in, is_shown, too_few};
 use super::{DELETIONS_PER_READING, is_old, too_slow};
 use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
@@ -275,13 +275,16 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
     async fn check_again(&self, rest: &[&Member], done: &[RecordedDelete]) -> Result<(), Left> {
         let rest: Vec<Member> = rest.iter().map(|member| (*member).clone()).collect();
         let wanted: BTreeSet<Digest> = rest.iter().map(|member| member.digest.clone()).collect();
-        let deleted = done.iter().map(|intent| intent.intent().digest.clone()).collect();
         let unread = |error: RegistryError| Left::because(Skip::Incomplete, error.to_string());
         let now = self.world.clock.now();
         let reader = Reader::open(self.world.registry, self.repository, &wanted, now)
             .await
             .map_err(unread)?;
         let reading = reader.complete(&wanted).await.map_err(unread)?;
+        if on(Safeguard::StillReferenced) {
+            needed_again(done, &wanted, &reading)?;
+        }
+        let deleted = done.iter().map(|intent| intent.intent().digest.clone()).collect();
         check(&rest, &reading, &deleted, self.how())?;
         let room = counted(&reading, self.may_go).saturating_sub(self.keep_at_least);
         if counted_in(&rest, &reading) > room && on(Safeguard::KeepAtLeast) {
@@ -426,6 +429,26 @@ pub(crate) fn was_refused(error: &RegistryError) -> bool {
             | Failure::Refused
             | Failure::Overloaded
     )
+}
+
+/// Whether something that is gone of a unit is there or needed again, and with it something of the `rest`. What lists that
+/// may not be there to be read: then the record says what it lists.
+fn needed_again(done: &[RecordedDelete], rest: &BTreeSet<Digest>, reading: &Reading) -> Result<(), Left> {
+    let mut listed = BTreeSet::new();
+    // From above to below.
+    for intent in done.iter().map(RecordedDelete::intent) {
+        let digest = &intent.digest;
+        if !listed.contains(digest) && !is_shown(digest, reading, |other| rest.contains(other)) {
+            continue;
+        }
+        let mut below = intent.children.iter().chain(&intent.attachments);
+        if below.any(|below| rest.contains(below)) {
+            let detail = format!("{digest}, before it in its unit, was deleted, and is needed again");
+            return Err(Left::because(Skip::Changed, detail));
+        }
+        listed.extend(&intent.children);
+    }
+    Ok(())
 }
 
 /// Why the rest of a unit stays where something in it is needed again.

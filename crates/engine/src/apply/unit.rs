@@ -3,7 +3,7 @@
 //! Actions whose manifests are related form one unit: it is recorded as one group, and either all of it is as it was
 //! planned, or nothing in it is touched.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use lagan_model::journal::{Role, Skip};
 use lagan_model::{ArtifactGraph, AttachmentForm, DeletesHow, Digest, NodeId, Tag};
@@ -136,7 +136,8 @@ fn join(group: &mut [usize], a: usize, b: usize) {
 }
 
 /// Whether a unit is still what was planned, and nothing that stays depends on it. `deleted` is what this run has
-/// deleted already: an API may list it a little longer.
+/// deleted already: an API may list it a little longer as attached. What the reading shows to be there, or to be needed,
+/// stays all the same: somebody pushed it again, or what lists it.
 pub(crate) fn check(
     members: &[Member],
     reading: &Reading,
@@ -144,7 +145,10 @@ pub(crate) fn check(
     how: DeletesHow,
 ) -> Result<(), Left> {
     let inside: BTreeSet<&Digest> = members.iter().map(|member| &member.digest).collect();
-    let outside = |digest: &Digest| !inside.contains(digest) && !deleted.contains(digest);
+    let is_gone = |digest: &Digest| {
+        deleted.contains(digest) && !is_shown(digest, reading, |other| inside.contains(other))
+    };
+    let outside = |digest: &Digest| !inside.contains(digest) && !is_gone(digest);
     // What a run left below an index that is gone has none, and is no artifact any more.
     let has_tags = members.iter().any(|member| !member.tags.is_empty());
     let mut present = 0;
@@ -212,6 +216,29 @@ pub(crate) fn check(
         return Err(Left::because(Skip::Gone, "all of it is gone already"));
     }
     Ok(())
+}
+
+/// Whether something that was deleted is there again, or listed by what has a tag and is not `going`.
+pub(crate) fn is_shown(digest: &Digest, reading: &Reading, going: impl Fn(&Digest) -> bool) -> bool {
+    let graph = &reading.graph;
+    let Some(node) = reading.node(digest) else {
+        return false;
+    };
+    let (mut work, mut seen) = (vec![node], HashSet::from([node]));
+    while let Some(above) = work.pop() {
+        if above == node && graph.is_read(node) {
+            return true;
+        }
+        let parents = graph.parents(above).iter().copied();
+        let parents = parents.filter(|parent| !going(graph.digest(*parent)));
+        for parent in parents.filter(|parent| seen.insert(*parent)) {
+            if graph.tags(parent).len() > 0 {
+                return true;
+            }
+            work.push(parent);
+        }
+    }
+    false
 }
 
 /// Whether an attachment has, beside the tags that the plan saw, only such as say what it is attached to: a registry

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::lacking::others_delete;
 use super::*;
 use crate::ManifestRun;
+use crate::simulator::world::children;
 
 /// Two indexes that list the same child, the one first in the plan and the other last, with more between them than is
 /// deleted on one reading; and an image that stays.
@@ -151,4 +152,99 @@ fn what_lists_the_same_as_something_that_is_gone_goes_on_a_later_reading() {
     let [first, last, child] = far.ends(&run).map(|end| &end.outcome);
     assert!(matches!(first, ActionOutcome::Skipped { why: Skip::Gone, .. }));
     assert_eq!([last, child], [&ActionOutcome::Deleted; 2]);
+}
+
+/// Somebody pushes an index again that no other one lists, under a tag that stays.
+fn push_index_again(state: &mut State) {
+    let (digest, manifest) = {
+        let repository = &state.repositories[&name()];
+        let listed: BTreeSet<Digest> = repository.ever.values().flat_map(children).collect();
+        let is_above = |digest: &Digest| !listed.contains(digest);
+        let mut ever = repository.ever.iter();
+        let index = ever.find(|(digest, manifest)| manifest.media_type().is_index() && is_above(digest));
+        let (digest, manifest) = index.unwrap();
+        (digest.clone(), manifest.clone())
+    };
+    let step = state.step;
+    let repository = state.repositories.get_mut(&name()).unwrap();
+    repository.pushed_at.insert(digest.clone(), step);
+    repository.manifests.insert(digest.clone(), manifest);
+    state.put_tag(&name(), tag("k1"), &digest);
+}
+
+#[test]
+fn the_rest_of_a_unit_stays_where_the_next_reading_shows_its_index_again() {
+    for nested in [false, true] {
+        let mut scene = Scene::new();
+        {
+            let mut state = scene.world.state();
+            state.quirks.takes_along = false;
+            let of_index: Vec<Digest> = (0..300).map(|_| state.image(&name(), None)).collect();
+            let mut index = state.index(&name(), &of_index);
+            if nested {
+                index = state.index(&name(), &[index]);
+            }
+            state.put_tag(&name(), tag("d1"), &index);
+        }
+        let there = |scene: &Scene| -> Vec<Digest> {
+            let state = scene.world.state();
+            state.repositories[&name()].manifests.keys().cloned().collect()
+        };
+        let before = there(&scene);
+        // The index, and with it the one that it lists, is seen to be gone before.
+        scene.world.state().at_deletion = Some(if nested {
+            |state| state.at_deletion = Some(|state| state.at_deletion = Some(push_index_again))
+        } else {
+            |state| state.at_deletion = Some(push_index_again)
+        });
+        let run = scene.apply();
+        let deleted = outcomes(&run);
+        let deleted = deleted.iter().filter(|end| ***end == ActionOutcome::Deleted);
+        assert_eq!(deleted.count(), 256);
+        let left = 300 + 1 + usize::from(nested) - 256;
+        assert_eq!(skipped(&run), vec![Skip::Changed; left]);
+        // What had gone before that is put back, but for what others pushed themselves.
+        assert_eq!(run.mended.len(), 255);
+        assert!(run.looked_after, "{run:?}");
+        assert_eq!(there(&scene), before);
+        assert_eq!(scene.tags(), ["k1"]);
+    }
+}
+
+#[test]
+fn the_rest_of_a_unit_goes_where_something_is_pushed_again_that_it_does_not_belong_to() {
+    let mut scene = Scene::new();
+    {
+        let mut state = scene.world.state();
+        state.quirks.takes_along = false;
+        let children: Vec<Digest> = (0..300).map(|_| state.image(&name(), None)).collect();
+        let index = state.index(&name(), &children);
+        state.put_tag(&name(), tag("d1"), &index);
+    }
+    // The first of the children, and the second is gone as well.
+    scene.world.state().at_deletion = Some(|state| {
+        state.at_deletion = Some(|state| {
+            state.at_deletion = Some(|state| {
+                let repository = &state.repositories[&name()];
+                let mut ever = repository.ever.iter();
+                let child = ever.find(|(digest, manifest)| {
+                    !manifest.media_type().is_index() && !repository.manifests.contains_key(*digest)
+                });
+                let (digest, manifest) = child
+                    .map(|(digest, manifest)| (digest.clone(), manifest.clone()))
+                    .unwrap();
+                let repository = state.repositories.get_mut(&name()).unwrap();
+                repository.manifests.insert(digest.clone(), manifest);
+                state.put_tag(&name(), tag("k1"), &digest);
+            });
+        });
+    });
+    let run = scene.apply();
+    let deleted = outcomes(&run);
+    assert!(
+        deleted.iter().all(|end| **end == ActionOutcome::Deleted),
+        "{run:?}"
+    );
+    assert_eq!(scene.tags(), ["k1"]);
+    assert_eq!(scene.world.state().repositories[&name()].manifests.len(), 1);
 }
