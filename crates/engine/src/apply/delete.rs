@@ -1,6 +1,7 @@
 //! Deleting one unit: on record as a whole, then manifest by manifest, each looked at right before and right after.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lagan_model::journal::{
     DeleteIntent, DeleteResult, Doubt, Held, JournalError, JournalStore, Outcome as Settled, RecordedDelete,
@@ -33,6 +34,17 @@ enum Along {
     IsBack,
 }
 
+/// What units that were begun are about to delete, or may have deleted: of two that look again at the same time, neither
+/// counts on what the other one takes.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(Mutex<BTreeSet<Digest>>);
+
+impl Taken {
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 pub(crate) struct Deleter<'a, R, S, C> {
     pub world: World<'a, R, S, C>,
     pub run: RunId,
@@ -41,6 +53,8 @@ pub(crate) struct Deleter<'a, R, S, C> {
     pub keep_at_least: u64,
     /// Whether something that is there may go late.
     pub may_go: &'a (dyn Fn(&Digest) -> bool + Sync),
+    /// What the units take that are deleted at the same time.
+    pub taken: Taken,
     /// When the registry collects its garbage next, as it told when the run began.
     pub collected: Option<Time>,
     pub holder: Holder<'a, R, S, C>,
@@ -60,6 +74,8 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             .iter()
             .filter(|member| !reading.absent.contains(&member.digest))
             .collect();
+        let digests = here.iter().map(|member| member.digest.clone());
+        self.taken.lock().extend(digests);
         let manifests: Vec<Manifest> = here
             .iter()
             .filter_map(|member| reading.manifests.get(&member.digest).cloned())
@@ -124,10 +140,16 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         ends: &mut Ends,
     ) -> Result<(), JournalError> {
         for deletion in recorded {
-            let sequence = deletion.sequence();
-            ends.push((Some(sequence), self.settle(sequence, skip(left.clone())).await?));
+            let end = self.leave_one(&deletion, left).await?;
+            ends.push((Some(deletion.sequence()), end));
         }
         Ok(())
+    }
+
+    /// What was not touched stays.
+    async fn leave_one(&self, deletion: &RecordedDelete, left: &Left) -> Result<Outcome, JournalError> {
+        self.taken.lock().remove(&deletion.intent().digest);
+        self.settle(deletion.sequence(), skip(left.clone())).await
     }
 
     fn intent(&self, unit: &Unit, member: &Member, manifest: &Manifest, reading: &Reading) -> DeleteIntent {
@@ -243,7 +265,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 since_reading = 0;
             }
             if let Some(left) = &left {
-                let end = self.settle(sequence, skip(left.clone())).await?;
+                let end = self.leave_one(intent, left).await?;
                 ends.push((Some(sequence), end));
                 continue;
             }
@@ -286,7 +308,12 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         }
         let deleted = done.iter().map(|intent| intent.intent().digest.clone()).collect();
         check(&rest, &reading, &deleted, self.how())?;
-        let room = counted(&reading, self.may_go).saturating_sub(self.keep_at_least);
+        let stays = {
+            let taken = self.taken.lock();
+            let by_others = |digest: &Digest| taken.contains(digest) && !wanted.contains(digest);
+            counted(&reading, |digest| (self.may_go)(digest) || by_others(digest))
+        };
+        let room = stays.saturating_sub(self.keep_at_least);
         if counted_in(&rest, &reading) > room && on(Safeguard::KeepAtLeast) {
             return Err(too_few(self.keep_at_least));
         }

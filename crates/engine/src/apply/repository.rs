@@ -11,7 +11,7 @@ use lagan_model::{
 };
 use lagan_policy::{Action, RepositoryPlan, RolloutNote};
 
-use super::delete::{Deleter, Ends, is_back, skipped};
+use super::delete::{Deleter, Ends, Taken, is_back, skipped};
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, too_few, units};
 use super::untag::Untagger;
@@ -402,6 +402,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         let deleter = Deleter {
             keep_at_least: approved.keep_at_least,
             may_go: &|digest| in_doubt.contains(digest) || self.request.in_doubt.has(self.name(), digest, []),
+            taken: Taken::default(),
             world: self.world,
             run: self.run(),
             repository: self.name(),

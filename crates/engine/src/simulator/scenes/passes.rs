@@ -248,3 +248,60 @@ fn the_rest_of_a_unit_goes_where_something_is_pushed_again_that_it_does_not_belo
     assert_eq!(scene.tags(), ["k1"]);
     assert_eq!(scene.world.state().repositories[&name()].manifests.len(), 1);
 }
+
+/// The only image that stays goes by others, and a minute passes, so that the rest of each unit is looked at again.
+fn others_delete_what_stays(state: &mut State) {
+    state.now += TimeDelta::seconds(61);
+    let repository = state.repositories.get_mut(&name()).unwrap();
+    let kept = repository.tags.remove(&tag("k1")).unwrap();
+    repository.manifests.remove(&kept);
+}
+
+#[test]
+fn of_units_that_look_again_at_the_same_time_none_counts_on_what_another_one_takes() {
+    for (units_at_once, least) in [(1, 1), (2, 1), (2, 2), (3, 1), (4, 2), (4, 4)] {
+        let mut scene = Scene::new();
+        {
+            let mut state = scene.world.state();
+            state.quirks.takes_along = false;
+            for number in 0..4 {
+                let child = state.image(&name(), None);
+                let index = state.index(&name(), std::slice::from_ref(&child));
+                state.put_tag(&name(), tag(&format!("d{number}")), &index);
+                state.put_tag(&name(), tag(&format!("d{number}-child")), &child);
+            }
+        }
+        for number in 1..=least {
+            scene.image(&[&format!("k{number}")]);
+        }
+        let plans = scene.plan();
+        let approved = approved(&plans, &limits(least));
+        scene.world.state().at_deletion = Some(others_delete_what_stays);
+        let request = ApplyRequest {
+            begin: scene.begin(Purpose::Apply {
+                plan: "plan".to_owned(),
+            }),
+            approved: &approved,
+            veto: &(),
+            in_doubt: &LeftOut::default(),
+            repositories_at_once: 1,
+            units_at_once,
+        };
+        let mut runs = Vec::new();
+        let plans = plans.into_iter().map(Ok::<_, Infallible>);
+        scene
+            .drive(apply(scene.world(), &request, plans, |run| {
+                runs.push(run.clone());
+                Ok(())
+            }))
+            .unwrap();
+        // A unit that was not begun is left as a whole.
+        let stay = scene.tags().len() as u64;
+        assert!(
+            (least..=least + 1).contains(&stay),
+            "{units_at_once}, {least}: {stay} stay"
+        );
+        let left = skipped(&runs[0]);
+        assert!(left.iter().all(|why| *why == Skip::KeepAtLeast), "{left:?}");
+    }
+}
