@@ -11,6 +11,35 @@ use crate::{TWO, apply, candidates, outcomes, start, undo};
 const MOST: &str = "--select tags=* --keep last=4,by=created";
 
 #[tokio::test]
+async fn the_report_of_an_undo_says_of_each_artifact_what_came_back_with_it() {
+    let sandbox = start(SandboxOptions::default()).await;
+    let time = |day| Moment::date(2026, 1, day);
+    let children = [1, 2].map(|day| sandbox.put_image("team/app", &[], time(day)));
+    let index = sandbox.put_index("team/app", &["1.0.0-rc.1"], &children);
+    sandbox.put_signature("team/app", index);
+    for (day, tag) in [(3, "1.0.0-rc.2"), (4, "1.0.0-rc.3"), (5, "1.0.0-rc.4")] {
+        sandbox.put_image("team/app", &[tag], time(day));
+    }
+    let place = Place::new();
+    let report = apply(
+        &place,
+        &sandbox,
+        "--select channel=prerelease --keep last=1,by=version",
+        0,
+    )
+    .await;
+    assert_eq!(outcomes(&report), json!({"deleted": 6}));
+    let said = place.run("undo last --format markdown").await.exits(0).said();
+    let rows: Vec<&str> = said.lines().filter(|line| line.starts_with("| **")).collect();
+    assert_eq!(rows.len(), 3, "{said}");
+    for row in rows {
+        let with = row.contains("with 3 children and attachments");
+        assert_eq!(with, row.contains("1.0.0-rc.1"), "{said}");
+        assert_eq!(row.contains("with"), with, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn apply_then_undo_leaves_everything_as_it_was_on_every_kind_of_registry() {
     for profile in [
         Profile::Strict,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lagan_engine::{ActionOutcome, Mended, RepositoryRun, RepositoryUndo, UndoOutcome};
-use lagan_model::journal::Skip;
+use lagan_model::journal::{Role, Skip};
 use lagan_report::{MendedEntry, OutcomeEntry, RepositoryOutcome};
 
 /// A repository of an apply.
@@ -26,6 +26,7 @@ pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
                 action: action.action,
                 digest: manifest.digest.clone(),
                 role: manifest.role,
+                belongs_to: (manifest.role != Role::Artifact).then(|| action.digest.clone()),
                 tags,
                 record: manifest.sequence,
                 deleted_by: None,
@@ -78,6 +79,7 @@ pub(crate) fn of_undo(undo: &RepositoryUndo) -> RepositoryOutcome {
             action: "restore",
             digest: manifest.digest.clone(),
             role: manifest.role,
+            belongs_to: manifest.belongs_to.clone(),
             tags: manifest.tags.clone(),
             record: Some(manifest.deletion),
             deleted_by: Some(manifest.deleted_by),

@@ -80,6 +80,9 @@ pub struct OutcomeEntry {
     pub digest: Digest,
     /// What it was to the artifact that it went, or goes, with.
     pub role: Role,
+    /// That artifact, where it is in the report; `None` of an artifact.
+    #[serde(skip)]
+    pub belongs_to: Option<Digest>,
     /// Its tags, or the one that was taken off.
     pub tags: Vec<Tag>,
     /// Its record in the journal; `None` where it did not come to that.

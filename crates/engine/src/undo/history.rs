@@ -1,10 +1,10 @@
 //! What was deleted, and not only tried: from the journal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use lagan_model::journal::{
     DeleteIntent, DeleteResult, JournalError, JournalStore, Purpose, Record, RestoreIntent, RestoreOutcome,
-    RestoreResult, RunId, Sequence, UntagIntent,
+    RestoreResult, Role, RunId, Sequence, UntagIntent,
 };
 use lagan_model::{Clock, Digest, Reference, RegistryWrite, RepositoryName, Tag, Time};
 
@@ -172,6 +172,34 @@ impl Chosen {
                 work.extend(deleted.intent.attachments.iter().cloned());
             }
         }
+    }
+
+    /// Of what was chosen as a child or an attachment: the artifact that it belongs to, the first of them where there are
+    /// several.
+    pub(crate) fn artifacts(&self) -> HashMap<&Digest, &Digest> {
+        let chosen = |digest| {
+            self.history
+                .deleted
+                .get(digest)
+                .filter(|_| self.digests.contains(digest))
+        };
+        let mut artifacts = HashMap::new();
+        let all = self.digests.iter().filter_map(chosen);
+        for artifact in all.filter(|deleted| deleted.intent.role == Role::Artifact) {
+            let mut work = vec![artifact];
+            while let Some(deleted) = work.pop() {
+                let intent = &deleted.intent;
+                let below = intent.children.iter().chain(&intent.attachments);
+                for below in below.filter_map(chosen) {
+                    let digest = &below.intent.digest;
+                    if below.intent.role != Role::Artifact && !artifacts.contains_key(digest) {
+                        artifacts.insert(digest, &artifact.intent.digest);
+                        work.push(below);
+                    }
+                }
+            }
+        }
+        artifacts
     }
 }
 

@@ -65,6 +65,9 @@ pub struct ManifestUndo {
     pub digest: Digest,
     /// What it was to what it was deleted with.
     pub role: Role,
+    /// The artifact that it was deleted with, as its child or attachment, where that is put back as well.
+    #[serde(skip)]
+    pub belongs_to: Option<Digest>,
     /// The tags that it had, or the one that was taken off.
     pub tags: Vec<Tag>,
     /// The run that deleted it.

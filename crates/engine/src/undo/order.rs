@@ -119,16 +119,20 @@ mod tests {
         }
     }
 
-    fn ordered(all: Vec<Deleted>) -> Vec<u64> {
+    fn chosen(all: Vec<Deleted>) -> Chosen {
         let deleted: BTreeMap<Digest, Deleted> = all
             .into_iter()
             .map(|deleted| (deleted.intent.digest.clone(), deleted))
             .collect();
-        let chosen = Chosen {
+        Chosen {
             digests: deleted.keys().cloned().collect(),
             history: History { deleted },
             ..Chosen::default()
-        };
+        }
+    }
+
+    fn ordered(all: Vec<Deleted>) -> Vec<u64> {
+        let chosen = chosen(all);
         let kept = Kept::default();
         let order = in_order(&chosen, &kept);
         order.into_iter().map(|deleted| deleted.sequence.0).collect()
@@ -146,6 +150,36 @@ mod tests {
             ordered(attached.collect()) == last_first,
             "by what each is attached to"
         );
+    }
+
+    #[test]
+    fn what_went_along_belongs_to_an_artifact_above_it_that_is_put_back_too() {
+        let along = |mut deleted: Deleted, role| {
+            deleted.intent.role = role;
+            deleted
+        };
+        // 1 lists 3, to which 4 is attached, and 4 says that it is the subject of 3. 2 lists nothing; what 5 belongs to
+        // stays away.
+        let mut child = along(deleted(3, Vec::new(), None), Role::Child);
+        child.intent.attachments = vec![numbered(4)];
+        let attached = along(deleted(4, vec![numbered(3)], None), Role::Attachment);
+        let all = [
+            deleted(1, vec![numbered(3)], None),
+            deleted(2, Vec::new(), None),
+            child,
+            attached,
+            along(deleted(5, Vec::new(), None), Role::Child),
+            deleted(6, vec![numbered(5), numbered(1)], None),
+        ];
+        let mut chosen = chosen(all.to_vec());
+        chosen.digests.remove(&numbered(6));
+        let found = chosen.artifacts();
+        let mut found: Vec<_> = found.into_iter().collect();
+        found.sort_unstable();
+        let one = numbered(1);
+        let mut expected = [(&numbered(3), &one), (&numbered(4), &one)];
+        expected.sort_unstable();
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -120,6 +120,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         };
         let mut tags: Vec<&TakenOff> = chosen.taken_off.iter().collect();
         let mut undone = Vec::new();
+        let artifacts = chosen.artifacts();
         for deleted in in_order(chosen, &kept) {
             let intent = &deleted.intent;
             // What others deleted since a tag was taken off it is on record as well, and many registries take no index
@@ -143,6 +144,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
             undone.push(ManifestUndo {
                 digest: intent.digest.clone(),
                 role: intent.role,
+                belongs_to: artifacts.get(&intent.digest).map(|artifact| (*artifact).clone()),
                 tags: intent.tags.clone(),
                 deleted_by: deleted.run,
                 deletion: deleted.sequence,
@@ -188,6 +190,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock> Restorer<'a, R, S, C> {
         ManifestUndo {
             digest: intent.digest.clone(),
             role: Role::Artifact,
+            belongs_to: None,
             tags: taken.tags.clone(),
             deleted_by: taken.run,
             deletion: taken.sequence,

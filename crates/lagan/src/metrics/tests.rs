@@ -106,6 +106,7 @@ fn undone() -> RepositoryUndo {
     let manifest = |outcome| ManifestUndo {
         digest: Digest::of(b"secret-digest"),
         role: Role::Artifact,
+        belongs_to: None,
         tags: vec!["secret-tag".parse().unwrap()],
         deleted_by: RunId::from_bits(1),
         deletion: Sequence(1),

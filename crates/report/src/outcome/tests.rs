@@ -17,6 +17,7 @@ fn entry(name: &str, outcome: &'static str, role: Role) -> OutcomeEntry {
         action: "delete",
         digest: Digest::of(name.as_bytes()),
         role,
+        belongs_to: None,
         tags: match role {
             Role::Artifact => vec![name.parse().unwrap()],
             _ => Vec::new(),
@@ -32,6 +33,14 @@ fn entry(name: &str, outcome: &'static str, role: Role) -> OutcomeEntry {
     }
 }
 
+/// What goes with an artifact.
+fn of(artifact: &str, entry: OutcomeEntry) -> OutcomeEntry {
+    OutcomeEntry {
+        belongs_to: Some(Digest::of(artifact.as_bytes())),
+        ..entry
+    }
+}
+
 fn repository() -> RepositoryOutcome {
     let failed = OutcomeEntry {
         detail: Some(NASTY.to_owned()),
@@ -41,8 +50,8 @@ fn repository() -> RepositoryOutcome {
         name: "team/app".parse().unwrap(),
         entries: vec![
             entry("1.0.0-rc.1", "deleted", Role::Artifact),
-            entry("amd64", "deleted", Role::Child),
-            entry("arm64", "deleted", Role::Child),
+            of("1.0.0-rc.1", entry("amd64", "deleted", Role::Child)),
+            of("1.0.0-rc.1", entry("arm64", "deleted", Role::Child)),
             failed,
         ],
         mended: vec![MendedEntry {
@@ -169,6 +178,37 @@ fn what_goes_along_is_told_with_its_artifact_and_what_failed_stands_alone() {
     assert!(text.contains("failed"), "{text}");
     assert!(text.contains("held back by keep_at_least"), "{text}");
     assert!(text.contains("lagan undo 0"), "{text}");
+}
+
+#[test]
+fn what_goes_along_is_told_with_its_artifact_in_whatever_order_they_are() {
+    let restored = |name, role| entry(name, "restored", role);
+    let undone = RepositoryOutcome {
+        entries: vec![
+            restored("1.0.0-rc.2", Role::Artifact),
+            of("1.0.0-rc.1", restored("amd64", Role::Child)),
+            of("1.0.0-rc.1", restored("arm64", Role::Child)),
+            restored("1.0.0-rc.3", Role::Artifact),
+            restored("1.0.0-rc.1", Role::Artifact),
+            of("1.0.0-rc.1", restored("signature", Role::Attachment)),
+            of("1.0.0-rc.3", entry("lost", "unrecoverable", Role::Attachment)),
+            restored("nobody's", Role::Child),
+        ],
+        mended: Vec::new(),
+        ..repository()
+    };
+    let undo = OutcomeOf::Undo {
+        of: "last".to_owned(),
+        dry_run: false,
+    };
+    let text = written_of(&undone, PlanFormat::Markdown, undo);
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| **")).collect();
+    assert_eq!(rows.len(), 5, "{text}");
+    for row in rows {
+        let is_index = row.contains("rc.1");
+        assert_eq!(row.contains("with 3 children and attachments"), is_index, "{row}");
+        assert_eq!(row.contains("with"), is_index, "{row}");
+    }
 }
 
 #[test]

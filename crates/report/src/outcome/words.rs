@@ -1,7 +1,9 @@
 //! What formats for people say alike. Everything here is harmless already.
 
+use std::collections::HashMap;
+
 use lagan_model::journal::Role;
-use lagan_model::{RequestKind, Tag};
+use lagan_model::{Digest, RequestKind, Tag};
 
 use super::{CollectionNote, OutcomeEntry, OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeSums, RecoveryNote};
 use crate::layout::listed;
@@ -315,22 +317,30 @@ pub(super) fn role(role: Role) -> &'static str {
     }
 }
 
-/// The entries that a reader wants one by one, and how many children and attachments go the way of the artifact before
-/// each: those are told with it.
+/// The entries that a reader wants one by one, and how many of the children and attachments of each went its way: those
+/// are told with it, wherever they stand.
 pub(super) fn folded(entries: &[OutcomeEntry]) -> Vec<(&OutcomeEntry, u64)> {
-    let mut rows: Vec<(&OutcomeEntry, u64)> = Vec::new();
-    for entry in entries {
-        let plain = entry.role != Role::Artifact && entry.detail.is_none() && own_notes(entry).is_empty();
-        match rows.last_mut() {
-            Some((artifact, more))
-                if plain && artifact.role == Role::Artifact && artifact.outcome == entry.outcome =>
-            {
-                *more += 1;
-            }
-            _ => rows.push((entry, 0)),
-        }
+    let artifacts = entries.iter().enumerate();
+    let artifacts: HashMap<(&Digest, &str), usize> = artifacts
+        .filter(|(_, entry)| entry.role == Role::Artifact)
+        .map(|(position, entry)| ((&entry.digest, entry.outcome), position))
+        .collect();
+    let with: Vec<Option<usize>> = entries
+        .iter()
+        .map(|entry| {
+            let plain = entry.role != Role::Artifact && own_notes(entry).is_empty();
+            let artifact = entry.belongs_to.as_ref().filter(|_| plain)?;
+            artifacts.get(&(artifact, entry.outcome)).copied()
+        })
+        .collect();
+    let mut more: HashMap<usize, u64> = HashMap::new();
+    for artifact in with.iter().flatten() {
+        *more.entry(*artifact).or_default() += 1;
     }
-    rows
+    let rows = entries.iter().enumerate().zip(&with);
+    rows.filter(|(_, with)| with.is_none())
+        .map(|((position, entry), _)| (entry, more.get(&position).copied().unwrap_or_default()))
+        .collect()
 }
 
 /// `with 2 children and attachments`.
