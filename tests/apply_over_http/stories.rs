@@ -1,5 +1,7 @@
 //! What is deleted, and comes back.
 
+use std::collections::BTreeMap;
+
 use lagan_sandbox::{Moment, Profile, SandboxOptions};
 use serde_json::{Value, json};
 
@@ -9,6 +11,17 @@ use crate::{TWO, apply, candidates, outcomes, start, undo};
 
 /// A policy that deletes most of everything: indexes with their children, what is signed and what is attached.
 const MOST: &str = "--select tags=* --keep last=4,by=created";
+
+/// The tags of each manifest among the entries of a report, or the actions of a history.
+fn tags_of(entries: &Value) -> BTreeMap<String, Value> {
+    let entries = entries.as_array().unwrap().iter();
+    entries
+        .map(|entry| {
+            let digest = entry["digest"].as_str().unwrap();
+            (digest.to_owned(), entry["tags"].clone())
+        })
+        .collect()
+}
 
 #[tokio::test]
 async fn the_report_of_an_undo_says_of_each_artifact_what_came_back_with_it() {
@@ -66,6 +79,17 @@ async fn apply_then_undo_leaves_everything_as_it_was_on_every_kind_of_registry()
             let mut entries = repositories.flat_map(|repository| repository["entries"].as_array().unwrap());
             assert!(entries.any(has), "{profile:?}: no {role}");
         }
+        let history = place.run("journal show last --format json").await.exits(0).json();
+        let on_record = tags_of(&history["actions"]);
+        let mut told = BTreeMap::new();
+        for repository in report["repositories"].as_array().unwrap() {
+            told.extend(tags_of(&repository["entries"]));
+        }
+        assert_eq!(told, on_record, "{profile:?}");
+        assert!(
+            told.values().any(|tags| tags.to_string().contains("sha256-")),
+            "{profile:?}: nothing attached has a tag"
+        );
         let after = photograph(&url, Some(&before)).await;
         let gone = before.differences(&after);
         assert!(gone.len() as u64 >= deleted, "{profile:?}");

@@ -59,6 +59,8 @@ pub struct ManifestRun {
     pub digest: Digest,
     /// What it is to its action.
     pub role: Role,
+    /// The tags that the plan says go with it, or the one that is taken off.
+    pub tags: Vec<Tag>,
     /// Its record in the journal; `None` where it did not come to that.
     pub sequence: Option<Sequence>,
     /// Where a copy of it is held, and until when.

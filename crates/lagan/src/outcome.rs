@@ -17,17 +17,12 @@ pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
                     (None, Some(detail.clone()))
                 }
             };
-            let tags = if manifest.digest == action.digest {
-                action.tags.clone()
-            } else {
-                Vec::new()
-            };
             OutcomeEntry {
                 action: action.action,
                 digest: manifest.digest.clone(),
                 role: manifest.role,
                 belongs_to: (manifest.role != Role::Artifact).then(|| action.digest.clone()),
-                tags,
+                tags: manifest.tags.clone(),
                 record: manifest.sequence,
                 deleted_by: None,
                 outcome: manifest.outcome.as_str(),

@@ -506,23 +506,25 @@ fn action_runs(
 ) -> Vec<ActionRun> {
     let mut actions = Vec::new();
     for (position, action) in plan.actions.iter().enumerate() {
-        let (kind, digest, tags, of_action): (_, _, _, Vec<(Digest, Role)>) = match action {
+        let (kind, digest, tags, of_action): (_, _, _, Vec<(Digest, Role, Vec<Tag>)>) = match action {
             Action::Delete { digest, tags, .. } => {
                 let members = members(position, action);
-                let of_action = members.iter().map(|member| (member.digest.clone(), member.role));
+                let of_action = members
+                    .into_iter()
+                    .map(|member| (member.digest, member.role, member.tags.into_iter().collect()));
                 ("delete", digest, tags.clone(), of_action.collect())
             }
             Action::Untag { tag, digest, .. } => (
                 "untag",
                 digest,
                 vec![tag.clone()],
-                vec![(digest.clone(), Role::Artifact)],
+                vec![(digest.clone(), Role::Artifact, vec![tag.clone()])],
             ),
         };
         // An index without blobs is held by what it lists.
-        let mut of_some = of_action.iter().map(|(digest, _)| digest);
+        let mut of_some = of_action.iter().map(|(digest, ..)| digest);
         let held_with = of_some.find_map(|digest| holdings.of(digest));
-        let manifests = of_action.into_iter().map(|(digest, role)| {
+        let manifests = of_action.into_iter().map(|(digest, role, tags)| {
             let end = ends.remove(&(position, digest.clone()));
             let (sequence, outcome) = end.unwrap_or_else(|| (None, skipped(rest.clone())));
             let held = holdings.of(&digest).or_else(|| held_with.clone());
@@ -531,6 +533,7 @@ fn action_runs(
                 held,
                 digest,
                 role,
+                tags,
                 sequence,
                 outcome,
             }

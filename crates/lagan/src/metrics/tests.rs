@@ -123,6 +123,7 @@ fn run(outcomes: Vec<ActionOutcome>) -> RepositoryRun {
     let manifest = |outcome| ManifestRun {
         digest: Digest::of(b"secret-digest"),
         role: Role::Artifact,
+        tags: vec!["secret-tag".parse().unwrap()],
         sequence: None,
         held: None,
         outcome,
