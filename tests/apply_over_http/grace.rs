@@ -1,6 +1,6 @@
 //! What is deleted under a policy with a grace: held, brought back after a garbage collection, purged.
 
-use lagan_sandbox::{Auth, Bearer, Fault, Grant, RequestKind, Sandbox, SandboxOptions, User};
+use lagan_sandbox::{Auth, Bearer, Fault, Grant, Moment, RequestKind, Sandbox, SandboxOptions, User};
 use serde_json::{Value, json};
 
 use crate::photograph::photograph;
@@ -91,6 +91,34 @@ async fn what_is_held_comes_back_byte_for_byte_after_a_garbage_collection_by_mou
             }
         }
         place.run("journal verify").await.exits(0);
+    }
+}
+
+#[tokio::test]
+async fn report_and_history_say_of_a_run_until_when_all_that_it_deleted_is_held() {
+    let sandbox = indexes_and_images().await;
+    let children = [1, 2].map(|day| sandbox.put_image("team/app", &[], Moment::date(2025, 1, day)));
+    sandbox.put_index("team/app", &["1.0.0-beta.1"], &children);
+    let place = Place::new();
+    let report = apply(&place, &sandbox, &policy(&place, "72h"), 0).await;
+    assert_eq!(outcomes(&report), json!({"deleted": 7}));
+    let held = entries(&report);
+    let first = held
+        .iter()
+        .map(|entry| entry["held"]["until"].as_str().unwrap())
+        .min();
+    let first = first.unwrap();
+    let undo = &report["undo"];
+    assert_eq!((&undo["possible"], &undo["until"]), (&json!(true), &json!(first)));
+    let list = place.run("journal list --format json").await.exits(0).json();
+    let shown = place.run("journal show last --format json").await.exits(0).json();
+    for of_run in [&list["runs"][0]["undo"], &shown["undo"]] {
+        assert_eq!((&of_run["until"], &of_run["why"]), (&json!(first), &undo["why"]));
+    }
+    let until = &first[..19];
+    for command in ["journal list", "journal show last"] {
+        let said = place.run(command).await.exits(0).said();
+        assert!(said.contains(until), "{command}: {said}");
     }
 }
 

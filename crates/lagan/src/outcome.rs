@@ -6,6 +6,8 @@ use lagan_engine::{ActionOutcome, Mended, RepositoryRun, RepositoryUndo, UndoOut
 use lagan_model::journal::{Role, Skip};
 use lagan_report::{MendedEntry, OutcomeEntry, RepositoryOutcome};
 
+pub(crate) mod lasting;
+
 /// A repository of an apply.
 pub(crate) fn of_run(run: &RepositoryRun) -> RepositoryOutcome {
     let entries = run.actions.iter().flat_map(|action| {

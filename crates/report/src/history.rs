@@ -8,6 +8,7 @@ use lagan_model::journal::{
     Begin, DeleteIntent, DeleteResult, End, Outcome, RestoreIntent, RestoreOutcome, RestoreResult, RunId,
     Sequence, UntagIntent,
 };
+use lagan_policy::Undo;
 
 use crate::outcome::CollectedNote;
 use crate::paint::Paint;
@@ -31,6 +32,8 @@ pub struct RunNote {
     pub records: u64,
     /// How many of them have no outcome on record.
     pub open: u64,
+    /// Until when what it deleted can be undone; `None` where it deleted nothing, or that is not told.
+    pub undo: Option<Undo>,
     /// Whether garbage was collected since, as far as the journal knows; `None` where nobody asked.
     pub collected: Option<CollectedNote>,
 }

@@ -35,12 +35,13 @@ use crate::bans::watch;
 use crate::cli::{ApplyArgs, Colour};
 use crate::collecting::{self, Ended, STARTED, Told};
 use crate::exit::{Exit, Failure};
+use crate::outcome::{self, lasting};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::rollout::{Changed, Rolling, Wanted};
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
 use crate::sources::{Source, globs};
-use crate::{outcome, settings, state};
+use crate::{settings, state};
 
 mod approve;
 mod by_daemon;
@@ -271,7 +272,8 @@ async fn carry_out(
     let problems = due.problems.iter().chain(&approved.problems).cloned();
     report.foot.recovery.problems.extend(problems);
     let begin_collect = begin.clone();
-    let (mut whole, mut deleted, mut may_be_gone) = (true, 0, false);
+    let next_collection = begin.collections.as_ref().and_then(|told| told.next);
+    let (mut whole, mut deleted, mut may_be_gone, mut copies) = (true, 0, false, 0);
     let (mut failure, mut failing) = (None, run);
     // A run in which all waits is none: the limits of later ones are held against what runs did.
     let applies = approved.spool.repositories() > approved.plan.going().waiting_repositories;
@@ -356,6 +358,7 @@ async fn carry_out(
                     }
                     deleted += outcome::gone(run);
                     may_be_gone |= outcome::may_be_gone(run);
+                    copies += run.copies;
                     rolling.count(&source, run, &wanted);
                     progress.deleted(
                         run.actions
@@ -435,7 +438,11 @@ async fn carry_out(
     }
     report.foot.undo = may_be_gone.then(|| {
         let collection = report.foot.collection.as_ref();
-        collecting::undo_after(told.as_ref(), collection, SystemClock.now(), approved.loses)
+        let undo = collecting::undo_after(told.as_ref(), collection, SystemClock.now(), approved.loses);
+        match copies {
+            0 => undo,
+            _ => lasting::undo_after(journal.store(), run, next_collection, undo),
+        }
     });
     report.foot.ended = SystemClock.now().trunc_subsecs(0);
     report.foot.requests = registry.requests();

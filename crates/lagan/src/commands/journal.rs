@@ -15,6 +15,7 @@ use lagan_state::{AuditCheck, DiskJournal, Notice, Options, Restoration, RunReco
 use crate::admin::Client;
 use crate::cli::{Colour, JournalCommand, JournalFormat};
 use crate::exit::{Exit, Failure};
+use crate::outcome::lasting::undo_on_record;
 use crate::output::{Output, is_coloured};
 use crate::{collecting, settings, state};
 
@@ -104,11 +105,13 @@ pub(crate) fn list(
     format: HistoryFormat,
     out: &mut dyn io::Write,
 ) -> Result<(), Failure> {
-    let runs: Vec<RunNote> = journal.list()?.into_iter().map(note).collect();
+    let runs = journal.list()?.into_iter();
+    let runs: Vec<RunNote> = runs.map(|run| note(journal, run)).collect::<Result<_, _>>()?;
     Ok(write_runs(out, format, &runs)?)
 }
 
-fn note(summary: RunSummary) -> RunNote {
+fn note(journal: &DiskJournal, summary: RunSummary) -> Result<RunNote, StateError> {
+    let undo = undo_on_record(journal, &summary)?;
     let RunSummary {
         run,
         begin,
@@ -116,14 +119,15 @@ fn note(summary: RunSummary) -> RunNote {
         records,
         open,
     } = summary;
-    RunNote {
+    Ok(RunNote {
         run,
         begin,
         end,
         records,
         open,
+        undo,
         collected: None,
-    }
+    })
 }
 
 /// What means the last run.
@@ -158,7 +162,7 @@ pub(crate) fn show(
     out: &mut dyn io::Write,
 ) -> Result<(), Failure> {
     let run = named(journal, run)?;
-    let mut note = note(journal.summary(run)?);
+    let mut note = note(journal, journal.summary(run)?)?;
     if note.begin.as_ref().is_some_and(Begin::deletes) {
         let now = chrono::Utc::now();
         note.collected = Some(collecting::since(&journal.list()?, &[run].into(), None, now));

@@ -31,6 +31,7 @@ use crate::cli::{Colour, ConnectArgs, UndoArgs};
 use crate::collecting::{self, Told};
 use crate::exit::{Exit, Failure};
 use crate::metrics::Observing;
+use crate::outcome::lasting::may_have_deleted;
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
@@ -407,14 +408,7 @@ fn last(journal: &DiskJournal) -> Result<RunId, Failure> {
 /// Whether a run is an apply that deleted something, or may have.
 fn deletes(run: &RunSummary) -> bool {
     let purpose = run.begin.as_ref().map(|begin| &begin.purpose);
-    matches!(purpose, Some(Purpose::Apply { .. }))
-        && match &run.end {
-            Some(end) => ["deleted", "untagged", "in_doubt"]
-                .iter()
-                .any(|result| end.results.contains_key(*result)),
-            // It was interrupted, behind its head.
-            None => run.records > 1,
-        }
+    matches!(purpose, Some(Purpose::Apply { .. })) && may_have_deleted(run)
 }
 
 /// The registry that it is about: that of the run, or the one that is given, or the only one there is; and what it

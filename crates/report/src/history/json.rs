@@ -26,7 +26,7 @@ struct Run<'a> {
     undo: Option<Until<'a>>,
 }
 
-/// Until when what a run deleted can be undone, as the registry told when it began.
+/// Until when what a run deleted can be undone.
 #[derive(Serialize)]
 struct Until<'a> {
     until: Option<Time>,
@@ -48,13 +48,10 @@ impl<'a> From<&'a RunNote> for Run<'a> {
             results: end.map(|end| &end.results),
             records: note.records,
             open: note.open,
-            undo: begin
-                .filter(|begin| begin.deletes())
-                .and_then(|begin| begin.collections.as_ref())
-                .map(|told| Until {
-                    until: told.next,
-                    why: &told.why,
-                }),
+            undo: note.undo.as_ref().map(|undo| Until {
+                until: undo.until,
+                why: undo.why.as_deref().unwrap_or_default(),
+            }),
         }
     }
 }

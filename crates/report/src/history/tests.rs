@@ -36,6 +36,7 @@ fn note(end: Option<End>, open: u64) -> RunNote {
         end,
         records: 3,
         open,
+        undo: None,
         collected: None,
     }
 }

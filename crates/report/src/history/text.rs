@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use lagan_model::journal::{Begin, Purpose, Role};
+use lagan_model::journal::{Purpose, Role};
 use lagan_model::{RepositoryName, Tag};
-use lagan_policy::Reason;
+use lagan_policy::{Reason, Undo};
 use serde_json::Value;
 
 use super::{Deed, IN_DOUBT, Restored, RunNote, What, outcome_of, result_of};
@@ -58,17 +58,15 @@ fn cells(note: &RunNote) -> [String; 6] {
             || "-".to_owned(),
             |begin| harmless(begin.registry.name.as_str()).into_owned(),
         ),
-        begin.map_or_else(|| "-".to_owned(), undo_until),
+        undo_until(note),
         result(note),
     ]
 }
 
 /// Until when it can be undone, in a word; `journal show` has the reason.
-fn undo_until(begin: &Begin) -> String {
-    match &begin.collections {
-        Some(told) if begin.deletes() => told.next.map_or_else(|| "not known".to_owned(), moment),
-        _ => "-".to_owned(),
-    }
+fn undo_until(note: &RunNote) -> String {
+    let until = |undo: &Undo| undo.until.map_or_else(|| "not known".to_owned(), moment);
+    note.undo.as_ref().map_or_else(|| "-".to_owned(), until)
 }
 
 fn purpose(purpose: &Purpose) -> String {
@@ -146,12 +144,12 @@ impl Page {
             }
             line("program", &clipped(&begin.program, 60))?;
             line("began", &moment(begin.at))?;
-            if let Some(told) = begin.collections.as_ref().filter(|_| begin.deletes()) {
-                let why = clipped(&told.why, 300);
+            if let Some(undo) = &note.undo {
+                let why = clipped(undo.why.as_deref().unwrap_or_default(), 300);
                 line(
                     "undo",
-                    &match told.next {
-                        Some(next) => format!("until {}: {why}", moment(next)),
+                    &match undo.until {
+                        Some(until) => format!("until {}: {why}", moment(until)),
                         None => why.into_owned(),
                     },
                 )?;

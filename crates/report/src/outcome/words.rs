@@ -183,7 +183,7 @@ fn collection(note: &CollectionNote) -> String {
             });
             format!(
                 "collection{which}{status}{also}: what was deleted until now, by this run or before it, cannot be brought \
-                 back"
+                 back unless it is held"
             )
         }
         "in_doubt" => format!("whether a collection of garbage has started is not known: {why}"),
