@@ -235,6 +235,14 @@ async fn the_list_of_runs_tells_what_each_came_to() {
         .json();
     assert_eq!(json["schema"], "lagan.runs/v1");
     assert_eq!(json["runs"][0]["results"]["deleted"], 1);
+    // The registry tells nothing of its collections, and what puts back has no end.
+    assert!(lines[1].contains("not known") && !lines[2].contains("not known"));
+    let undo = &json["runs"][0]["undo"];
+    assert_eq!(
+        undo,
+        &json!({"until": null, "why": "until the registry's next garbage collection, whose time it does not tell"})
+    );
+    assert_eq!(json["runs"][1]["undo"], json!(null));
     assert_eq!(json["runs"][1]["purpose"]["kind"], "undo");
     assert_eq!(json["runs"][2]["ended"], json!(null));
     assert_eq!(json["runs"][2]["open"], 1);
@@ -257,6 +265,7 @@ async fn a_run_is_shown_with_the_rule_the_outcome_and_its_undo() {
         &format!("undo {}: restored", undone()),
         "1.0.0-rc.2 \\u{1b}[31mmoved",
         "prereleases (sha256:abababababab)",
+        "until the registry's next garbage collection",
     ] {
         assert!(shown.contains(part), "{part}\n{shown}");
     }
@@ -279,6 +288,8 @@ async fn a_run_is_shown_with_the_rule_the_outcome_and_its_undo() {
     let command = format!("journal show {} --state-dir state --format json", applied());
     let json = place.run(&command).await.exits(0).json();
     assert_eq!(json["schema"], "lagan.history/v1");
+    assert_eq!(json["undo"]["until"], json!(null));
+    assert!(json["undo"]["why"].is_string(), "{json}");
     let actions = json["actions"].as_array().unwrap();
     assert_eq!(actions.len(), 2);
     assert_eq!(actions[0]["outcome"], "deleted");

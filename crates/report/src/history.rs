@@ -32,7 +32,7 @@ pub struct RunNote {
     pub records: u64,
     /// How many of them have no outcome on record.
     pub open: u64,
-    /// Until when what it deleted can be undone; `None` where it deleted nothing, or that is not told.
+    /// Until when what it deleted can be undone; `None` where it deleted nothing.
     pub undo: Option<Undo>,
     /// Whether garbage was collected since, as far as the journal knows; `None` where nobody asked.
     pub collected: Option<CollectedNote>,

@@ -133,9 +133,6 @@ pub(crate) fn undo_on_record(
     }
     let end = summary.end.as_ref();
     let holds = end.is_none_or(|end| end.results.contains_key(COPIES));
-    if begin.collections.is_none() && !holds {
-        return Ok(None);
-    }
     let told = begin.collections.as_ref().map(|told| Undo {
         possible: true,
         until: told.next,
