@@ -223,6 +223,29 @@ fn a_report_says_what_an_earlier_run_left() {
 }
 
 #[test]
+fn an_undo_that_was_stopped_says_that_not_all_that_failed_was_tried() {
+    let undo = OutcomeOf::Undo {
+        of: "last".to_owned(),
+        dry_run: false,
+    };
+    let sums = OutcomeSums::default();
+    for (of, is_told) in [(undo, true), (apply(), false)] {
+        for stopped in [true, false] {
+            let foot = OutcomeFoot { stopped, ..foot() };
+            let said = words::warnings(&head(of.clone()), &foot, &sums).join(" ");
+            assert_eq!(said.contains("asked to stop before its end"), stopped, "{said}");
+            let parts = ["counts as failed", "the same undo again"];
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| said.contains(part) == (stopped && is_told)),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_undo_that_cannot_put_something_back_says_what_would_help() {
     let of = || OutcomeOf::Undo {
         of: "last".to_owned(),

@@ -119,7 +119,15 @@ pub(super) fn warnings(head: &OutcomeHead, foot: &OutcomeFoot, sums: &OutcomeSum
         lines.push(format!("the run ended early: {}", clipped(failure, SAID)));
     }
     if foot.stopped {
-        lines.push("the run was asked to stop before its end; what it had begun is finished".to_owned());
+        let rest = match head.of {
+            OutcomeOf::Apply { .. } => "",
+            OutcomeOf::Undo { .. } => {
+                ". What it had not come to counts as failed, although nothing was tried: the same undo again goes on with it"
+            }
+        };
+        lines.push(format!(
+            "the run was asked to stop before its end; what it had begun is finished{rest}"
+        ));
     }
     if sums.of("in_doubt") > 0 {
         lines.push(
