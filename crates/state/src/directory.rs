@@ -249,6 +249,8 @@ impl Directory {
         let path = self.root.join(HEAD);
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            // It names the journal that counts; without it, that is the only one that there is.
+            Err(error) if files::is_unreadable(&error) => b"unreadable".to_vec(),
             text => text.map_err(StateError::io("read", &path))?,
         };
         let head = serde_json::from_slice::<Head>(&text).ok();

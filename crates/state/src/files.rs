@@ -96,6 +96,8 @@ pub(crate) fn is_unreadable(error: &io::Error) -> bool {
     error
         .raw_os_error()
         .is_some_and(|number| [EIO, EBADMSG, EUCLEAN].contains(&number))
+        // It became something of another kind.
+        || matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory)
 }
 
 /// Replaces a file so that either the old or the new content is there, whatever happens.

@@ -56,7 +56,9 @@ impl Checkpoint {
     /// The checkpoint of a journal; `None` where there is none that is sound, and everything has to be compared.
     pub(crate) fn read(directory: &Path) -> io::Result<Option<Self>> {
         let text = match fs::read(directory.join(NAME)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || files::is_unreadable(&error) => {
+                return Ok(None);
+            }
             text => text?,
         };
         let sound = line::check(&text).and_then(|_| serde_json::from_slice::<Self>(&text).ok());

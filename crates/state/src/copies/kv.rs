@@ -181,7 +181,9 @@ impl Kv {
     ) -> io::Result<Vec<String>> {
         let mut found = Vec::new();
         let listing = match fs::read_dir(directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound || files::is_unreadable(&error) => {
+                return Ok(found);
+            }
             listing => listing?,
         };
         for file in listing {

@@ -1,6 +1,7 @@
 //! What both copies of a journal hold together: a record that is sound in either is kept.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -52,7 +53,7 @@ impl<'a> Union<'a> {
         let catalog = match Catalog::of(mirror) {
             Ok(catalog) => Some(catalog),
             Err(CatalogError::Io(error))
-                if error.kind() == std::io::ErrorKind::NotFound || files::is_unreadable(&error) =>
+                if error.kind() == io::ErrorKind::NotFound || files::is_unreadable(&error) =>
             {
                 None
             }
@@ -171,6 +172,14 @@ impl<'a> Union<'a> {
         Ok(told)
     }
 
+    /// What the mirror has; nothing where the disk cannot read it any more.
+    fn readable<T>(&self, answer: io::Result<Option<T>>) -> Result<Option<T>, StateError> {
+        match answer {
+            Err(error) if files::is_unreadable(&error) => Ok(None),
+            answer => answer.map_err(StateError::io("read the mirror in", self.root)),
+        }
+    }
+
     /// The largest number in either copy.
     fn largest(&self) -> u64 {
         let mirror = self.mirror.as_ref().map_or(0, Catalog::largest);
@@ -181,9 +190,7 @@ impl<'a> Union<'a> {
 
     fn entry(&self, sequence: u64, visitor: &mut impl Visitor) -> Result<Option<Found>, StateError> {
         let mirror = match &self.mirror {
-            Some(mirror) => mirror
-                .entry(sequence)
-                .map_err(StateError::io("read the mirror in", self.root))?,
+            Some(mirror) => self.readable(mirror.entry(sequence))?,
             None => None,
         };
         let store = match self.index.map(|index| index.entry(sequence)) {
@@ -217,9 +224,8 @@ impl<'a> Union<'a> {
         visitor: &mut impl Visitor,
     ) -> Result<Option<(Vec<u8>, Bytes)>, StateError> {
         let mirror = match &self.mirror {
-            Some(mirror) => mirror
-                .content(digest)
-                .map_err(StateError::io("read the mirror in", self.root))?
+            Some(mirror) => self
+                .readable(mirror.content(digest))?
                 .and_then(|packed| unpacked(digest, &packed).map(|bytes| (packed, bytes))),
             None => None,
         };

@@ -103,14 +103,55 @@ fn stands(mirror: &Path, checkpoint: &Checkpoint) -> io::Result<bool> {
         })
 }
 
+/// Why the copies cannot be used as they are.
+enum Unusable {
+    /// One of them is damaged, or they disagree: they have to be built anew.
+    Damaged(String),
+    /// Something else failed, and building them anew would not help.
+    Failed(StateError),
+}
+
+impl Unusable {
+    fn damaged(why: impl Into<String>) -> Self {
+        Self::Damaged(why.into())
+    }
+
+    fn of_mirror(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| match files::is_unreadable(&error) {
+            true => Self::damaged(UNREADABLE),
+            false => Self::Failed(StateError::io(doing, path)(error)),
+        }
+    }
+
+    fn of_store(error: KvError) -> Self {
+        match error.is_of_the_machine() {
+            true => Self::Failed(error.into()),
+            false => Self::Damaged(format!("the store cannot be read: {error}")),
+        }
+    }
+}
+
+impl From<StateError> for Unusable {
+    fn from(error: StateError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> Result<Verdict, StateError> {
-    let disagree = |why: &str| Ok(Verdict::Disagree(why.to_owned()));
+    match settled(directory, path, options) {
+        Ok(opened) => Ok(Verdict::Agree(Box::new(opened))),
+        Err(Unusable::Damaged(why)) => Ok(Verdict::Disagree(why)),
+        Err(Unusable::Failed(error)) => Err(error),
+    }
+}
+
+fn settled(directory: &Directory, path: &Path, options: &Options) -> Result<Opened, Unusable> {
     let mut notices = quarantine(directory, path)?;
     if directory.is_suspect() {
-        return disagree("damage was met when it was used last");
+        return Err(Unusable::damaged("damage was met when it was used last"));
     }
     let mirror = path.join(MIRROR);
-    let reading = || StateError::io("read", &mirror);
+    let reading = Unusable::of_mirror("read", &mirror);
     let newer = |found| StateError::Newer {
         path: directory.root().into(),
         what: "a journal record".to_owned(),
@@ -118,13 +159,14 @@ pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> 
         known: VERSION,
     };
     let (id, root, begin) = match mirror::header(&mirror) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return disagree("the mirror is not there"),
-        Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
-        answer => match answer.map_err(reading())? {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Unusable::damaged("the mirror is not there"));
+        }
+        header => match header.map_err(&reading)? {
             Ok(header) => header,
-            Err(LineError::Newer(version)) => return Err(newer(version)),
+            Err(LineError::Newer(version)) => return Err(newer(version).into()),
             Err(LineError::Damaged(why)) => {
-                return Ok(Verdict::Disagree(format!("the mirror has no header: {why}")));
+                return Err(Unusable::Damaged(format!("the mirror has no header: {why}")));
             }
         },
     };
@@ -136,57 +178,61 @@ pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> 
     let checkpoint = Checkpoint::read(path).map_err(StateError::io("read the checkpoint in", path))?;
     let has_checkpoint = checkpoint.is_some();
     let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::new(start, 0, begin, Vec::new()));
-    let stands = checkpoint.sequence == 0
-        || match stands(&mirror, &checkpoint) {
-            Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
-            stands => stands.map_err(reading())?,
-        };
-    if !stands {
-        return disagree("the mirror is not what it was at the last checkpoint");
+    if checkpoint.sequence > 0 && !stands(&mirror, &checkpoint).map_err(&reading)? {
+        return Err(Unusable::damaged(
+            "the mirror is not what it was at the last checkpoint",
+        ));
     }
-    let tail = match read_tail(&mirror, &checkpoint) {
-        Err(error) if files::is_unreadable(&error) => return disagree(UNREADABLE),
-        tail => match tail.map_err(reading())? {
-            Ok(tail) => tail,
-            Err(LineError::Newer(version)) => return Err(newer(version)),
-            Err(LineError::Damaged(why)) => return Ok(Verdict::Disagree(why)),
-        },
+    let tail = match read_tail(&mirror, &checkpoint).map_err(&reading)? {
+        Ok(tail) => tail,
+        Err(LineError::Newer(version)) => return Err(newer(version).into()),
+        Err(LineError::Damaged(why)) => return Err(Unusable::Damaged(why)),
     };
     if tail.damaged_within {
-        return disagree("the mirror is damaged");
+        return Err(Unusable::damaged("the mirror is damaged"));
     }
     let index = match open_store(path, options)? {
         Ok(kv) => Index::new(kv),
-        Err(error) => return Ok(Verdict::Disagree(format!("the store does not open: {error}"))),
+        Err(error) => return Err(Unusable::Damaged(format!("the store does not open: {error}"))),
     };
-    let lag = match lag(&index, &id, root, &checkpoint, &tail) {
-        Ok(Ok(lag)) => lag,
-        Ok(Err(why)) => return Ok(Verdict::Disagree(why)),
-        Err(error) => return Ok(Verdict::Disagree(format!("the store cannot be read: {error}"))),
-    };
+    let lag = lag(&index, &id, root, &checkpoint, &tail)
+        .map_err(Unusable::of_store)?
+        .map_err(Unusable::Damaged)?;
 
-    // From here on the copies are known to be sound: the tail of the mirror is taken as it is.
+    // What the copies tell of each other fits: the tail of the mirror is taken as it is.
     let file = files::private()
         .read(true)
         .write(true)
         .open(&mirror)
         .map_err(StateError::io("open", &mirror))?;
     if tail.length > tail.end {
-        take_back(directory, &file, &tail).map_err(StateError::io("take back the end of", &mirror))?;
+        take_back(directory, &file, &tail).map_err(Unusable::of_mirror("take back the end of", &mirror))?;
         notices.push(Notice::TakenBack {
             bytes: tail.length - tail.end,
         });
     }
     // What was written before a sync that failed looks written and may never reach the disk: it is written again.
-    write_again(&file, checkpoint.end, tail.end)
-        .and_then(|()| directory.files().sync(&file, &mirror))
+    write_again(&file, checkpoint.end, tail.end).map_err(&reading)?;
+    directory
+        .files()
+        .sync(&file, &mirror)
         .map_err(StateError::io("sync", &mirror))?;
     if lag > 0 {
-        finish(&index, &mirror, &checkpoint, &tail, lag)?;
+        // Damage that is older than the checkpoint may be met only here.
+        let changes = missing(&index, &mirror, &checkpoint, &tail, lag)
+            .map_err(&reading)?
+            .map_err(Unusable::of_store)?;
+        index.apply(changes).map_err(Unusable::of_store)?;
         notices.push(Notice::Finished { records: lag });
     }
-    let syncing = |error| StateError::store("sync the journal's store", error);
-    index.kv().sync(&**directory.files()).map_err(syncing)?;
+    index
+        .kv()
+        .sync(&**directory.files())
+        .map_err(|error| match error.io() {
+            // A disk that does not take what is written is not helped by writing more.
+            Some(_) => Unusable::Failed(StateError::store("sync the journal's store", error)),
+            None => Unusable::of_store(error),
+        })?;
 
     let at = Position {
         end: tail.entries.last().map_or(checkpoint.at(), |entry| entry.end),
@@ -203,14 +249,14 @@ pub(super) fn compare(directory: &Directory, path: &Path, options: &Options) -> 
         .append(true)
         .open(&mirror)
         .map_err(StateError::io("open", &mirror))?;
-    Ok(Verdict::Agree(Box::new(Opened {
+    Ok(Opened {
         path: path.to_owned(),
         mirror,
         index: Arc::new(index),
         at,
         open,
         notices,
-    })))
+    })
 }
 
 fn open_after(checkpoint: &Checkpoint, entries: &[TailEntry]) -> BTreeSet<u64> {
@@ -283,30 +329,32 @@ fn lag(
     Ok(Ok(missing.len() as u64))
 }
 
-/// Gives the store what it lacks.
-fn finish(
+/// What the store lacks.
+fn missing(
     index: &Index,
     mirror: &Path,
     checkpoint: &Checkpoint,
     tail: &Tail,
     lag: u64,
-) -> Result<(), StateError> {
+) -> io::Result<Result<Changes, KvError>> {
     let last = tail.entries.last().map_or(0, |entry| entry.end.sequence);
     let first = last - lag + 1;
-    let mut items = Items::from(mirror, checkpoint.end).map_err(StateError::io("read", mirror))?;
+    let mut items = Items::from(mirror, checkpoint.end)?;
     let mut changes = Changes::default();
-    while let Some(item) = items.next().map_err(StateError::io("read", mirror))? {
+    while let Some(item) = items.next()? {
         match item.read {
-            Ok((Line::Content(digest, packed), _)) if !index.has_content(&digest)? => {
-                changes.content(&digest, &packed);
-            }
+            Ok((Line::Content(digest, packed), _)) => match index.has_content(&digest) {
+                Ok(true) => {}
+                Ok(false) => changes.content(&digest, &packed),
+                Err(error) => return Ok(Err(error)),
+            },
             Ok((Line::Entry(entry), checksum)) if entry.sequence >= first => {
                 changes.entry(items.text(), &entry, checksum);
             }
             _ => {}
         }
     }
-    Ok(index.apply(changes)?)
+    Ok(Ok(changes))
 }
 
 /// Cuts the mirror behind the last whole group; what was there is kept aside.

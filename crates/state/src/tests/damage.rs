@@ -352,6 +352,41 @@ fn a_copy_that_the_disk_cannot_read_is_made_anew_from_the_other() {
 }
 
 #[test]
+fn a_copy_that_became_something_else_is_made_anew_from_the_other() {
+    for name in ["mirror.jsonl", "store"] {
+        let (_room, root) = room();
+        let (expected, contents) = filled(&root);
+        let path = root.join("journal.1").join(name);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+            fs::write(&path, "no directory").unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+        }
+        let journal = open(&root).unwrap();
+        assert!(
+            matches!(journal.notices(), [Notice::Rebuilt { .. }]),
+            "{name}: {:?}",
+            journal.notices()
+        );
+        assert_eq!(everything(&journal, &contents), expected, "{name}");
+    }
+}
+
+#[test]
+fn what_names_the_journal_and_what_is_compared_may_be_unreadable() {
+    for name in ["lagan-state.json", "journal.1/checkpoint.json"] {
+        let (_room, root) = room();
+        let (expected, contents) = filled(&root);
+        fs::remove_file(root.join(name)).unwrap();
+        std::os::unix::fs::symlink("/proc/self/mem", root.join(name)).unwrap();
+        let journal = open(&root).unwrap();
+        assert_eq!(everything(&journal, &contents), expected, "{name}");
+    }
+}
+
+#[test]
 fn a_refusal_leaves_no_copies_behind() {
     let (_room, root) = room();
     filled(&root);

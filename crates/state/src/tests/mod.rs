@@ -11,6 +11,7 @@ mod memory_of_runs;
 mod portable;
 mod power;
 mod synced;
+mod unfinished;
 mod watched;
 mod whole;
 
