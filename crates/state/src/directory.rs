@@ -14,11 +14,10 @@
 //! | `cache/` | what digests name; may be removed at any time |
 //! | `suspect` | there after damage was met: the next opening compares everything |
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -27,9 +26,9 @@ use crate::audit::AUDIT;
 use crate::error::StateError;
 use crate::files::{self, Files};
 use crate::format::line::{self, VERSION};
+use crate::lock::{LOCK, Lock};
 
 const HEAD: &str = "lagan-state.json";
-const LOCK: &str = "lock";
 const SUSPECT: &str = "suspect";
 pub(crate) const BALLAST: &str = "ballast";
 pub(crate) const LEDGER: &str = "ledger";
@@ -55,23 +54,14 @@ pub(crate) enum Creation {
     Create,
 }
 
-/// The lock on a state directory, held until the last who needs it is gone.
-#[derive(Debug)]
-pub(crate) struct Lock(File);
-
-impl Drop for Lock {
-    /// A process that another thread starts holds the lock's file too, until it has become its program.
-    fn drop(&mut self) {
-        drop(self.0.unlock());
-    }
-}
-
 /// A state directory that this process holds.
 #[derive(Debug)]
 pub(crate) struct Directory {
     root: PathBuf,
     files: Arc<dyn Files>,
     generation: Option<u64>,
+    /// Where journals are now that are newer than the one that counts.
+    newer: Vec<PathBuf>,
     lock: Arc<Lock>,
 }
 
@@ -131,12 +121,13 @@ impl Directory {
         if !known && creation == Creation::Never {
             return Err(StateError::Absent { path: root.into() });
         }
-        let lock = lock(root)?;
+        let lock = Lock::take(root)?;
         let mut directory = Self {
             root: root.to_owned(),
             files,
             generation: None,
-            lock: Arc::new(Lock(lock)),
+            newer: Vec::new(),
+            lock: Arc::new(lock),
         };
         directory.generation = directory.current()?;
         directory.close_to_others()?;
@@ -155,6 +146,12 @@ impl Directory {
 
     pub(crate) fn files(&self) -> &Arc<dyn Files> {
         &self.files
+    }
+
+    /// Where journals are now that are newer than the one that counts: a crash leaves one that had just been built, and
+    /// one with records of its own is there where an older copy of the directory was restored over it.
+    pub(crate) fn newer(&self) -> &[PathBuf] {
+        &self.newer
     }
 
     /// The journal that counts; `None` in a directory that has none yet.
@@ -300,19 +297,18 @@ impl Directory {
         Ok(())
     }
 
-    /// Removes what was never finished, and sets aside what was replaced.
-    fn tidy(&self) -> Result<(), StateError> {
+    /// Removes what was never finished, and sets aside what was replaced, and what is newer: nobody knows what is in it.
+    fn tidy(&mut self) -> Result<(), StateError> {
         for generation in self.generations()? {
             let path = self.of(generation);
-            match self.generation {
-                Some(current) if generation < current => {
-                    self.set_aside(&path)
-                        .map_err(StateError::io("set aside", &path))?;
-                }
-                Some(current) if generation > current => {
-                    fs::remove_dir_all(&path).map_err(StateError::io("remove the unfinished", &path))?;
-                }
-                _ => {}
+            let Some(current) = self.generation.filter(|current| *current != generation) else {
+                continue;
+            };
+            let aside = self
+                .set_aside(&path)
+                .map_err(StateError::io("set aside", &path))?;
+            if generation > current {
+                self.newer.push(aside);
             }
         }
         for name in names(&self.root)? {
@@ -352,45 +348,4 @@ fn names(root: &Path) -> Result<Vec<String>, StateError> {
             .collect()
     };
     list().map_err(StateError::io("list the state directory", root))
-}
-
-fn lock(root: &Path) -> Result<File, StateError> {
-    let path = root.join(LOCK);
-    let mut file = files::private()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(&path)
-        .map_err(StateError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let told = (&file).take(200).read_to_string(&mut owner).is_ok();
-            let printable = |c: char| c.is_ascii_graphic() || c == ' ';
-            owner.retain(printable);
-            return Err(StateError::InUse {
-                path: root.into(),
-                owner: if told && !owner.is_empty() {
-                    owner
-                } else {
-                    "another process".to_owned()
-                },
-            });
-        }
-        Err(TryLockError::Error(error)) => return Err(StateError::io("lock", path)(error)),
-    }
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let owner = format!("process {} on {host}", process::id());
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(owner.as_bytes()))
-        // A full disk must not keep anybody from the journal: the lock holds without a name on it.
-        .or_else(|error| match error.kind() {
-            io::ErrorKind::StorageFull => Ok(()),
-            _ => Err(error),
-        })
-        .map_err(StateError::io("write", path))?;
-    Ok(file)
 }

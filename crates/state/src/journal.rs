@@ -65,7 +65,9 @@ impl DiskJournal {
         let mut directory = Directory::take(root, creation, files.clone())?;
         let opened = opening::open(&mut directory, options)?;
         let index = opened.index.clone();
-        let notices = opened.notices.clone();
+        let newer = directory.newer().iter().cloned();
+        let newer = newer.map(|aside| Notice::NewerAside { aside });
+        let notices = newer.chain(opened.notices.iter().cloned()).collect();
         let needed = space::needed(options.reserve, opened.at.length + index.kv().size());
         space::lay_ballast(&*files, root, options.ballast, needed)
             .map_err(StateError::io("lay the ballast in", root))?;

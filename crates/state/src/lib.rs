@@ -11,6 +11,7 @@ mod error;
 mod files;
 mod format;
 mod journal;
+mod lock;
 mod memory;
 mod opening;
 mod options;

@@ -11,10 +11,12 @@ use lagan_model::RegistryIdentity;
 
 pub use self::cache::DiskCache;
 pub use self::ledger::DiskLedger;
-use crate::directory::{Creation, Directory, Lock};
+use crate::directory::{Creation, Directory};
 use crate::error::StateError;
 use crate::files::{Disk, Files};
 use crate::journal::DiskJournal;
+use crate::lock::Lock;
+use crate::opening::Notice;
 use crate::options::Options;
 
 /// What outlives runs of this user, beside the journal. The directory belongs to this process until it is dropped.
@@ -59,7 +61,11 @@ impl Memory {
     /// When there is no directory, or it is something else, readable by others, in use, or of a newer format.
     pub fn open(root: &Path, options: &Options) -> Result<Self, StateError> {
         let directory = Directory::take(root, Creation::Adopt, Arc::new(Disk))?;
-        Self::of(&directory, options)
+        let memory = Self::of(&directory, options)?;
+        for aside in directory.newer().iter().cloned() {
+            memory.room.tell(Notice::NewerAside { aside }.to_string());
+        }
+        Ok(memory)
     }
 
     /// Opens what is kept beside a journal that this process has open.

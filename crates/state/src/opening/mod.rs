@@ -49,6 +49,11 @@ pub enum Notice {
         /// Where the damaged copies are now.
         aside: PathBuf,
     },
+    /// A journal that is newer than the one that counts was set aside.
+    NewerAside {
+        /// Where it is now.
+        aside: PathBuf,
+    },
     /// The disk is full: the ballast was given back, so that the journal can be read.
     BallastDropped,
 }
@@ -77,6 +82,13 @@ impl fmt::Display for Notice {
                 f,
                 "the journal was damaged ({why}); it was built anew from both copies, no record is lost, and what was \
                  damaged is in {}",
+                aside.display()
+            ),
+            Self::NewerAside { aside } => write!(
+                f,
+                "a journal was there that is newer than the one that lagan-state.json names, and is in {} now: a crash left \
+                 it just before it counted, or an older copy of the directory was restored over it, and then it has later \
+                 runs",
                 aside.display()
             ),
             Self::BallastDropped => f.write_str(

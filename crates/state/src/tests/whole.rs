@@ -4,6 +4,7 @@ use std::fs;
 
 use lagan_model::journal::{Effect, Group, JournalStore, Sequence};
 
+use super::damage::copy;
 use super::{create, digests, entry, everything, intents, open, options, room, run, wait};
 use crate::{Notice, Problem, StateError, compact, verify};
 
@@ -98,6 +99,33 @@ fn a_journal_that_is_written_anew_holds_the_same() {
     assert!(!root.join("journal.1").exists() && !root.join("aside").exists());
     drop(journal);
     assert_eq!(verify(&root, &options()).unwrap().wrong, 0);
+}
+
+#[test]
+fn a_newer_journal_below_a_backup_that_was_restored_over_it_is_kept_aside() {
+    let (room, root) = room();
+    filled(&root);
+    let backup = room.path().join("backup");
+    copy(&root, &backup);
+    compact(&root, &options()).unwrap();
+    let journal = open(&root).unwrap();
+    wait(journal.append(intents(80, 3))).unwrap();
+    journal.close().unwrap();
+    copy(&backup.join("journal.1"), &root.join("journal.1"));
+    fs::copy(backup.join("lagan-state.json"), root.join("lagan-state.json")).unwrap();
+
+    let journal = open(&root).unwrap();
+    let aside = root.join("aside/journal.2");
+    assert_eq!(journal.notices(), &[Notice::NewerAside { aside: aside.clone() }]);
+    assert!(wait(journal.entry(Sequence(52))).unwrap().is_none());
+    drop(journal);
+    assert_eq!(open(&root).unwrap().notices(), []);
+    // By itself it is a state directory.
+    let other = room.path().join("other");
+    crate::files::create_directory(&other).unwrap();
+    fs::rename(aside, other.join("journal.2")).unwrap();
+    let journal = open(&other).unwrap();
+    assert!(wait(journal.entry(Sequence(54))).unwrap().is_some());
 }
 
 #[test]
