@@ -1,5 +1,6 @@
 //! Why the state directory, or the journal in it, cannot be used.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -79,7 +80,7 @@ pub enum StateError {
         doing: String,
         /// How it failed.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// An export cannot be imported.
     #[error("import line {line} of the export: {why}")]
@@ -118,6 +119,9 @@ impl StateError {
             Self::Io { .. } | Self::Store { .. } | Self::Journal(_) if self.is_full() => {
                 Some("free some space on the disk; nothing that was acknowledged is lost")
             }
+            Self::Store { .. } | Self::Journal(_) if self.is_damage() => Some(
+                "run it again: the journal is compared whole then, and built anew from what is sound in either copy",
+            ),
             Self::Io { source, .. } if is_forbidden(source) => {
                 Some("does the directory belong to this user, and can it be written?")
             }
@@ -136,22 +140,17 @@ impl StateError {
         matches!(self, Self::Io { source, .. } if is_forbidden(source))
     }
 
+    /// Whether damage was met in a journal that is open: the next opening repairs what is sound in one copy.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        causes(self).any(is_damage)
+    }
+
     /// Whether the disk is full, however deep that is said.
     pub(crate) fn is_full(&self) -> bool {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(error) = source {
-            let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
-            let of_the_store = error.downcast_ref::<KvError>().and_then(KvError::io);
-            if error
-                .downcast_ref::<io::Error>()
-                .or(of_the_store)
-                .is_some_and(full)
-            {
-                return true;
-            }
-            source = error.source();
-        }
-        false
+        causes(self)
+            .filter_map(of_the_system)
+            .any(|error| error.kind() == io::ErrorKind::StorageFull)
     }
 
     pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
@@ -159,15 +158,28 @@ impl StateError {
         move |source| Self::Io { doing, path, source }
     }
 
-    pub(crate) fn store(
-        doing: impl Into<String>,
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn store(doing: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Store {
             doing: doing.into(),
             source: source.into(),
         }
     }
+}
+
+/// An error and what it comes from.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// Whether an error says that the store is damaged.
+pub(crate) fn is_damage(error: &(dyn Error + 'static)) -> bool {
+    let of_the_store = error.downcast_ref::<KvError>();
+    of_the_store.is_some_and(|error| !error.is_of_the_machine())
+}
+
+fn of_the_system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let of_the_store = || error.downcast_ref::<KvError>().and_then(KvError::io);
+    error.downcast_ref::<io::Error>().or_else(of_the_store)
 }
 
 fn is_forbidden(error: &io::Error) -> bool {

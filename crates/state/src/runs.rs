@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lagan_model::journal::{Begin, End, JournalError, Purpose, Record, RestoreResult, RunId, Sequence};
 
+use crate::copies::kv::KvError;
 use crate::error::StateError;
 use crate::journal::DiskJournal;
 
@@ -206,14 +207,10 @@ impl DiskJournal {
 
     /// An entry that has to be there.
     pub(crate) fn line(&self, sequence: u64) -> Result<crate::format::line::EntryLine, JournalError> {
-        let found = self.read(
-            &format!("read journal record {sequence}"),
-            self.index().entry(sequence),
-        )?;
-        let (_, entry, _) = found.ok_or_else(|| JournalError::Record {
-            sequence: Sequence(sequence),
-            why: "there is none of this number".to_owned(),
-        })?;
+        let found = self.index().entry(sequence).and_then(|found| {
+            found.ok_or_else(|| KvError::Damaged("there is none of this number in the store".to_owned()))
+        });
+        let (_, entry, _) = self.read(&format!("read journal record {sequence}"), found)?;
         Ok(entry)
     }
 }

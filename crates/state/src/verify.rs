@@ -54,8 +54,9 @@ pub struct Verification {
 pub fn verify(root: &Path, options: &Options) -> Result<Verification, StateError> {
     let journal = DiskJournal::open(root, options)?;
     let notices = journal.notices().to_vec();
+    let end = journal.read("read the end of the journal", journal.index().end())?;
+    let known = end.map_or(0, |end| end.sequence);
     let (directory, path, index) = journal.quiesce()?;
-    let known = index.end()?.map_or(0, |end| end.sequence);
     let mut checking = Checking::of(&index);
     Union::of(directory.root(), &path.join(MIRROR), Some(&index), known)?.walk(&mut checking)?;
     let verification = checking.finish(notices)?;

@@ -4,6 +4,7 @@
 //! failure nothing is tried again: a second sync after one that failed would say that all is well, and it need not be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use lagan_model::journal::{Effect, Group, JournalError, Sequence};
 
 use crate::copies::builder::MIRROR;
 use crate::copies::checkpoint::Checkpoint;
-
 use crate::copies::index::{Changes, End, Index};
-use crate::files::Files;
+use crate::copies::kv::KvError;
+use crate::directory;
+use crate::error::is_damage;
+use crate::files::{self, Files};
 use crate::format::line::{self, EntryLine, MAX_CONTENT};
 use crate::format::pack::pack;
 use crate::opening::{Opened, Position};
@@ -238,7 +241,7 @@ impl Work {
                 Ok(first) => replies.push((reply, first)),
                 Err(error) => {
                     if matches!(error, JournalError::Store { .. }) {
-                        self.stop();
+                        self.stop(&error);
                     }
                     reply(Err(error));
                 }
@@ -256,21 +259,28 @@ impl Work {
                 }
             }
             Err(error) => {
-                self.stop();
+                self.stop(&error);
                 for (reply, _) in replies {
                     reply(Err(copy_of(&error)));
                 }
                 return;
             }
         }
-        if self.since_checkpoint >= self.options.checkpoint_every && self.checkpoint().is_err() {
+        if self.since_checkpoint >= self.options.checkpoint_every
+            && let Err(error) = self.checkpoint()
+        {
             // What was told is durable; but a disk on which this fails is not one to go on with.
-            self.stop();
+            self.stop(&error);
         }
     }
 
-    /// Takes nothing any more. It is known before anybody is told of what failed.
-    fn stop(&mut self) {
+    /// Takes nothing any more. It is known before anybody is told of what failed; and damage, by the next opening.
+    fn stop(&mut self, error: &JournalError) {
+        if let JournalError::Store { source, .. } = error
+            && is_damage(&**source)
+        {
+            directory::suspect(&self.root);
+        }
         self.stopped = true;
         self.watched.failed();
     }
@@ -408,6 +418,7 @@ impl Work {
         self.index
             .kv()
             .sync(&*self.files)
+            .map_err(KvError::of_writing)
             .map_err(store("sync the journal's store"))?;
         self.watched.synced(began.elapsed());
         self.at = write.at;
@@ -428,9 +439,7 @@ impl Work {
     }
 }
 
-fn store<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
-    doing: impl Into<String>,
-) -> impl FnOnce(E) -> JournalError {
+fn store<E: Into<Box<dyn Error + Send + Sync>>>(doing: impl Into<String>) -> impl FnOnce(E) -> JournalError {
     let doing = doing.into();
     move |error| JournalError::Store {
         doing,
@@ -443,7 +452,7 @@ fn copy_of(error: &JournalError) -> JournalError {
     match error {
         JournalError::Store { doing, source } => JournalError::Store {
             doing: doing.clone(),
-            source: source.to_string().into(),
+            source: copy_of_source(&**source),
         },
         JournalError::NoSpace { free, needed } => JournalError::NoSpace {
             free: *free,
@@ -456,6 +465,14 @@ fn copy_of(error: &JournalError) -> JournalError {
         JournalError::Refused { why } => JournalError::Refused { why: why.clone() },
         JournalError::Stopped => JournalError::Stopped,
     }
+}
+
+/// What is looked for in an error is there in its copy as well.
+fn copy_of_source(source: &(dyn Error + Send + Sync + 'static)) -> Box<dyn Error + Send + Sync> {
+    let of_the_store = source.downcast_ref::<KvError>().map(|error| error.copy().into());
+    let of_the_system = || Some(files::copy_of(source.downcast_ref()?).into());
+    let other = || source.to_string().into();
+    of_the_store.or_else(of_the_system).unwrap_or_else(other)
 }
 
 #[cfg(test)]

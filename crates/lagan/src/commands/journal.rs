@@ -32,25 +32,35 @@ pub(crate) fn run(
     };
     let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
     let directory = state::directory(named, configured)?;
+    carry_out(&directory, colour, command).map_err(|mut failure| {
+        if state::error(&failure).is_some_and(StateError::is_damage) {
+            // What is sound in one copy is repaired by whoever opens it next.
+            failure.exit = Exit::Partial;
+        }
+        failure
+    })
+}
+
+fn carry_out(directory: &Path, colour: Colour, command: &JournalCommand) -> Result<Exit, Failure> {
     match command {
         JournalCommand::List { format } => {
             let form = form(*format, colour);
-            let read = print(|out| list(&*state::open(&directory)?, form, out));
-            or_by_daemon(read, &directory, "/api/v1/journal", form)
+            let read = print(|out| list(&*state::open(directory)?, form, out));
+            or_by_daemon(read, directory, "/api/v1/journal", form)
         }
         JournalCommand::Show { run, format } => {
             let form = form(*format, colour);
             // Before anybody is asked: a daemon would be asked for something else.
             let name = wanted(run)?.map_or_else(|| LAST.to_owned(), |run| run.to_string());
-            let read = print(|out| show(&*state::open(&directory)?, &name, form, out));
-            or_by_daemon(read, &directory, &format!("/api/v1/journal/{name}"), form)
+            let read = print(|out| show(&*state::open(directory)?, &name, form, out));
+            or_by_daemon(read, directory, &format!("/api/v1/journal/{name}"), form)
         }
         JournalCommand::Export { runs, since, out } => {
-            export(&*state::open(&directory)?, runs, *since, out.as_deref())
+            export(&*state::open(directory)?, runs, *since, out.as_deref())
         }
-        JournalCommand::Import { file } => import(&directory, file),
-        JournalCommand::Verify => verify(&directory),
-        JournalCommand::Compact => compact(&directory),
+        JournalCommand::Import { file } => import(directory, file),
+        JournalCommand::Verify => verify(directory),
+        JournalCommand::Compact => compact(directory),
     }
 }
 

@@ -27,7 +27,7 @@ const OPENINGS: u32 = 200;
 /// Why the store could not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KvError {
-    #[error(transparent)]
+    #[error("{}", in_words(.0))]
     Sled(#[from] sled::Error),
     #[error("the store panicked: {0}")]
     Panic(String),
@@ -46,6 +46,24 @@ impl KvError {
         }
     }
 
+    /// The same error for somebody else.
+    pub(crate) fn copy(&self) -> Self {
+        match self {
+            Self::Panic(text) => Self::Panic(text.clone()),
+            Self::Damaged(what) => Self::Damaged(what.clone()),
+            Self::Sled(sled::Error::Io(error)) | Self::Io(error) => Self::Io(files::copy_of(error)),
+            Self::Sled(error) => Self::Sled(error.clone()),
+        }
+    }
+
+    /// The same where writing failed: that the disk does not take it says nothing of what is there.
+    pub(crate) fn of_writing(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match self {
+            Self::Sled(sled::Error::Io(error)) | Self::Io(error) => error.into(),
+            other => other.into(),
+        }
+    }
+
     /// Whether the machine is the trouble, and not what the store holds: building it anew would not help.
     pub(crate) fn is_of_the_machine(&self) -> bool {
         use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
@@ -57,6 +75,15 @@ impl KvError {
                     .is_some_and(|number| TOO_MANY_FILES.contains(&number))
                 || is_busy(self)
         })
+    }
+}
+
+/// What sled means, without what only its authors understand.
+fn in_words(error: &sled::Error) -> String {
+    match error {
+        sled::Error::Corruption { .. } => "what the store has there is damaged".to_owned(),
+        sled::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 
