@@ -146,6 +146,14 @@ impl StateError {
         causes(self).any(is_damage)
     }
 
+    /// Whether one copy of the journal is damaged, and the other is not.
+    pub(crate) fn is_of_one_copy(&self) -> bool {
+        let Self::Lost { problem, .. } = self else {
+            return false;
+        };
+        matches!(problem, Problem::OneCopy { .. })
+    }
+
     /// Whether the disk is full, however deep that is said.
     pub(crate) fn is_full(&self) -> bool {
         causes(self)

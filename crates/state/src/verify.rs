@@ -10,7 +10,7 @@ use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, RunId, Sequence};
 
 use crate::copies::builder::{MIRROR, STORE};
-use crate::copies::index::Index;
+use crate::copies::index::{End, Index};
 use crate::copies::kv::{Kv, KvError};
 use crate::copies::union::{Found, Union, Visitor};
 use crate::directory::{self, Creation};
@@ -85,8 +85,8 @@ pub struct Compaction {
 ///
 /// # Errors
 ///
-/// When the journal cannot be opened, is damaged in either copy, or there is no room for a second one; then the old
-/// one is as it was.
+/// When the journal cannot be opened, has a record in neither copy, or there is no room for a second one; then the old
+/// one is as it was. What is damaged in one copy only is repaired first, as by any opening.
 pub fn compact(root: &Path, options: &Options) -> Result<Compaction, StateError> {
     compact_on(root, options, Arc::new(Disk))
 }
@@ -96,6 +96,17 @@ pub(crate) fn compact_on(
     options: &Options,
     files: Arc<dyn Files>,
 ) -> Result<Compaction, StateError> {
+    match written_anew(root, options, files.clone()) {
+        // What is sound in one copy is in both when it is opened again.
+        Err(error) if error.is_damage() || error.is_of_one_copy() => {
+            directory::suspect(root);
+            written_anew(root, options, files)
+        }
+        done => done,
+    }
+}
+
+fn written_anew(root: &Path, options: &Options, files: Arc<dyn Files>) -> Result<Compaction, StateError> {
     let journal = DiskJournal::with(root, options, Creation::Never, files)?;
     let notices = journal.notices().to_vec();
     let (mut directory, path, index) = journal.quiesce()?;
@@ -104,24 +115,8 @@ pub(crate) fn compact_on(
     let end = index.end()?;
     let known = end.map_or(0, |end| end.sequence);
     let built = opening::build_from(&directory, &path, Some(&index), known, true, options)?;
-
-    let new = Index::new(Kv::open(&built.join(STORE), options.cache)?);
-    let mut checking = Checking::of(&new);
-    Union::of(root, &built.join(MIRROR), Some(&new), known)?.walk(&mut checking)?;
-    let checked = checking.finish(Vec::new())?;
-    if let Some(problem) = checked.problems.into_iter().next() {
-        return Err(StateError::store(
-            "write the journal anew; the old one is as it was",
-            problem.to_string(),
-        ));
-    }
-    if new.end()? != end {
-        return Err(StateError::store(
-            "write the journal anew; the old one is as it was",
-            "the new one ends differently",
-        ));
-    }
-    drop((index, new));
+    let records = whole(root, &built, end, options)?;
+    drop(index);
     let old = directory.adopt(&built)?;
     if let Some(old) = old {
         fs::remove_dir_all(&old).map_err(StateError::io("remove the old journal", &old))?;
@@ -129,10 +124,28 @@ pub(crate) fn compact_on(
     let path = directory.journal().unwrap_or_default();
     Ok(Compaction {
         notices,
-        records: checked.records,
+        records,
         before,
         after: size(&path),
     })
+}
+
+/// How many records a journal has that was built; it has to be sound, and to end as the one that it is made of.
+fn whole(root: &Path, built: &Path, end: Option<End>, options: &Options) -> Result<u64, StateError> {
+    let wrong = |why: String| StateError::store("write the journal anew; the old one is as it was", why);
+    let known = end.map_or(0, |end| end.sequence);
+    let failed = |error: KvError| wrong(error.to_string());
+    let index = Index::new(Kv::open(&built.join(STORE), options.cache).map_err(failed)?);
+    let mut checking = Checking::of(&index);
+    Union::of(root, &built.join(MIRROR), Some(&index), known)?.walk(&mut checking)?;
+    let checked = checking.finish(Vec::new())?;
+    if let Some(problem) = checked.problems.into_iter().next() {
+        return Err(wrong(problem.to_string()));
+    }
+    if index.end().map_err(failed)? != end {
+        return Err(wrong("the new one ends differently".to_owned()));
+    }
+    Ok(checked.records)
 }
 
 /// Bytes in the files of a directory.

@@ -129,13 +129,47 @@ fn a_newer_journal_below_a_backup_that_was_restored_over_it_is_kept_aside() {
 }
 
 #[test]
-fn a_damaged_journal_is_not_written_anew_over_what_it_was() {
+fn a_journal_with_one_damaged_copy_is_repaired_and_then_written_anew() {
+    let (room, root) = room();
+    let groups = filled(&root);
+    let contents = digests(&groups);
+    let before = everything(&create(&root), &contents);
+    let trial = room.path().join("trial");
+    let length = fs::metadata(root.join("journal.1/store/db")).unwrap().len();
+    let places = (1..20).map(|place| ("store/db", place * length / 20));
+    let mut repaired = 0;
+    for (name, offset) in [("mirror.jsonl", 2_000)].into_iter().chain(places) {
+        copy(&root, &trial);
+        let damaged = trial.join("journal.1").join(name);
+        let mut bytes = fs::read(&damaged).unwrap();
+        bytes[usize::try_from(offset).unwrap()..][..40].fill(b'#');
+        fs::write(&damaged, &bytes).unwrap();
+        let done = compact(&trial, &options()).unwrap_or_else(|error| panic!("{name} {offset}: {error:?}"));
+        assert_eq!(done.records, 51);
+        if let [Notice::Rebuilt { aside, .. }] = &done.notices[..] {
+            repaired += 1;
+            assert!(aside.join("mirror.jsonl").exists());
+        }
+        let journal = open(&trial).unwrap();
+        assert_eq!(journal.notices(), []);
+        assert_eq!(everything(&journal, &contents), before, "{name} {offset}");
+        drop(journal);
+        fs::remove_dir_all(&trial).unwrap();
+    }
+    assert!(repaired > 1, "{repaired}");
+}
+
+#[test]
+fn a_journal_that_lacks_a_record_is_not_written_anew_over_what_it_was() {
     let (_room, root) = room();
     filled(&root);
     let mirror = root.join("journal.1/mirror.jsonl");
     let mut text = fs::read(&mirror).unwrap();
     text[2_000] ^= 4;
     fs::write(&mirror, &text).unwrap();
-    assert!(matches!(compact(&root, &options()), Err(StateError::Lost { .. })));
-    assert_eq!(fs::read(&mirror).unwrap(), text);
+    fs::remove_dir_all(root.join("journal.1/store")).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(compact(&root, &options()), Err(StateError::Lost { .. })));
+        assert_eq!(fs::read(&mirror).unwrap(), text);
+    }
 }
