@@ -20,7 +20,7 @@ use crate::opening::{self, Notice};
 use crate::options::Options;
 use crate::space;
 use crate::watched::Watched;
-use crate::writer::{Answer, Writer};
+use crate::writer::{Answer, Writer, copy_of};
 
 /// The journal of a state directory. The directory belongs to this process until it is dropped.
 ///
@@ -105,7 +105,7 @@ impl DiskJournal {
     /// Whether a write failed: nothing is written any more before it is opened anew.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.watched.has_failed()
+        self.watched.failure().is_some()
     }
 
     /// How large it is on the disk, both copies together, in bytes.
@@ -185,6 +185,10 @@ impl JournalStore for DiskJournal {
         let (tell, told) = oneshot::channel();
         self.writer.append(group, move |answer| drop(tell.send(answer)));
         told.await.unwrap_or(Err(JournalError::Stopped))
+    }
+
+    fn failure(&self) -> Option<JournalError> {
+        self.watched.failure().map(copy_of)
     }
 
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {

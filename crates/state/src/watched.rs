@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use lagan_model::journal::JournalError;
 
 type Tell = Box<dyn Fn(Duration) + Send + Sync>;
 
@@ -11,7 +12,7 @@ type Tell = Box<dyn Fn(Duration) + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Watched {
     tell: OnceLock<Tell>,
-    failed: AtomicBool,
+    failure: OnceLock<JournalError>,
 }
 
 impl Watched {
@@ -27,13 +28,14 @@ impl Watched {
         }
     }
 
-    /// Nothing is written any more.
-    pub(crate) fn failed(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// Nothing is written any more, for this; the first counts.
+    pub(crate) fn failed(&self, error: JournalError) {
+        drop(self.failure.set(error));
     }
 
-    pub(crate) fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    /// Why nothing is written any more.
+    pub(crate) fn failure(&self) -> Option<&JournalError> {
+        self.failure.get()
     }
 }
 
@@ -41,7 +43,7 @@ impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watched")
             .field("told", &self.tell.get().is_some())
-            .field("failed", &self.has_failed())
+            .field("failure", &self.failure())
             .finish()
     }
 }

@@ -84,7 +84,6 @@ impl Writer {
             measured: None,
             options: options.clone(),
             watched,
-            stopped: false,
         };
         let thread = thread::Builder::new()
             .name("lagan-journal".to_owned())
@@ -134,7 +133,6 @@ struct Work {
     measured: Option<(u64, u64)>,
     options: Options,
     watched: Arc<Watched>,
-    stopped: bool,
 }
 
 /// What a write consists of, before it is written.
@@ -213,7 +211,7 @@ impl Work {
             lately[0] = waiting.len();
             self.serve(waiting);
         }
-        if self.stopped || self.since_checkpoint == 0 {
+        if self.watched.failure().is_some() || self.since_checkpoint == 0 {
             return Ok(());
         }
         self.checkpoint()
@@ -232,9 +230,9 @@ impl Work {
         let commit = self.at.end.commit + 1;
         let room = self.room();
         for (group, reply) in waiting {
-            let prepared = match &room {
-                _ if self.stopped => Err(JournalError::Stopped),
-                Err(error) if group.needs_room => Err(copy_of(error)),
+            let prepared = match (self.watched.failure(), &room) {
+                (Some(error), _) => Err(copy_of(error)),
+                (None, Err(error)) if group.needs_room => Err(copy_of(error)),
                 _ => self.prepare(&mut write, group, commit),
             };
             match prepared {
@@ -281,8 +279,7 @@ impl Work {
         {
             directory::suspect(&self.root);
         }
-        self.stopped = true;
-        self.watched.failed();
+        self.watched.failed(copy_of(error));
     }
 
     fn room(&mut self) -> Result<(), JournalError> {
@@ -448,7 +445,7 @@ fn store<E: Into<Box<dyn Error + Send + Sync>>>(doing: impl Into<String>) -> imp
 }
 
 /// The same error for each of those that waited for a write.
-fn copy_of(error: &JournalError) -> JournalError {
+pub(crate) fn copy_of(error: &JournalError) -> JournalError {
     match error {
         JournalError::Store { doing, source } => JournalError::Store {
             doing: doing.clone(),

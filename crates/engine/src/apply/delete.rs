@@ -270,7 +270,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
                 continue;
             }
             since_reading += 1;
-            let end = self.delete_one(intent).await?;
+            let end = self.delete_one(intent, ends).await?;
             if end == Outcome::Deleted {
                 gone.push(intent.intent());
             }
@@ -363,8 +363,8 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         Ok(Outcome::InDoubt { detail })
     }
 
-    /// One manifest: looked at, deleted, looked at, on record.
-    async fn delete_one(&self, recorded: &RecordedDelete) -> Result<Outcome, JournalError> {
+    /// One manifest: looked at, deleted, looked at, on record. What the journal takes no end of is told in `ends`.
+    async fn delete_one(&self, recorded: &RecordedDelete, ends: &mut Ends) -> Result<Outcome, JournalError> {
         let sequence = recorded.sequence();
         let intent = recorded.intent();
         if on(Safeguard::TagsBeforeDelete)
@@ -374,6 +374,11 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
         }
         if !on(Safeguard::OutcomeLast) {
             self.settle(sequence, DeleteResult::Deleted).await?;
+        }
+        // Others wrote since it was put on record.
+        if let Some(error) = self.world.journal.failure() {
+            ends.push((Some(sequence), not_sent()));
+            return Err(error);
         }
         let answer = self.world.registry.delete(recorded).await;
         let lost = match answer {
@@ -493,6 +498,13 @@ fn skip(left: Left) -> DeleteResult {
 
 pub(crate) fn skipped(left: Left) -> Outcome {
     skip(left).into()
+}
+
+/// What there is to say of what was on record when the journal failed: it is open there, and the next run settles it.
+fn not_sent() -> Outcome {
+    Outcome::InDoubt {
+        detail: "it was not sent: the journal failed before".to_owned(),
+    }
 }
 
 /// What there is to say of what is on record without an end: it may be gone, and the next run looks.

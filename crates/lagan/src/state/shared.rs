@@ -112,6 +112,10 @@ impl JournalStore for Shared {
         DiskJournal::append(self, group).await
     }
 
+    fn failure(&self) -> Option<JournalError> {
+        JournalStore::failure(&**self)
+    }
+
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
         DiskJournal::entry(self, sequence).await
     }

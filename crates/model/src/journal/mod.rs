@@ -160,6 +160,12 @@ impl<S: JournalStore> Journal<S> {
         &self.store
     }
 
+    /// Why nothing can be put on record any more, where that is known; see [`JournalStore::failure`].
+    #[must_use]
+    pub fn failure(&self) -> Option<JournalError> {
+        self.store.failure()
+    }
+
     /// Begins a run.
     ///
     /// # Errors

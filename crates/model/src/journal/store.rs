@@ -127,6 +127,12 @@ pub trait JournalStore: Send + Sync {
         run: RunId,
     ) -> impl Future<Output = Result<Option<(Sequence, Sequence)>, JournalError>> + Send;
 
+    /// Why it takes nothing any more; `None` as long as it does, or where it cannot tell before it is asked to append.
+    /// What is on record and was not sent by then is left unsent: nothing that comes of it could be put on record.
+    fn failure(&self) -> Option<JournalError> {
+        None
+    }
+
     /// The entries of a run, in order.
     fn entries_of(&self, run: RunId) -> impl Future<Output = Result<Vec<Sequence>, JournalError>> + Send;
 }

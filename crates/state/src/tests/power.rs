@@ -300,9 +300,9 @@ fn after_an_operation_that_failed_nothing_is_tried_again() {
     drop(DiskJournal::with(&root, &options(), Creation::Create, counting.clone()).unwrap());
     let opening = counting.count.load(Ordering::SeqCst);
     let mut failures = 0;
-    for (number, error) in (opening..opening + 40).zip([EIO, ENOSPC].into_iter().cycle()) {
+    for (number, errno) in (opening..opening + 40).zip([EIO, ENOSPC].into_iter().cycle()) {
         let root = room.path().join(format!("state{number}"));
-        let disk = Arc::new(Cut::failing(number, Fault::Error(error)));
+        let disk = Arc::new(Cut::failing(number, Fault::Error(errno)));
         let journal = DiskJournal::with(&root, &options(), Creation::Create, disk.clone()).unwrap();
         let mut acknowledged = 0;
         let mut given = 0;
@@ -315,7 +315,11 @@ fn after_an_operation_that_failed_nothing_is_tried_again() {
                     assert!(expected, "{error}");
                     let syncs = disk.count.load(Ordering::SeqCst);
                     let again = wait(journal.append(intents(99, 1))).unwrap_err();
-                    assert!(matches!(again, JournalError::Stopped), "{again}");
+                    // Whoever comes later is told why.
+                    let cause = std::error::Error::source(&again).map(ToString::to_string);
+                    let expected = std::io::Error::from_raw_os_error(errno).to_string();
+                    assert!(cause.is_some_and(|cause| cause.contains(&expected)), "{again:?}");
+                    assert!(journal.failure().is_some());
                     assert_eq!(disk.count.load(Ordering::SeqCst), syncs);
                     failures += 1;
                     break;
@@ -327,7 +331,7 @@ fn after_an_operation_that_failed_nothing_is_tried_again() {
             &root,
             acknowledged,
             given,
-            &format!("failure {error} at {number}"),
+            &format!("failure {errno} at {number}"),
         );
         fs::remove_dir_all(&root).unwrap();
     }

@@ -1,12 +1,20 @@
 //! What a run tells whose journal fails.
 
+use bytes::Bytes;
 use lagan_model::Observer;
+use lagan_model::journal::{Group, JournalError, Sequence};
 
 use super::*;
 use crate::{ApplyError, ManifestRun};
 
 /// Applies with a journal that fails, and gives back what was handed on.
 fn apply_until_it_fails(scene: &mut Scene) -> Vec<RepositoryRun> {
+    let journal = Journal::new(scene.journal.store().clone());
+    apply_with(scene, &journal, 1)
+}
+
+/// The same with this journal, and with so many units of a repository at once.
+fn apply_with(scene: &mut Scene, journal: &Journal<impl JournalStore>, units: usize) -> Vec<RepositoryRun> {
     let plans = scene.plan();
     let approved = approved(&plans, &limits(0));
     {
@@ -26,11 +34,17 @@ fn apply_until_it_fails(scene: &mut Scene) -> Vec<RepositoryRun> {
         veto: &(),
         in_doubt: &LeftOut::default(),
         repositories_at_once: 2,
-        units_at_once: 1,
+        units_at_once: units,
+    };
+    let world = World {
+        registry: &scene.world,
+        journal,
+        clock: &scene.world,
+        stop: &scene.stop,
     };
     let mut runs = Vec::new();
     let plans = plans.into_iter().map(Ok::<_, Infallible>);
-    let done = scene.drive(apply(scene.world(), &request, plans, |run| {
+    let done = scene.drive(apply(world, &request, plans, |run| {
         runs.push(run.clone());
         Ok(())
     }));
@@ -87,6 +101,76 @@ fn of_a_unit_each_manifest_on_record_is_told_of_whatever_came_before_it() {
     assert_eq!(told[0].outcome, ActionOutcome::Deleted);
     assert_eq!(told.len(), 3);
     assert!(told[1..].iter().all(|told| in_doubt(told)), "{told:?}");
+}
+
+/// A journal that tells that it failed, to whoever asks before something is sent.
+struct Telling {
+    store: ModelStore,
+    world: Simulated,
+}
+
+impl JournalStore for Telling {
+    async fn append(&self, group: Group) -> Result<Sequence, JournalError> {
+        self.store.append(group).await
+    }
+
+    fn failure(&self) -> Option<JournalError> {
+        let failed = self.world.state().journal_failed;
+        failed.then_some(JournalError::Stopped)
+    }
+
+    async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
+        self.store.entry(sequence).await
+    }
+
+    async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
+        self.store.content(digest).await
+    }
+
+    async fn open_entries(&self) -> Result<Vec<Sequence>, JournalError> {
+        self.store.open_entries().await
+    }
+
+    async fn settled_by(&self, sequence: Sequence) -> Result<Option<Sequence>, JournalError> {
+        self.store.settled_by(sequence).await
+    }
+
+    async fn runs(&self) -> Result<Vec<RunId>, JournalError> {
+        self.store.runs().await
+    }
+
+    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
+        self.store.bounds_of(run).await
+    }
+
+    async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
+        self.store.entries_of(run).await
+    }
+}
+
+#[test]
+fn what_is_on_record_and_was_not_sent_when_the_journal_failed_is_not_sent_and_the_next_run_settles_it() {
+    let mut scene = Scene::new();
+    for text in ["d1", "d2", "d3"] {
+        scene.image(&[text]);
+    }
+    scene.world.state().at_deletion = Some(fail);
+    let journal = Journal::new(Telling {
+        store: scene.journal.store().clone(),
+        world: scene.world.clone(),
+    });
+    let runs = apply_with(&mut scene, &journal, 3);
+    assert_eq!(scene.tags().len(), 2);
+    let told = manifests(&runs);
+    assert_eq!(told.iter().filter(|told| in_doubt(told)).count(), 3, "{told:?}");
+    let detail = "it was not sent: the journal failed before";
+    let not_sent = |told: &&&ManifestRun| matches!(&told.outcome, ActionOutcome::InDoubt { detail: why } if why == detail);
+    assert_eq!(told.iter().filter(not_sent).count(), 2, "{told:?}");
+    scene.journal.store().restart();
+    scene.world.state().journal_failed = false;
+    scene.stop = Arc::new(Stop::default());
+    let recovery = scene.recover();
+    assert_eq!(recovery.in_doubt.len(), 2);
 }
 
 #[test]
