@@ -14,7 +14,7 @@ use lagan_model::{
 
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, is_shown, too_few};
-use super::{DELETIONS_PER_READING, is_old, too_slow};
+use super::{deletions_per_reading, is_old, too_slow};
 use crate::holding::Holder;
 use crate::run::ActionOutcome as Outcome;
 use crate::safeguard::{Safeguard, on};
@@ -251,7 +251,7 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Deleter<'_, R, S, C> {
             if left.is_none() && begins && self.world.stop.is_requested() {
                 left = Some(Left::because(Skip::Stopped, "the run was asked to stop"));
             }
-            let many = since_reading >= DELETIONS_PER_READING;
+            let many = since_reading >= deletions_per_reading();
             if left.is_none() && (many || is_old(read_at, self.world.clock.now())) {
                 // It is as old as when it was begun.
                 read_at = self.world.clock.now();

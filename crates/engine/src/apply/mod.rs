@@ -31,6 +31,39 @@ use crate::world::{Veto, World};
 /// How many manifests are deleted, and tags taken off, before a repository is read again.
 pub(crate) const DELETIONS_PER_READING: usize = 256;
 
+#[cfg(not(test))]
+#[inline]
+pub(crate) const fn deletions_per_reading() -> usize {
+    DELETIONS_PER_READING
+}
+
+#[cfg(test)]
+pub(crate) use self::fewer::{deletions_per_reading, with_deletions_per_reading};
+
+/// Stories are too small for as many.
+#[cfg(test)]
+mod fewer {
+    use std::cell::Cell;
+
+    use super::DELETIONS_PER_READING;
+
+    thread_local! {
+        static MOST: Cell<usize> = const { Cell::new(DELETIONS_PER_READING) };
+    }
+
+    pub(crate) fn deletions_per_reading() -> usize {
+        MOST.get()
+    }
+
+    /// Runs `body` on this thread with another number of them.
+    pub(crate) fn with_deletions_per_reading<T>(most: usize, body: impl FnOnce() -> T) -> T {
+        let before = MOST.replace(most);
+        let result = body();
+        MOST.set(before);
+        result
+    }
+}
+
 /// How old a reading may be when something is deleted on its strength.
 const MAX_READING_AGE: TimeDelta = TimeDelta::seconds(60);
 

@@ -15,7 +15,7 @@ use super::delete::{Deleter, Ends, Taken, is_back, skipped};
 use super::reading::{Reader, Reading};
 use super::unit::{Left, Member, Unit, check, counted, counted_in, members, too_few, units};
 use super::untag::Untagger;
-use super::{ApplyRequest, DELETIONS_PER_READING, is_old, too_slow};
+use super::{ApplyRequest, deletions_per_reading, is_old, too_slow};
 use crate::approve::{Approved, ApprovedPlan, seal};
 use crate::holding::{Holder, Holdings};
 use crate::mend::{DeletedHere, DeletedManifest, MendError, mend};
@@ -62,9 +62,9 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             untags_in_doubt: BTreeSet::new(),
             holdings: Holdings::default(),
             at_once: if world.registry.deletes().one_by_one {
-                FIRST_ONE_BY_ONE
+                FIRST_ONE_BY_ONE.min(deletions_per_reading())
             } else {
-                DELETIONS_PER_READING
+                deletions_per_reading()
             },
             problem: None,
             looked_after: true,
@@ -125,7 +125,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             if self.how().one_by_one {
                 // As many as there was time for until the reading was too old, and some more.
                 let done = self.ends.len() - before;
-                self.at_once = (2 * done).clamp(FIRST_ONE_BY_ONE, DELETIONS_PER_READING);
+                self.at_once = (2 * done).max(FIRST_ONE_BY_ONE).min(deletions_per_reading());
             }
             // One that was asked to stop meanwhile says so.
             if self.ends.len() == before && !self.world.stop.is_requested() {

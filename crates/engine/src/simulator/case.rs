@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub notice: Option<i64>,
     /// How many artifacts have to stay in each repository.
     pub keep: u64,
+    /// Whether a repository is read again after every second deletion.
+    pub rereads: bool,
     /// Whether several units of a repository are worked on at once.
     pub concurrency: bool,
 }
@@ -43,6 +45,7 @@ impl Case {
             grace: (seed / 3 % 2 == 1).then(|| [4, 30, 24 * 60][(seed / 6 % 3) as usize]),
             notice: (seed % 11 == 7).then(|| [1, 6, 15][(seed / 11 % 3) as usize]),
             keep: if seed % 7 < 2 { 1 + seed / 7 % 3 } else { 0 },
+            rereads: seed % 13 == 9,
             concurrency: seed % 4 == 1,
         }
     }
@@ -53,6 +56,10 @@ impl Case {
             Self { others: 0, ..self },
             Self {
                 deletions: false,
+                ..self
+            },
+            Self {
+                rereads: false,
                 ..self
             },
             Self { faults: 0, ..self },

@@ -18,6 +18,7 @@ use super::chance::Chance;
 use super::ports::{Simulated, drive};
 use super::store::ModelStore;
 use super::world::{Effect, Repository, State, blobs, children, is_collected, is_holding, is_sound_but_for};
+use crate::apply::{DELETIONS_PER_READING, with_deletions_per_reading};
 use crate::{
     ActionOutcome, ApplyRequest, Approval, Chronicle, Due, LeftOut, LeftoverRequest, ManifestUndo,
     PlanRequest, PurgeRequest, Recovery, RepositoryRun, RepositoryUndo, Scope, Stop, UndoOutcome,
@@ -37,6 +38,11 @@ pub(crate) struct End {
 }
 
 pub(crate) fn tell(case: Case, trace: bool) -> End {
+    let most = if case.rereads { 2 } else { DELETIONS_PER_READING };
+    with_deletions_per_reading(most, || tell_it(case, trace))
+}
+
+fn tell_it(case: Case, trace: bool) -> End {
     let mut state = State::new(case, trace);
     state.fill();
     let world = Simulated(Arc::new(Mutex::new(state)));
