@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use futures_util::{StreamExt, stream};
 use lagan_model::journal::{JournalError, JournalStore, Role, RunId, Sequence, Skip};
 use lagan_model::{
-    Clock, DeletesHow, Digest, Labels, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
+    ArtifactGraph, Clock, DeletesHow, Digest, Labels, RegistryError, RegistryWrite, RepositoryName, Tag, Time,
 };
 use lagan_policy::{Action, RepositoryPlan, RolloutNote};
 
@@ -37,6 +37,9 @@ pub(crate) struct RepositoryApply<'a, R, S, C, V> {
     /// What became of each action's manifests so far.
     ends: EndsSoFar,
     deleted: BTreeSet<Digest>,
+    /// What is listed by manifests that were left alone, each with one of these. Where no tag is on those, no later reading
+    /// shows them.
+    below_left: BTreeMap<Digest, Digest>,
     /// Manifests of which a tag may still be taken off: a second request could do what the first one is then taken for.
     untags_in_doubt: BTreeSet<Digest>,
     /// What was held so far.
@@ -59,6 +62,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             plan,
             ends: EndsSoFar::new(),
             deleted: BTreeSet::new(),
+            below_left: BTreeMap::new(),
             untags_in_doubt: BTreeSet::new(),
             holdings: Holdings::default(),
             at_once: if world.registry.deletes().one_by_one {
@@ -321,7 +325,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
                 None
             };
             match left {
-                Some(left) => self.note(&unit.members, |_| (None, skipped(left.clone()))),
+                Some(left) => self.note(&unit.members, reading, |_| (None, skipped(left.clone()))),
                 None => {
                     room = room.saturating_sub(going);
                     ready.push(unit);
@@ -333,12 +337,17 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         ready
     }
 
-    /// Why the unit stays of something that has ended in this run already. Others moved it meanwhile, so that what it hangs
-    /// together with was not seen when it was its turn: now it shows, and what was left alone is not begun anew. What is
-    /// gone, and still is, hinders nothing.
+    /// Why the unit stays of something that has ended in this run already, or is listed by what has. Others moved it meanwhile, so that what it hangs
+    /// together with was not seen when it was its turn: now it shows, and what was left alone is not begun anew. What that
+    /// lists stays with it. What is gone, and still is, hinders nothing.
     fn why_ended(&self, member: &Member, reading: &Reading) -> Option<Left> {
         let digest = &member.digest;
-        let (_, outcome) = self.ends.get(&(member.action, digest.clone()))?;
+        let Some((_, outcome)) = self.ends.get(&(member.action, digest.clone())) else {
+            let above = self.below_left.get(digest)?;
+            let detail = format!("{above}, which was left alone, lists {digest}");
+            let is_gone = reading.absent.contains(above);
+            return (!is_gone).then(|| Left::because(Skip::Referenced, detail));
+        };
         let is_gone = reading.absent.contains(digest);
         let how = match outcome {
             Outcome::Deleted | Outcome::Skipped { why: Skip::Gone, .. } if is_gone => return None,
@@ -445,7 +454,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             if let Some(ends) = ends {
                 let mut ends = ends.into_iter();
                 let lost = Left::because(Skip::Unit, "its unit ended early");
-                self.note(&unit.members, |_| {
+                self.note(&unit.members, reading, |_| {
                     ends.next().unwrap_or_else(|| (None, skipped(lost.clone())))
                 });
             }
@@ -453,11 +462,24 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         journal
     }
 
-    fn note(&mut self, members: &[Member], mut end: impl FnMut(&Member) -> (Option<Sequence>, Outcome)) {
+    fn note(
+        &mut self,
+        members: &[Member],
+        reading: &Reading,
+        mut end: impl FnMut(&Member) -> (Option<Sequence>, Outcome),
+    ) {
         for member in members {
             let end = end(member);
-            if end.1 == Outcome::Deleted {
-                self.deleted.insert(member.digest.clone());
+            match &end.1 {
+                Outcome::Deleted => {
+                    self.deleted.insert(member.digest.clone());
+                }
+                Outcome::Skipped { why: Skip::Gone, .. } => {}
+                _ => {
+                    let below = reading.related(&member.digest, ArtifactGraph::children);
+                    let below = below.into_iter().map(|below| (below, member.digest.clone()));
+                    self.below_left.extend(below);
+                }
             }
             // What is on record for a manifest stays, whatever a later reading says of it.
             self.ends

@@ -138,6 +138,32 @@ fn what_was_left_alone_as_its_tag_had_moved_is_not_taken_by_a_later_reading_that
 }
 
 #[test]
+fn what_an_index_lists_that_was_left_alone_stays_on_later_readings_that_do_not_show_the_index() {
+    let mut far = FarApart::new();
+    let moved = |far: &FarApart| {
+        let mut state = far.scene.world.state();
+        state.put_tag(&name(), tag("d0000"), &far.kept);
+    };
+    let run = far.apply(moved, |_| {});
+    assert_eq!(far.are_there(), [true; 3]);
+    let [first, rest @ ..] = far.ends(&run);
+    assert!(matches!(
+        first.outcome,
+        ActionOutcome::Skipped {
+            why: Skip::Changed,
+            ..
+        }
+    ));
+    let because = format!("{}, which was left alone, lists {}", far.first, far.child);
+    for end in rest {
+        assert!(
+            matches!(&end.outcome, ActionOutcome::Skipped { why: Skip::Referenced, detail } if *detail == because),
+            "{end:?}"
+        );
+    }
+}
+
+#[test]
 fn what_was_gone_when_it_was_its_turn_is_not_taken_by_a_later_reading_that_finds_it_again() {
     let mut far = FarApart::new();
     let run = far.apply(|far| others_delete(&far.scene, &far.first), push_the_first);
