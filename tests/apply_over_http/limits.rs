@@ -48,6 +48,17 @@ async fn a_repository_that_would_lose_too_large_a_share_is_held_back_and_the_oth
     let share = |percent: &str| format!("{TWO} --override-limit max_percent_per_repository={percent}");
     let report = apply(&place, &sandbox, &share("50%"), 4).await;
     assert_eq!(outcomes(&report), json!({"deleted": 1, "skipped": 6}));
+    let held_back = report["repositories"][0]["entries"].as_array().unwrap();
+    assert_eq!(held_back.len(), 6);
+    for entry in held_back {
+        assert_eq!(
+            (&entry["why"], &entry["detail"]),
+            (
+                &json!("not_approved"),
+                &json!("the limit max_percent_per_repository holds the repository back")
+            )
+        );
+    }
     assert_eq!(
         (sandbox.tags("team/app").len(), sandbox.tags("team/web").len()),
         (8, 2)

@@ -95,8 +95,7 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
             !on(Safeguard::PlanHash) || seal(&self.plan.actions).as_ref() == Some(&approved.seal)
         };
         let Some(approved) = approved.filter(sealed) else {
-            let detail = "these are not the actions that were approved";
-            let rest = Left::because(Skip::NotApproved, detail);
+            let rest = not_approved(self.request.approved, self.name());
             return (self.finish(rest, Vec::new()), Ok(()));
         };
         self.leave_waiting(approved);
@@ -577,7 +576,7 @@ pub fn all_waits(approved: &ApprovedPlan, plan: &RepositoryPlan) -> RepositoryRu
         Some(approved) => waiting_ends(plan, approved),
         None => EndsSoFar::new(),
     };
-    let rest = Left::because(Skip::NotApproved, "these are not the actions that were approved");
+    let rest = not_approved(approved, &plan.name);
     RepositoryRun {
         name: plan.name.clone(),
         actions: action_runs(plan, &mut ends, &Holdings::default(), &rest),
@@ -586,6 +585,17 @@ pub fn all_waits(approved: &ApprovedPlan, plan: &RepositoryPlan) -> RepositoryRu
         problem: None,
         looked_after: true,
     }
+}
+
+/// Why nothing is done in a repository: a limit holds it back, or its actions are not those that were approved.
+fn not_approved(approved: &ApprovedPlan, repository: &RepositoryName) -> Left {
+    let mut guards = approved.guards().iter();
+    let held_back = guards.find(|guard| guard.refuses && guard.repository.as_ref() == Some(repository));
+    let detail = match held_back {
+        Some(guard) => format!("the limit {} holds the repository back", guard.limit.as_str()),
+        None => "these are not the actions that were approved".to_owned(),
+    };
+    Left::because(Skip::NotApproved, detail)
 }
 
 /// How what waits ends in this run.
