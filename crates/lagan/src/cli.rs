@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lagan_model::RepositoryName;
@@ -344,7 +344,7 @@ pub(crate) struct UndoArgs {
     )]
     pub target: Option<String>,
 
-    /// Everything that was deleted since then: a time (RFC 3339), or an age such as 2h
+    /// Everything that was deleted since then: a time (RFC 3339), a day (in UTC), or an age such as 2h
     #[arg(long, value_name = "WHEN", value_parser = since, conflicts_with = "repository")]
     pub since: Option<DateTime<Utc>>,
 
@@ -537,7 +537,7 @@ pub(crate) enum JournalCommand {
         #[arg(value_name = "RUN")]
         runs: Vec<String>,
 
-        /// Only runs that began since then: a time (RFC 3339), or an age such as 7d
+        /// Only runs that began since then: a time (RFC 3339), a day (in UTC), or an age such as 7d
         #[arg(long, value_name = "WHEN", conflicts_with = "runs", value_parser = since)]
         since: Option<DateTime<Utc>>,
 
@@ -640,32 +640,94 @@ pub(crate) struct DemoArgs {
 }
 
 fn time(text: &str) -> Result<DateTime<Utc>, String> {
-    DateTime::parse_from_rfc3339(text)
-        .map(|time| time.with_timezone(&Utc))
-        .map_err(|error| format!("{error}; a time reads 2026-11-20T12:00:00Z"))
+    rfc3339(text).ok_or_else(|| TIME.to_owned())
 }
 
-/// A time, or how long ago.
+/// A time, the beginning of a day, or how long ago.
 fn since(text: &str) -> Result<DateTime<Utc>, String> {
     let ago = |age: Age| Utc::now().checked_sub_signed(age.delta());
-    match text.parse().ok().and_then(ago) {
-        Some(time) => Ok(time),
-        None => time(text).map_err(|error| format!("{error}, an age 7d or 12h")),
-    }
+    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+    let day = || text.parse().ok().map(midnight);
+    time_or_age(text, ago, day)
+        .map_err(|error| format!("{error}, a day 2026-11-20 (from 00:00 UTC on), an age 7d, 12h or 30min"))
 }
 
 /// A time, or how far ahead.
 fn until(text: &str) -> Result<DateTime<Utc>, String> {
     let ahead = |age: Age| Utc::now().checked_add_signed(age.delta());
-    match text.parse().ok().and_then(ahead) {
-        Some(time) => Ok(time),
-        None => time(text).map_err(|error| format!("{error}, a length of time 7d or 12h")),
-    }
+    time_or_age(text, ahead, || None).map_err(|error| format!("{error}, a length of time 7d, 12h or 30min"))
 }
+
+fn time_or_age(
+    text: &str,
+    from_now: impl FnOnce(Age) -> Option<DateTime<Utc>>,
+    other: impl FnOnce() -> Option<DateTime<Utc>>,
+) -> Result<DateTime<Utc>, String> {
+    let age = text.parse::<Age>();
+    let wrong = age.as_ref().err().map(ToString::to_string);
+    if let Some(time) = age
+        .ok()
+        .and_then(from_now)
+        .or_else(|| rfc3339(text))
+        .or_else(other)
+    {
+        return Ok(time);
+    }
+    // Times have other characters in them.
+    let is_age = text.starts_with(|first: char| first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    Err(match wrong.filter(|_| is_age) {
+        Some(wrong) => format!("{wrong}; {TIME}"),
+        None => TIME.to_owned(),
+    })
+}
+
+fn rfc3339(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.with_timezone(&Utc))
+}
+
+const TIME: &str = "a time reads 2026-11-20T12:00:00Z";
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+
+    use super::{since, until};
+
+    #[test]
+    fn a_time_that_is_none_is_told_which_forms_are_taken() {
+        for none in [
+            "0s",
+            "1m",
+            "5y",
+            "",
+            "yesterday",
+            "2026-11-22T12:00",
+            "2026-13-01",
+            "11m",
+        ] {
+            for told in [since(none).unwrap_err(), until(none).unwrap_err()] {
+                for form in ["2026-11-20T12:00:00Z", "7d", "30min"] {
+                    assert!(told.contains(form), "{none}: {told}");
+                }
+                assert!(!told.contains("premature"), "{none}: {told}");
+            }
+        }
+        let told = since("1m").unwrap_err();
+        assert!(told.contains("`min`"), "{told}");
+        assert!(since("2026").unwrap_err().contains("a day 2026-11-20"));
+    }
+
+    #[test]
+    fn since_a_day_is_since_its_beginning() {
+        let midnight: chrono::DateTime<chrono::Utc> = "2026-11-22T00:00:00Z".parse().unwrap();
+        assert_eq!(since("2026-11-22"), Ok(midnight));
+        assert_eq!(since("2026-11-22T01:00:00+01:00"), Ok(midnight));
+        // Whether a pause has that day in it would be a guess.
+        assert!(until("2026-11-22").is_err());
+        assert!(since("90min").is_ok() && until("3d").is_ok());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {
