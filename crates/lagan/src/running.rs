@@ -10,6 +10,7 @@ use std::time::Duration;
 use lagan_engine::{Recovery, Stop};
 use lagan_model::journal::JournalError;
 use lagan_model::{Clock, Time};
+use lagan_report::sanitize::harmless;
 use lagan_report::{InDoubtNote, RecoveryNote};
 use lagan_state::StateError;
 use tokio::signal::unix::{SignalKind, signal};
@@ -187,6 +188,34 @@ pub(crate) fn note(recovery: &Recovery) -> RecoveryNote {
 /// Whether something is left that a person should look at.
 pub(crate) fn is_partial(recovery: &RecoveryNote) -> bool {
     !recovery.in_doubt.is_empty() || !recovery.problems.is_empty()
+}
+
+/// A run whose journal failed on its way; `hint` says how to go on with it.
+pub(crate) fn ended_early(error: JournalError, hint: &str) -> Failure {
+    // There was enough room when it began.
+    let exit = match error {
+        JournalError::NoSpace { .. } => Exit::Partial,
+        _ => Exit::Unexpected,
+    };
+    let error = StateError::from(error);
+    let hint = match error.hint() {
+        Some(first) => format!("{first}; {hint}"),
+        None => hint.to_owned(),
+    };
+    let mut failure = Failure::from(error).with_hint(hint);
+    failure.exit = exit;
+    failure
+}
+
+/// An error with all that it comes from, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    harmless(&text).into_owned()
 }
 
 impl From<JournalError> for Failure {

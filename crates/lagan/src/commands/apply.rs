@@ -13,14 +13,13 @@ use lagan_engine::{
     ApplyError, ApplyRequest, Chronicle, Due, Going, Holds, PurgeRequest, Stop, Veto, World, all_waits,
     apply, due, purge, recover,
 };
-use lagan_model::journal::{Begin, Journal, JournalError, Purpose, RunId};
+use lagan_model::journal::{Begin, Journal, Purpose, RunId};
 use lagan_model::{
     Clock as _, Digest, Labels, RegistryKind, RegistryRead as _, RegistryWrite as _, RepositoryName,
 };
 use lagan_policy::{Limits, PolicySet, RepositoryPattern};
 use lagan_registry::Connected;
 use lagan_report::number::count;
-use lagan_report::sanitize::harmless;
 use lagan_report::{OutcomeFoot, OutcomeHead, OutcomeOf, OutcomeWriter, RepositoryOutcome, outcome_writer};
 use lagan_state::Who;
 
@@ -39,7 +38,9 @@ use crate::outcome::{self, lasting};
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
 use crate::rollout::{Changed, Rolling, Wanted};
-use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note};
+use crate::running::{
+    PROGRAM, Stopping, SystemClock, ask, can_ask, ended_early, is_partial, note, with_causes,
+};
 use crate::sources::{Source, globs};
 use crate::{settings, state};
 
@@ -583,7 +584,10 @@ fn confirmed(going: Going, due: &Due, wish: Option<CollectGarbage>) -> Result<bo
 }
 
 fn why(error: &ApplyError<io::Error>) -> String {
-    harmless(&error.to_string()).into_owned()
+    match error {
+        ApplyError::Journal(error) => format!("failed to {}: nothing more was deleted", with_causes(error)),
+        error => with_causes(error),
+    }
 }
 
 /// A run that ended early: what it did is on record.
@@ -592,18 +596,43 @@ fn failed(error: ApplyError<io::Error>, run: RunId) -> Failure {
         "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
     );
     match error {
-        // There was enough when it began: what was deleted until there was too little is gone.
-        ApplyError::Journal(error @ JournalError::NoSpace { .. }) => {
-            Failure::new(Exit::Partial, error).with_hint(hint)
-        }
-        ApplyError::Journal(error) => Failure::from(error).with_hint(hint),
+        ApplyError::Journal(error) => ended_early(error, &hint),
         error => Failure::new(Exit::Unexpected, error).with_hint(hint),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use lagan_model::journal::JournalError;
+
     use super::*;
+
+    #[test]
+    fn a_run_without_room_says_so_and_what_helps_before_it_says_how_to_go_on() {
+        let full = || JournalError::Store {
+            doing: "sync /state/mirror.jsonl".to_owned(),
+            source: io::Error::from(io::ErrorKind::StorageFull).into(),
+        };
+        let text = |error| failed(ApplyError::Journal(error), RunId::from_bits(1)).text();
+        let room = text(JournalError::NoSpace { free: 1, needed: 2 });
+        assert!(
+            room.starts_with("error: failed to write the journal: 1 bytes are free"),
+            "{room}"
+        );
+        assert!(
+            room.contains(
+                "hint: free some space on the disk that has the state directory; `lagan journal show"
+            ),
+            "{room}"
+        );
+        let disk = text(full());
+        assert!(disk.contains("caused by: no storage space"), "{disk}");
+        assert!(disk.contains("hint: free some space on the disk; "), "{disk}");
+        assert_eq!(
+            why(&ApplyError::Journal(full())),
+            "failed to sync /state/mirror.jsonl: no storage space: nothing more was deleted"
+        );
+    }
 
     #[test]
     fn a_run_that_finds_too_little_room_on_its_way_is_partial_and_one_whose_journal_fails_has_failed() {

@@ -34,7 +34,9 @@ use crate::metrics::Observing;
 use crate::outcome::lasting::may_have_deleted;
 use crate::output::{Output, Spool, is_coloured};
 use crate::progress::Progress;
-use crate::running::{PROGRAM, Stopping, SystemClock, ask, can_ask, is_partial, note, tell};
+use crate::running::{
+    PROGRAM, Stopping, SystemClock, ask, can_ask, ended_early, is_partial, note, tell, with_causes,
+};
 use crate::{outcome, rollout, settings, sources, state};
 
 /// How many repositories are restored at the same time.
@@ -256,10 +258,7 @@ async fn watched(
 
 /// How an undo failed as a whole.
 fn why(error: &JournalError) -> String {
-    format!(
-        "failed to {}: nothing more was put back",
-        harmless(&error.to_string())
-    )
+    format!("failed to {}: nothing more was put back", with_causes(error))
 }
 
 /// An undo that ended early: what it put back is there.
@@ -268,13 +267,7 @@ fn failed(error: JournalError, run: RunId) -> Failure {
         "what was put back is there, and held; the same `lagan undo` again goes on with the rest, and \
          `lagan journal show {run}` tells what is on record"
     );
-    let is_full = matches!(error, JournalError::NoSpace { .. });
-    let mut failure = Failure::from(error).with_hint(hint);
-    if is_full {
-        // There was enough when it began.
-        failure.exit = Exit::Partial;
-    }
-    failure
+    ended_early(error, &hint)
 }
 
 /// What was put back should have stayed, as somebody found: the policies of the runs that deleted it have not shown in
