@@ -11,6 +11,7 @@ use lagan_engine::Stop;
 use lagan_model::{Clock, Time};
 use lagan_report::sanitize::harmless;
 use lagan_scheduler::Freeze;
+use lagan_state::StateError;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
@@ -167,6 +168,17 @@ impl Bans {
 
     /// Refuses a run that would delete.
     pub(crate) fn refuse(&self, now: Time) -> Result<(), Failure> {
+        // Who may not enter the directory cannot use it, whether or not there is a pause.
+        if let Err(error) = fs::metadata(self.state.join("."))
+            && error.kind() == io::ErrorKind::PermissionDenied
+        {
+            let failed = StateError::Io {
+                doing: "open the state directory",
+                path: self.state.clone(),
+                source: error,
+            };
+            return Err(failed.into());
+        }
         match self.why(now) {
             None => Ok(()),
             Some(why) => Err(Failure::new(

@@ -116,11 +116,22 @@ fn shared(
     directory: &Path,
     open: impl FnOnce(&Path, &Options) -> Result<DiskJournal, StateError>,
 ) -> Result<Shared, Failure> {
-    let (journal, is_new) = Shared::of(directory, || open(directory, &Options::default()))?;
+    let opened = Shared::of(directory, || open(directory, &Options::default()));
+    let (journal, is_new) = opened.map_err(not_begun)?;
     if is_new.0 {
         print_notices(journal.notices());
     }
     Ok(journal)
+}
+
+/// What fails before anything was done: where there is no room for it, that is refused.
+pub(crate) fn not_begun(error: StateError) -> Failure {
+    let is_full = error.is_full();
+    let mut failure = Failure::from(error);
+    if is_full {
+        failure.exit = Exit::Refused;
+    }
+    failure
 }
 
 /// Whether something failed because another process works with the state directory.
@@ -150,6 +161,8 @@ impl From<StateError> for Failure {
             // Nothing was begun, and what was asked for has to be asked otherwise.
             StateError::Absent { .. }
             | StateError::Foreign { .. }
+            | StateError::Headless { .. }
+            | StateError::NewerExport { .. }
             | StateError::Exposed { .. }
             | StateError::InUse { .. }
             | StateError::Newer { .. }

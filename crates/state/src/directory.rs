@@ -36,6 +36,8 @@ pub(crate) const CACHE: &str = "cache";
 const FORMAT: &str = "lagan.state";
 const BUILDING: &str = "building";
 
+const RESTORE: &str = "restore the whole directory from a backup, or import an export into a new one";
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Head {
     format: String,
@@ -78,6 +80,12 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(StateError::Absent { path: root.into() });
             }
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return Err(StateError::Foreign {
+                    path: root.into(),
+                    why: "something above it is no directory".to_owned(),
+                });
+            }
             metadata => metadata,
         }
         .map_err(StateError::io("open the state directory", root))?;
@@ -117,6 +125,14 @@ impl Directory {
         let known = names.iter().any(known) || journals;
         if !known && !names.iter().all(ours) {
             return Err(foreign("it is not a state directory of lagan"));
+        }
+        let has_journal = journals || names.iter().any(|name| name == HEAD);
+        if !has_journal && creation == Creation::Never && had_a_journal(root, &names) {
+            return Err(StateError::Headless {
+                path: root.into(),
+                why: "its journal is gone, and what is beside it is there".to_owned(),
+                help: "restore lagan-state.json and the journal from a backup, or import an export into a new directory",
+            });
         }
         if !known && creation == Creation::Never {
             return Err(StateError::Absent { path: root.into() });
@@ -259,29 +275,36 @@ impl Directory {
                 known: VERSION,
             });
         }
-        let foreign = |why: &str| StateError::Foreign {
+        let headless = |why: &str, help| StateError::Headless {
             path: self.root.clone(),
             why: why.to_owned(),
+            help,
         };
         let present = self.generations()?;
         if let Some(head) = head.filter(|head| head.format == FORMAT && line::check(&text).is_some()) {
             return if present.contains(&head.generation) {
                 Ok(Some(head.generation))
             } else {
-                Err(foreign("the journal that it names is not there"))
+                Err(headless(
+                    "the journal that lagan-state.json names is not there",
+                    RESTORE,
+                ))
             };
         }
         match present.as_slice() {
             [] if text.is_empty() => Ok(None),
-            [] => Err(foreign(
+            [] => Err(headless(
                 "its lagan-state.json is damaged, and there is no journal",
+                RESTORE,
             )),
             [only] => {
                 self.declare(*only)?;
                 Ok(Some(*only))
             }
-            _ => Err(foreign(
+            _ => Err(headless(
                 "its lagan-state.json is damaged, and there are several journals",
+                "restore lagan-state.json from a backup, or move the journals that do not count out of the directory: an only \
+                 one counts",
             )),
         }
     }
@@ -339,6 +362,22 @@ pub(crate) fn suspect(root: &Path) {
             .write(true)
             .open(path),
     );
+}
+
+/// Whether what is beside a journal tells that there was one: room that only a journal keeps, or a run on record.
+fn had_a_journal(root: &Path, names: &[String]) -> bool {
+    let begun = |name: &String| name == AUDIT && tells_of_a_run(&root.join(AUDIT)).unwrap_or(false);
+    names.iter().any(|name| name == BALLAST || begun(name))
+}
+
+fn tells_of_a_run(audit: &Path) -> io::Result<bool> {
+    for file in fs::read_dir(audit)? {
+        let text = fs::read(file?.path())?;
+        if String::from_utf8_lossy(&text).contains("\"run_begins\"") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn names(root: &Path) -> Result<Vec<String>, StateError> {

@@ -26,6 +26,16 @@ pub enum StateError {
         /// What speaks against it.
         why: String,
     },
+    /// Its journal is not there any more, or nothing says which of those that are there counts.
+    #[error("open the state directory {}: {why}", path.display())]
+    Headless {
+        /// The directory.
+        path: PathBuf,
+        /// What is missing or damaged.
+        why: String,
+        /// What would help.
+        help: &'static str,
+    },
     /// Others than its owner may enter it.
     #[error("open the state directory {}: its mode is {mode:04o}, and others must not read it", path.display())]
     Exposed {
@@ -90,6 +100,14 @@ pub enum StateError {
         /// What is wrong with it.
         why: String,
     },
+    /// An export was written by a newer version of this program; nothing of it was imported.
+    #[error("import the export: it is of version {found}, and this program knows {known}")]
+    NewerExport {
+        /// Its version.
+        found: u32,
+        /// The newest version that is known.
+        known: u32,
+    },
     /// A run is not in the journal.
     #[error("find the run {run}: it is not in the journal")]
     UnknownRun {
@@ -110,9 +128,12 @@ impl StateError {
                 Some("nothing was ever deleted with this state directory; is the path right?")
             }
             Self::Foreign { .. } => Some("name a directory that is empty, or that does not exist yet"),
+            Self::Headless { help, .. } => Some(help),
             Self::Exposed { .. } => Some("chmod 700 it, and make sure that nobody else has written in it"),
             Self::InUse { .. } => Some("wait for it to end, or use another state directory"),
-            Self::Newer { .. } => Some("use the version of lagan that wrote it, or a newer one"),
+            Self::Newer { .. } | Self::NewerExport { .. } => {
+                Some("use the version of lagan that wrote it, or a newer one")
+            }
             Self::Lost { .. } => Some(
                 "nothing was changed; restore the state directory from a backup, or import an export into a new one",
             ),
@@ -122,7 +143,7 @@ impl StateError {
             Self::Store { .. } | Self::Journal(_) if self.is_damage() => Some(
                 "run it again: the journal is compared whole then, and built anew from what is sound in either copy",
             ),
-            Self::Io { source, .. } if is_forbidden(source) => {
+            Self::Io { .. } | Self::Store { .. } if self.is_forbidden() => {
                 Some("does the directory belong to this user, and can it be written?")
             }
             Self::Journal(JournalError::NoSpace { .. }) => {
@@ -137,7 +158,7 @@ impl StateError {
     /// Whether this user may not write there.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if is_forbidden(source))
+        causes(self).filter_map(of_the_system).any(is_forbidden)
     }
 
     /// Whether damage was met in a journal that is open: the next opening repairs what is sound in one copy.
@@ -155,7 +176,8 @@ impl StateError {
     }
 
     /// Whether the disk is full, however deep that is said.
-    pub(crate) fn is_full(&self) -> bool {
+    #[must_use]
+    pub fn is_full(&self) -> bool {
         causes(self)
             .filter_map(of_the_system)
             .any(|error| error.kind() == io::ErrorKind::StorageFull)

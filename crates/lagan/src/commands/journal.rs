@@ -33,9 +33,11 @@ pub(crate) fn run(
     let configured = config.as_ref().and_then(|config| config.state_dir.as_deref());
     let directory = state::directory(named, configured)?;
     carry_out(&directory, colour, command).map_err(|mut failure| {
-        if state::error(&failure).is_some_and(StateError::is_damage) {
+        match state::error(&failure) {
             // What is sound in one copy is repaired by whoever opens it next.
-            failure.exit = Exit::Partial;
+            Some(error) if error.is_damage() => failure.exit = Exit::Partial,
+            Some(error) if error.is_full() => failure.exit = Exit::Refused,
+            _ => {}
         }
         failure
     })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::SubsecRound as _;
 use lagan_model::Clock as _;
 use lagan_report::sanitize::harmless;
-use lagan_state::Who;
+use lagan_state::{StateError, Who};
 
 use crate::auditing::Auditing;
 use crate::bans::Pause;
@@ -67,8 +67,12 @@ fn directory(config: Option<&Path>, state_dir: Option<&Path>) -> Result<PathBuf,
 }
 
 fn failed(directory: &Path, error: std::io::Error) -> Failure {
-    let context = format!("failed to write to the state directory {}", directory.display());
-    Failure::new(Exit::Unexpected, anyhow::Error::new(error).context(context))
+    let failed = StateError::Io {
+        doing: "write to the state directory",
+        path: directory.to_owned(),
+        source: error,
+    };
+    failed.into()
 }
 
 fn say(text: &str) -> Result<Exit, Failure> {

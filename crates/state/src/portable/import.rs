@@ -115,8 +115,10 @@ impl DiskJournal {
                         return Err(lines.error("it is no line of an export"));
                     }
                     if version > VERSION {
-                        let why = format!("it is of version {version}, and this program knows {VERSION}");
-                        return Err(lines.error(why));
+                        return Err(StateError::NewerExport {
+                            found: version,
+                            known: VERSION,
+                        });
                     }
                 }
                 _ if lines.number == 1 => return Err(lines.error("an export begins otherwise")),

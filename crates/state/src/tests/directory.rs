@@ -191,6 +191,46 @@ fn a_damaged_or_missing_head_is_restored_from_what_is_there() {
 }
 
 #[test]
+fn a_directory_whose_journal_is_gone_says_so_and_does_not_send_anybody_elsewhere() {
+    let (_room, root) = room();
+    create(&root).close().unwrap();
+    let headless = |error: StateError, help: &str| {
+        assert!(matches!(error, StateError::Headless { .. }), "{error}");
+        assert!(error.hint().unwrap().contains(help), "{:?}", error.hint());
+    };
+    // Two of them, and nothing says which counts.
+    fs::write(root.join("lagan-state.json"), "damaged").unwrap();
+    fs::create_dir(root.join("journal.2")).unwrap();
+    headless(open(&root).unwrap_err(), "restore lagan-state.json");
+    fs::remove_dir_all(root.join("journal.1")).unwrap();
+    fs::remove_dir_all(root.join("journal.2")).unwrap();
+    headless(open(&root).unwrap_err(), "from a backup");
+    fs::remove_file(root.join("lagan-state.json")).unwrap();
+    headless(open(&root).unwrap_err(), "from a backup");
+    // Without the ballast, the audit log knows of runs.
+    fs::remove_file(root.join("ballast")).unwrap();
+    assert!(matches!(open(&root), Err(StateError::Absent { .. })));
+    fs::create_dir(root.join("audit")).unwrap();
+    fs::write(root.join("audit/000001.jsonl"), "{\"event\":\"refused\"}\n").unwrap();
+    assert!(matches!(open(&root), Err(StateError::Absent { .. })));
+    fs::write(root.join("audit/000002.jsonl"), "{\"event\":\"run_begins\"}\n").unwrap();
+    headless(open(&root).unwrap_err(), "from a backup");
+}
+
+#[test]
+fn a_path_below_a_file_is_no_directory() {
+    let (room, _) = room();
+    let file = room.path().join("file");
+    fs::write(&file, "").unwrap();
+    for answer in [
+        open(&file.join("below")),
+        DiskJournal::create(&file.join("below/it"), &options()),
+    ] {
+        assert!(matches!(answer, Err(StateError::Foreign { .. })), "{answer:?}");
+    }
+}
+
+#[test]
 fn a_creation_that_was_interrupted_is_completed() {
     for left in ["lock", "journal.1.building/mirror.jsonl", "lagan-state.json.new"] {
         let (_room, root) = room();
