@@ -28,13 +28,20 @@ const OPENINGS: u32 = 200;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum KvError {
     #[error("{}", in_words(.0))]
-    Sled(#[from] sled::Error),
+    Sled(sled::Error),
     #[error("the store panicked: {0}")]
     Panic(String),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error("{0}")]
     Damaged(String),
+}
+
+// It is no cause of its own: what it says is said.
+impl From<sled::Error> for KvError {
+    fn from(error: sled::Error) -> Self {
+        Self::Sled(error)
+    }
 }
 
 impl KvError {

@@ -143,8 +143,10 @@ fn damage_that_is_read_is_told_in_words_and_repaired_at_the_next_opening() {
         let error = StateError::from(error);
         assert!(error.is_damage(), "{place}: {error:?}");
         assert!(error.hint().unwrap().starts_with("run it again"));
-        let told = std::error::Error::source(&error).unwrap().to_string();
+        let cause = std::error::Error::source(&error).unwrap();
+        let told = cause.to_string();
         assert!(!told.contains("Inline") && !told.contains("backtrace"), "{told}");
+        assert!(cause.source().is_none(), "{told}");
         drop(journal);
         let journal = open(trial).unwrap_or_else(|error| panic!("{place}, again: {error:?}"));
         let notices = journal.notices();
