@@ -501,7 +501,7 @@ pub(crate) fn skipped(left: Left) -> Outcome {
 }
 
 /// What there is to say of what was on record when the journal failed: it is open there, and the next run settles it.
-fn not_sent() -> Outcome {
+pub(crate) fn not_sent() -> Outcome {
     Outcome::InDoubt {
         detail: "it was not sent: the journal failed before".to_owned(),
     }

@@ -9,7 +9,7 @@ use lagan_model::{
     Artifact, Clock, Deletion, Digest, Manifest, Reference, RegistryError, RegistryWrite, RepositoryName, Tag,
 };
 
-use super::delete::{not_settled, was_refused};
+use super::delete::{not_sent, not_settled, was_refused};
 use super::reading::Reading;
 
 use crate::restore::missing_child;
@@ -140,6 +140,15 @@ impl<R: RegistryWrite, S: JournalStore, C: Clock> Untagger<'_, R, S, C> {
                 return Ok(self.settle(sequence, result, None).await);
             }
         };
+        // Others wrote since it was put on record.
+        if let Some(error) = self.world.journal.failure() {
+            return Ok(Untagged {
+                sequence: Some(sequence),
+                outcome: not_sent(),
+                alarm: None,
+                journal: Err(error),
+            });
+        }
         let answer = self.world.registry.untag(&recorded).await;
         let mut alarm = None;
         let swept = find_swept(self.world.registry, &beside, Missing::Any).await;

@@ -166,6 +166,10 @@ impl JournalStore for ModelStore {
         Ok(sequence)
     }
 
+    fn failure(&self) -> Option<JournalError> {
+        self.world.state().journal_failed.then_some(JournalError::Stopped)
+    }
+
     async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
         let mut memory = self.memory();
         *memory.reads.entry(sequence).or_default() += 1;

@@ -1,8 +1,6 @@
 //! What a run tells whose journal fails.
 
-use bytes::Bytes;
 use lagan_model::Observer;
-use lagan_model::journal::{Group, JournalError, Sequence};
 
 use super::*;
 use crate::{ApplyError, ManifestRun};
@@ -103,51 +101,6 @@ fn of_a_unit_each_manifest_on_record_is_told_of_whatever_came_before_it() {
     assert!(told[1..].iter().all(|told| in_doubt(told)), "{told:?}");
 }
 
-/// A journal that tells that it failed, to whoever asks before something is sent.
-struct Telling {
-    store: ModelStore,
-    world: Simulated,
-}
-
-impl JournalStore for Telling {
-    async fn append(&self, group: Group) -> Result<Sequence, JournalError> {
-        self.store.append(group).await
-    }
-
-    fn failure(&self) -> Option<JournalError> {
-        let failed = self.world.state().journal_failed;
-        failed.then_some(JournalError::Stopped)
-    }
-
-    async fn entry(&self, sequence: Sequence) -> Result<Option<(RunId, Bytes)>, JournalError> {
-        self.store.entry(sequence).await
-    }
-
-    async fn content(&self, digest: &Digest) -> Result<Option<Bytes>, JournalError> {
-        self.store.content(digest).await
-    }
-
-    async fn open_entries(&self) -> Result<Vec<Sequence>, JournalError> {
-        self.store.open_entries().await
-    }
-
-    async fn settled_by(&self, sequence: Sequence) -> Result<Option<Sequence>, JournalError> {
-        self.store.settled_by(sequence).await
-    }
-
-    async fn runs(&self) -> Result<Vec<RunId>, JournalError> {
-        self.store.runs().await
-    }
-
-    async fn bounds_of(&self, run: RunId) -> Result<Option<(Sequence, Sequence)>, JournalError> {
-        self.store.bounds_of(run).await
-    }
-
-    async fn entries_of(&self, run: RunId) -> Result<Vec<Sequence>, JournalError> {
-        self.store.entries_of(run).await
-    }
-}
-
 #[test]
 fn what_is_on_record_and_was_not_sent_when_the_journal_failed_is_not_sent_and_the_next_run_settles_it() {
     let mut scene = Scene::new();
@@ -155,10 +108,7 @@ fn what_is_on_record_and_was_not_sent_when_the_journal_failed_is_not_sent_and_th
         scene.image(&[text]);
     }
     scene.world.state().at_deletion = Some(fail);
-    let journal = Journal::new(Telling {
-        store: scene.journal.store().clone(),
-        world: scene.world.clone(),
-    });
+    let journal = Journal::new(scene.journal.store().clone());
     let runs = apply_with(&mut scene, &journal, 3);
     assert_eq!(scene.tags().len(), 2);
     let told = manifests(&runs);
