@@ -336,9 +336,9 @@ impl<'a, R: RegistryWrite, S: JournalStore, C: Clock, V: Veto> RepositoryApply<'
         ready
     }
 
-    /// Why the unit stays of something that has ended in this run already, or is listed by what has. Others moved it meanwhile, so that what it hangs
-    /// together with was not seen when it was its turn: now it shows, and what was left alone is not begun anew. What that
-    /// lists stays with it. What is gone, and still is, hinders nothing.
+    /// Why the unit stays of something that has ended in this run already, or is listed by what has. Others moved it
+    /// meanwhile, so that what it hangs together with was not seen when it was its turn: now it shows, and what was left
+    /// alone is not begun anew. What that lists stays with it. What is gone, and still is, hinders nothing.
     fn why_ended(&self, member: &Member, reading: &Reading) -> Option<Left> {
         let digest = &member.digest;
         let Some((_, outcome)) = self.ends.get(&(member.action, digest.clone())) else {
