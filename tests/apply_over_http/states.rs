@@ -123,6 +123,37 @@ async fn a_state_directory_without_room_refuses_before_anything_is_begun() {
     assert_eq!(sandbox.tags("team/app").len(), 2);
 }
 
+#[tokio::test]
+async fn whoever_gets_no_report_is_told_where_it_is_on_record() {
+    let sandbox = start(SandboxOptions::default()).await;
+    candidates(&sandbox, "team/app", 5);
+    let place = Place::new();
+    for line in [
+        format!("apply --registry {} {TWO} --yes", sandbox.url()),
+        "undo last".to_owned(),
+    ] {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "exec \"$0\" \"$@\" >/dev/full", env!("CARGO_BIN_EXE_lagan")])
+            .args(format!("{line} --state-dir state").split(' '))
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", place.path())
+            .current_dir(place.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let run = finish(command).await.exits(1);
+        assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
+        let list = place.run("journal list --state-dir state --format json").await;
+        let list = list.exits(0).json();
+        let last = list["runs"].as_array().unwrap().last().unwrap()["run"].clone();
+        let hint = format!("`lagan journal show {}`", last.as_str().unwrap());
+        assert!(run.stderr.contains(&hint), "{hint}: {}", run.stderr);
+    }
+}
+
 /// Runs a command that can write no file beyond so many blocks of 512 bytes. Without the signal, a write beyond the limit is
 /// an error.
 async fn run_with_files_of(place: &Place, blocks: u64, line: &str) -> Run {

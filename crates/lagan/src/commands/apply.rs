@@ -448,13 +448,16 @@ async fn carry_out(
     report.foot.ended = SystemClock.now().trunc_subsecs(0);
     report.foot.requests = registry.requests();
     report.foot.failure = failure.as_ref().map(why);
-    report.finish()?;
+    let reported = report.finish();
     board.note(&approved.planned, true)?;
     rolled_out?;
-    match failure {
-        Some(error) => Err(failed(error, failing)),
-        None if partial => Ok(Exit::Partial),
-        None => Ok(Exit::Done),
+    match (failure, reported) {
+        (Some(error), _) => Err(failed(error, failing)),
+        // Whoever gets no report has to know what to undo.
+        (None, Err(failure)) if may_be_gone => Err(failure.with_hint(on_record(run))),
+        (None, Err(failure)) => Err(failure),
+        (None, Ok(())) if partial => Ok(Exit::Partial),
+        (None, Ok(())) => Ok(Exit::Done),
     }
 }
 
@@ -592,13 +595,16 @@ fn why(error: &ApplyError<io::Error>) -> String {
 
 /// A run that ended early: what it did is on record.
 fn failed(error: ApplyError<io::Error>, run: RunId) -> Failure {
-    let hint = format!(
-        "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
-    );
     match error {
-        ApplyError::Journal(error) => ended_early(error, &hint),
-        error => Failure::new(Exit::Unexpected, error).with_hint(hint),
+        ApplyError::Journal(error) => ended_early(error, &on_record(run)),
+        error => Failure::new(Exit::Unexpected, error).with_hint(on_record(run)),
     }
+}
+
+fn on_record(run: RunId) -> String {
+    format!(
+        "`lagan journal show {run}` tells what was done; running it again goes on, `lagan undo {run}` goes back"
+    )
 }
 
 #[cfg(test)]

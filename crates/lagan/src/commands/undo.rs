@@ -3,6 +3,7 @@
 mod by_daemon;
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -209,17 +210,21 @@ async fn carry_out(
         requests: registry.requests(),
         ..OutcomeFoot::default()
     };
-    for (form, coloured, mut out) in outs {
-        let mut writer = outcome_writer(form, coloured);
-        let mut body = Spool::new();
-        for repository in &undone {
-            writer.repository(&mut body, &outcome::of_undo(repository))?;
+    let write = |outs: Vec<(_, _, Output)>| {
+        for (form, coloured, mut out) in outs {
+            let mut writer = outcome_writer(form, coloured);
+            let mut body = Spool::new();
+            for repository in &undone {
+                writer.repository(&mut body, &outcome::of_undo(repository))?;
+            }
+            writer.head(&mut out, &head, &foot)?;
+            body.copy_to(&mut out)?;
+            writer.foot(&mut out, &head, &foot)?;
+            out.finish()?;
         }
-        writer.head(&mut out, &head, &foot)?;
-        body.copy_to(&mut out)?;
-        writer.foot(&mut out, &head, &foot)?;
-        out.finish()?;
-    }
+        Ok::<(), io::Error>(())
+    };
+    let reported = write(outs);
     let anew = match arguments.dry_run {
         true => Ok(()),
         false => begin_stages_anew(directory, &journal, registry.identity(), run, &undone, audit),
@@ -237,6 +242,12 @@ async fn carry_out(
         });
     }
     anew?;
+    reported.map_err(|error| match head.run {
+        Some(run) => Failure::from(error).with_hint(format!(
+            "what was put back is there: `lagan journal show {run}` tells it"
+        )),
+        None => error.into(),
+    })?;
     let back = undone.iter().all(outcome::is_back);
     Ok(if back && !foot.stopped && !is_partial(&foot.recovery) {
         Exit::Done
