@@ -127,11 +127,13 @@ impl Directory {
             return Err(foreign("it is not a state directory of lagan"));
         }
         let has_journal = journals || names.iter().any(|name| name == HEAD);
-        if !has_journal && creation == Creation::Never && had_a_journal(root, &names) {
+        // A new one would know of nothing that is held, and the next run would delete it.
+        if !has_journal && creation != Creation::Adopt && had_a_journal(root, &names) {
             return Err(StateError::Headless {
                 path: root.into(),
                 why: "its journal is gone, and what is beside it is there".to_owned(),
-                help: "restore lagan-state.json and the journal from a backup, or import an export into a new directory",
+                help: "restore lagan-state.json and the journal from a backup, import an export into a new directory, or name a \
+                       new one to begin anew",
             });
         }
         if !known && creation == Creation::Never {

@@ -207,6 +207,12 @@ fn a_directory_whose_journal_is_gone_says_so_and_does_not_send_anybody_elsewhere
     headless(open(&root).unwrap_err(), "from a backup");
     fs::remove_file(root.join("lagan-state.json")).unwrap();
     headless(open(&root).unwrap_err(), "from a backup");
+    // Nobody makes a new one in its place, either.
+    headless(
+        DiskJournal::create(&root, &options()).unwrap_err(),
+        "to begin anew",
+    );
+    assert!(!root.join("journal.1").exists());
     // Without the ballast, the audit log knows of runs.
     fs::remove_file(root.join("ballast")).unwrap();
     assert!(matches!(open(&root), Err(StateError::Absent { .. })));
