@@ -132,19 +132,9 @@ async fn whoever_gets_no_report_is_told_where_it_is_on_record() {
         format!("apply --registry {} {TWO} --yes", sandbox.url()),
         "undo last".to_owned(),
     ] {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", "exec \"$0\" \"$@\" >/dev/full", env!("CARGO_BIN_EXE_lagan")])
-            .args(format!("{line} --state-dir state").split(' '))
-            .env_clear()
-            .env("PATH", "/usr/bin:/bin")
-            .env("HOME", place.path())
-            .current_dir(place.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let run = finish(command).await.exits(1);
+        let line = format!("{line} --state-dir state");
+        let run = in_shell(&place, "exec \"$0\" \"$@\" >/dev/full", &line).await;
+        let run = run.exits(1);
         assert!(run.stderr.contains("No space left on device"), "{}", run.stderr);
         let list = place.run("journal list --state-dir state --format json").await;
         let list = list.exits(0).json();
@@ -157,10 +147,15 @@ async fn whoever_gets_no_report_is_told_where_it_is_on_record() {
 /// Runs a command that can write no file beyond so many blocks of 512 bytes. Without the signal, a write beyond the limit is
 /// an error.
 async fn run_with_files_of(place: &Place, blocks: u64, line: &str) -> Run {
-    let mut command = Command::new("sh");
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    in_shell(place, &script, line).await
+}
+
+/// Runs a script that is given a command.
+async fn in_shell(place: &Place, script: &str, line: &str) -> Run {
+    let mut command = Command::new("sh");
     command
-        .args(["-c", &script, env!("CARGO_BIN_EXE_lagan")])
+        .args(["-c", script, env!("CARGO_BIN_EXE_lagan")])
         .args(line.split(' '))
         .env_clear()
         .env("PATH", "/usr/bin:/bin")

@@ -22,7 +22,7 @@ use crate::safeguard::{Safeguard, on};
 use crate::world::World;
 
 /// The name by which the end of a run says how many copies it has on record.
-pub(crate) const COPIES: &str = "copies";
+pub const COPIES: &str = "copies";
 
 /// The tag of a copy. A journal's numbers are its own, and several journals may have the same holding repository: the
 /// run is in no other.

@@ -33,6 +33,7 @@ mod world;
 pub use apply::{ApplyError, ApplyRequest, all_waits, apply};
 pub use approve::{Approval, ApprovedPlan, Going, Refused};
 pub use chronicle::Chronicle;
+pub use holding::COPIES;
 pub use inspect::{InspectError, InspectRequest, Inspection, inspect};
 pub use leftover::{LeftoverRequest, Leftovers, leftovers};
 pub use memory::Memory;

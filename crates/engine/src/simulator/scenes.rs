@@ -19,7 +19,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use chrono::TimeDelta;
 use lagan_model::journal::{Begin, Journal, JournalStore, Purpose, RunId, Skip};
-use lagan_model::{Digest, Reference, RegistryRead, RepositoryName, RequestKind, Tag, Time};
+use lagan_model::{Digest, Observer, Reference, RegistryRead, RepositoryName, RequestKind, Tag, Time};
 use lagan_policy::{
     Action, Announcements, Depth, Evidence, Guard, LimitOverride, Limits, RepositoryPlan, RolloutNote,
     Waiting,
@@ -166,6 +166,36 @@ impl Scene {
         self.apply_beside(plans, approved, veto, &LeftOut::default())
     }
 
+    /// Applies one unit after the other.
+    fn request<'a, V>(
+        &mut self,
+        approved: &'a ApprovedPlan,
+        veto: &'a V,
+        in_doubt: &'a LeftOut,
+    ) -> ApplyRequest<'a, V> {
+        ApplyRequest {
+            begin: self.begin(Purpose::Apply {
+                plan: "plan".to_owned(),
+            }),
+            approved,
+            veto,
+            in_doubt,
+            repositories_at_once: 1,
+            units_at_once: 1,
+        }
+    }
+
+    /// Applies until the program dies right after the first deletion, and starts it again.
+    fn apply_and_die(&mut self, plans: Vec<RepositoryPlan>, approved: &ApprovedPlan) {
+        self.world.state().dies_after_deletion = true;
+        let in_doubt = LeftOut::default();
+        let request = self.request(approved, &(), &in_doubt);
+        let plans = plans.into_iter().map(Ok::<_, Infallible>);
+        let run = drive(&self.world, apply(self.world(), &request, plans, |_| Ok(())));
+        assert!(run.is_none(), "it died");
+        self.journal.store().restart();
+    }
+
     fn apply_beside(
         &mut self,
         plans: &[RepositoryPlan],
@@ -173,17 +203,7 @@ impl Scene {
         veto: &impl Veto,
         in_doubt: &LeftOut,
     ) -> RepositoryRun {
-        let purpose = Purpose::Apply {
-            plan: "plan".to_owned(),
-        };
-        let request = ApplyRequest {
-            begin: self.begin(purpose),
-            approved,
-            veto,
-            in_doubt,
-            repositories_at_once: 1,
-            units_at_once: 1,
-        };
+        let request = self.request(approved, veto, in_doubt);
         let mut runs = Vec::new();
         let plans = plans.iter().cloned().map(Ok::<_, Infallible>);
         self.drive(apply(self.world(), &request, plans, |run| {
@@ -201,6 +221,14 @@ impl Scene {
     }
 
     fn undo(&mut self, change: impl FnOnce(&mut UndoRequest<'_>)) -> Vec<RepositoryUndo> {
+        self.undo_watched(&(), change)
+    }
+
+    fn undo_watched(
+        &mut self,
+        observer: &impl Observer,
+        change: impl FnOnce(&mut UndoRequest<'_>),
+    ) -> Vec<RepositoryUndo> {
         let in_doubt = LeftOut::default();
         let mut request = UndoRequest {
             begin: self.begin(Purpose::Undo {
@@ -214,7 +242,7 @@ impl Scene {
             repositories_at_once: 1,
         };
         change(&mut request);
-        let (undone, journal) = self.drive(undo(self.world(), &request, &()));
+        let (undone, journal) = self.drive(undo(self.world(), &request, observer));
         journal.unwrap();
         undone
     }

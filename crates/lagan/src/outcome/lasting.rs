@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use lagan_engine::COPIES;
 use lagan_model::journal::{DeleteIntent, DeleteResult, Outcome, Record, RunId};
 use lagan_model::{RepositoryName, Time};
 use lagan_policy::Undo;
@@ -146,9 +147,6 @@ pub(crate) fn undo_on_record(
         false => undo,
     }))
 }
-
-/// How the end of a run says that it made copies.
-const COPIES: &str = "copies";
 
 /// Whether a run that deletes has deleted something, or may have.
 pub(crate) fn may_have_deleted(run: &RunSummary) -> bool {

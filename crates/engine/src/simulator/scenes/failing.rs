@@ -1,7 +1,5 @@
 //! What a run tells whose journal fails.
 
-use lagan_model::Observer;
-
 use super::*;
 use crate::{ApplyError, ManifestRun};
 
@@ -24,15 +22,11 @@ fn apply_with(scene: &mut Scene, journal: &Journal<impl JournalStore>, units: us
                 .extend(going.map(|digest| (plan.name.clone(), digest)));
         }
     }
+    let in_doubt = LeftOut::default();
     let request = ApplyRequest {
-        begin: scene.begin(Purpose::Apply {
-            plan: "plan".to_owned(),
-        }),
-        approved: &approved,
-        veto: &(),
-        in_doubt: &LeftOut::default(),
         repositories_at_once: 2,
         units_at_once: units,
+        ..scene.request(&approved, &(), &in_doubt)
     };
     let world = World {
         registry: &scene.world,
@@ -298,21 +292,8 @@ fn whoever_watches_an_undo_is_told_of_each_row_of_its_report() {
     scene.image(&["d1"]);
     scene.image(&["d2", "k1"]);
     scene.apply();
-    let in_doubt = LeftOut::default();
-    let request = UndoRequest {
-        begin: scene.begin(Purpose::Undo {
-            of: "test".to_owned(),
-        }),
-        target: UndoTarget::Repository(name()),
-        overwrite_moved_tags: false,
-        hold: DEFAULT_HOLD,
-        dry_run: false,
-        in_doubt: &in_doubt,
-        repositories_at_once: 1,
-    };
     let counting = Counting::default();
-    let (undone, journal) = scene.drive(undo(scene.world(), &request, &counting));
-    journal.unwrap();
+    let undone = scene.undo_watched(&counting, |_| {});
     assert_eq!(undone[0].manifests.len(), 2);
     assert_eq!(*counting.0.lock().unwrap(), [1, 2, 1]);
 }

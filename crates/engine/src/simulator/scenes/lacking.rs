@@ -220,21 +220,7 @@ fn interrupted_and_lacking(gone: &str) -> Scene {
     scene.image(&["d1", "k1", "k2"]);
     let plans = scene.plan();
     let approved = approved(&plans, &limits(0));
-    scene.world.state().dies_after_deletion = true;
-    let request = ApplyRequest {
-        begin: scene.begin(Purpose::Apply {
-            plan: "plan".to_owned(),
-        }),
-        approved: &approved,
-        veto: &(),
-        in_doubt: &LeftOut::default(),
-        repositories_at_once: 1,
-        units_at_once: 1,
-    };
-    let plans = plans.into_iter().map(Ok::<_, Infallible>);
-    let died = drive(&scene.world, apply(scene.world(), &request, plans, |_| Ok(())));
-    assert!(died.is_none());
-    scene.journal.store().restart();
+    scene.apply_and_die(plans, &approved);
     let mut state = scene.world.state();
     let repository = state.repositories.get_mut(&name()).unwrap();
     repository.tags.remove(&tag(gone)).unwrap();

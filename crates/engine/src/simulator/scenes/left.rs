@@ -37,22 +37,8 @@ fn broken_after(change: impl FnOnce(&mut Repository, &[Digest; 2])) -> Broken {
         let mut state = scene.world.state();
         let going = plans.iter().flat_map(going);
         state.approved.extend(going.map(|digest| (name(), digest)));
-        state.dies_after_deletion = true;
     }
-    let request = ApplyRequest {
-        begin: scene.begin(Purpose::Apply {
-            plan: "plan".to_owned(),
-        }),
-        approved: &approved,
-        veto: &(),
-        in_doubt: &LeftOut::default(),
-        repositories_at_once: 1,
-        units_at_once: 1,
-    };
-    let plans = plans.into_iter().map(Ok::<_, Infallible>);
-    let run = drive(&scene.world, apply(scene.world(), &request, plans, |_| Ok(())));
-    assert!(run.is_none(), "it died");
-    scene.journal.store().restart();
+    scene.apply_and_die(plans, &approved);
     let broken = Broken {
         scene,
         index,

@@ -303,15 +303,10 @@ fn of_units_that_look_again_at_the_same_time_none_counts_on_what_another_one_tak
         let plans = scene.plan();
         let approved = approved(&plans, &limits(least));
         scene.world.state().at_deletion = Some(others_delete_what_stays);
+        let in_doubt = LeftOut::default();
         let request = ApplyRequest {
-            begin: scene.begin(Purpose::Apply {
-                plan: "plan".to_owned(),
-            }),
-            approved: &approved,
-            veto: &(),
-            in_doubt: &LeftOut::default(),
-            repositories_at_once: 1,
             units_at_once,
+            ..scene.request(&approved, &(), &in_doubt)
         };
         let mut runs = Vec::new();
         let plans = plans.into_iter().map(Ok::<_, Infallible>);
