@@ -13,7 +13,7 @@ mod process;
 #[path = "../plan/registry.rs"]
 mod registry;
 
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -27,7 +27,6 @@ use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::process::{Finished, measure};
 use crate::registry::{Kind, Registry};
 
 /// Most of everything goes: indexes with their children, what is signed and what is attached.
@@ -95,7 +94,7 @@ fn main() -> Result<()> {
 
     // Once with a log, to know the requests.
     let logged = apply(&registry, true)?;
-    let stages = stages(&requests(&logged.stderr)?);
+    let stages = stages(&requests(std::str::from_utf8(&logged.stderr)?)?);
     let report: Value = serde_json::from_slice(&logged.stdout)?;
     let sent: usize = stages.iter().map(Vec::len).sum();
     ensure!(
@@ -109,36 +108,30 @@ fn main() -> Result<()> {
     );
     let fill_again = || runtime.block_on(push(&corpus, registry.url(), None));
 
-    let mut of_lagan = Vec::new();
-    let mut of_bare: Vec<Vec<f64>> = vec![Vec::new(); arguments.connections.len()];
-    let mut cpu = Vec::new();
+    let mut of_lagan = Series::default();
+    let mut of_bare: Vec<Series> = arguments.connections.iter().map(|_| Series::default()).collect();
     for _ in 0..arguments.runs {
         fill_again()?;
-        let run = apply(&registry, false)?;
+        let run = of_lagan.time(&registry, || apply(&registry, false))?;
         let report: Value = serde_json::from_slice(&run.stdout)?;
         ensure!(
             report["requests"]["total"] == sent,
             "this run sent other requests"
         );
-        of_lagan.push(run.wall.as_secs_f64());
-        cpu.push(run.cpu);
-        for (connections, walls) in arguments.connections.iter().zip(&mut of_bare) {
+        for (connections, series) in arguments.connections.iter().zip(&mut of_bare) {
             fill_again()?;
-            let start = Instant::now();
-            runtime.block_on(bare(registry.url(), &stages, *connections))?;
-            walls.push(start.elapsed().as_secs_f64());
+            series.time(&registry, || {
+                runtime.block_on(bare(registry.url(), &stages, *connections))
+            })?;
         }
     }
-    let lagan = median(&mut of_lagan);
-    let fastest = of_bare
-        .iter_mut()
-        .map(|walls| median(walls))
-        .zip(&arguments.connections)
-        .min_by(|a, b| a.0.total_cmp(&b.0));
-    let (bare, connections) = fastest.context("nothing was run")?;
-    println!("| client | wall s | CPU s |\n|---|---|---|");
-    println!("| lagan apply | {lagan:.2} | {:.2} |", median(&mut cpu));
-    println!("| bare, {connections} connections | {bare:.2} | |");
+    println!("| client | wall s | CPU s | registry CPU s |\n|---|---|---|---|");
+    let lagan = of_lagan.row("lagan apply");
+    let of_bare = of_bare.iter_mut().zip(&arguments.connections);
+    let bare = of_bare
+        .map(|(series, connections)| series.row(&format!("bare, {connections} connections")))
+        .min_by(f64::total_cmp)
+        .context("nothing was run")?;
     let ratio = lagan / bare;
     println!(
         "\nlagan / bare: {ratio:.2} (bar: 1.15, {})",
@@ -148,7 +141,7 @@ fn main() -> Result<()> {
 }
 
 /// The real binary, with a state directory of its own on a real file system.
-fn apply(registry: &Registry, logged: bool) -> Result<Finished> {
+fn apply(registry: &Registry, logged: bool) -> Result<Output> {
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_lagan"));
     command
@@ -164,12 +157,12 @@ fn apply(registry: &Registry, logged: bool) -> Result<Finished> {
             .env("LAGAN_LOG", "lagan_registry=debug")
             .env("RUST_LOG", "lagan_registry=debug");
     }
-    let run = measure(&mut command)?;
+    let run = command.stdin(Stdio::null()).output()?;
     ensure!(
-        run.code == Some(0),
-        "it ended with {:?}: {}",
-        run.code,
-        run.stderr
+        run.status.success(),
+        "it ended with {}: {}",
+        run.status,
+        String::from_utf8_lossy(&run.stderr)
     );
     Ok(run)
 }
@@ -263,6 +256,39 @@ async fn bare(url: &str, stages: &[Vec<Request>], connections: usize) -> Result<
         }
     }
     Ok(())
+}
+
+/// The runs of a client: wall and processor time, and that of the registry meanwhile, in seconds.
+#[derive(Debug, Default)]
+struct Series {
+    walls: Vec<f64>,
+    cpu: Vec<f64>,
+    registry: Vec<f64>,
+}
+
+impl Series {
+    /// Times a run, in this process or in one that it waits for. Nothing is looked at meanwhile: a look every few
+    /// milliseconds would be work for the cores that the run and the registry share.
+    fn time<T>(&mut self, registry: &Registry, run: impl FnOnce() -> Result<T>) -> Result<T> {
+        let own = || process::cpu_seconds(std::process::id());
+        let (cpu, of_registry) = (own()?, process::cpu_seconds(registry.pid())?);
+        let start = Instant::now();
+        let result = run()?;
+        self.walls.push(start.elapsed().as_secs_f64());
+        self.cpu.push(own()? - cpu);
+        self.registry
+            .push(process::cpu_seconds(registry.pid())? - of_registry);
+        Ok(result)
+    }
+
+    /// Prints the medians with the fastest and the slowest run; tells that of the wall times.
+    fn row(&mut self, client: &str) -> f64 {
+        let wall = median(&mut self.walls);
+        let (least, most) = (self.walls[0], self.walls[self.walls.len() - 1]);
+        let (cpu, registry) = (median(&mut self.cpu), median(&mut self.registry));
+        println!("| {client} | {wall:.2} ({least:.2} to {most:.2}) | {cpu:.2} | {registry:.2} |");
+        wall
+    }
 }
 
 fn median(values: &mut [f64]) -> f64 {
