@@ -16,11 +16,12 @@ use crate::copies::kv::KvError;
 use crate::directory::{self, Creation, Directory};
 use crate::error::StateError;
 use crate::files::{Disk, Files};
+use crate::gathering::Answer;
 use crate::opening::{self, Notice};
 use crate::options::Options;
 use crate::space;
 use crate::watched::Watched;
-use crate::writer::{Answer, Writer, copy_of};
+use crate::writer::{Writer, copy_of};
 
 /// The journal of a state directory. The directory belongs to this process until it is dropped.
 ///

@@ -10,6 +10,7 @@ mod directory;
 mod error;
 mod files;
 mod format;
+mod gathering;
 mod journal;
 mod lock;
 mod memory;

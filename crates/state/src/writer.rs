@@ -8,9 +8,8 @@ use std::error::Error;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SendError, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lagan_model::digest::Digest;
 use lagan_model::journal::{Effect, Group, JournalError, Sequence};
@@ -24,42 +23,19 @@ use crate::error::is_damage;
 use crate::files::{self, Files};
 use crate::format::line::{self, EntryLine, MAX_CONTENT};
 use crate::format::pack::pack;
+use crate::gathering::{Answer, Ends, Gathering, Pace, Waiting};
 use crate::opening::{Opened, Position};
 use crate::options::Options;
 use crate::space;
 use crate::watched::Watched;
 
-/// How many records a write holds at most, unless one group has more.
-const MOST: usize = 256;
-
-/// How long a write waits at most for others to become durable with it, where several did lately: each sync costs the
-/// processor too. Whoever writes alone never waits.
-const GATHERING: Duration = Duration::from_millis(30);
-
-/// With so many open entries a write waits for as long as [`GATHERING`]; with fewer for less, since fewer ends are to
-/// come: when a run ends, everything would wait for the last of them.
-const MANY_OPEN: u32 = 64;
-
-/// How many groups are worth a write of their own.
-const ENOUGH: usize = 32;
-
-/// Of how many writes the one with the most groups says for how many the next one waits.
-const LATELY: usize = 4;
-
 /// The store is measured again when so many bytes were written.
 const MEASURED_EVERY: u64 = 1 << 20;
-
-pub(crate) type Answer = Result<Sequence, JournalError>;
-
-enum Order {
-    Append(Group, Box<dyn FnOnce(Answer) + Send>),
-    Close,
-}
 
 /// A handle on the thread; the thread ends with it.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    orders: Sender<Order>,
+    gathering: Arc<Gathering>,
     thread: Option<JoinHandle<Result<(), JournalError>>>,
 }
 
@@ -71,8 +47,9 @@ impl Writer {
         options: &Options,
         watched: Arc<Watched>,
     ) -> std::io::Result<Self> {
-        let (orders, received) = channel();
+        let gathering = Arc::new(Gathering::default());
         let work = Work {
+            gathering: Arc::clone(&gathering),
             root,
             path: opened.path,
             mirror: opened.mirror,
@@ -87,24 +64,21 @@ impl Writer {
         };
         let thread = thread::Builder::new()
             .name("lagan-journal".to_owned())
-            .spawn(move || work.run(&received))?;
+            .spawn(move || work.run())?;
         Ok(Self {
-            orders,
+            gathering,
             thread: Some(thread),
         })
     }
 
     /// Appends a group; `reply` is called from the thread.
     pub(crate) fn append(&self, group: Group, reply: impl FnOnce(Answer) + Send + 'static) {
-        let order = Order::Append(group, Box::new(reply));
-        if let Err(SendError(Order::Append(_, reply))) = self.orders.send(order) {
-            reply(Err(JournalError::Stopped));
-        }
+        self.gathering.push(group, Box::new(reply));
     }
 
     /// Ends the thread when all is written.
     pub(crate) fn close(&mut self) -> Result<(), JournalError> {
-        let _ = self.orders.send(Order::Close);
+        self.gathering.close();
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             Some(Err(_)) => Err(JournalError::Stopped),
@@ -121,6 +95,7 @@ impl Drop for Writer {
 }
 
 struct Work {
+    gathering: Arc<Gathering>,
     root: PathBuf,
     path: PathBuf,
     mirror: File,
@@ -167,48 +142,12 @@ impl Effects {
     }
 }
 
-/// How long a write waits for others, with so many entries open.
-fn patience(open: usize) -> Duration {
-    let open = u32::try_from(open).unwrap_or(u32::MAX).min(MANY_OPEN);
-    GATHERING * open / MANY_OPEN
-}
-
-type Waiting = (Group, Box<dyn FnOnce(Answer) + Send>);
-
 impl Work {
-    fn run(mut self, orders: &Receiver<Order>) -> Result<(), JournalError> {
-        let mut closing = false;
-        // How many groups each of the last writes had.
-        let mut lately = [1; LATELY];
-        while !closing {
-            let mut waiting: Vec<Waiting> = Vec::new();
-            let mut records = 0;
-            let mut order = orders.recv().ok();
-            let until = Instant::now() + patience(self.open.len());
-            let enough = lately.iter().copied().max().unwrap_or(1).min(ENOUGH);
-            loop {
-                match order {
-                    Some(Order::Append(group, reply)) => {
-                        records += group.entries.len();
-                        waiting.push((group, reply));
-                    }
-                    Some(Order::Close) => closing = true,
-                    None => closing |= waiting.is_empty(),
-                }
-                if closing || records >= MOST {
-                    break;
-                }
-                let wait = match waiting.len() < enough {
-                    true => until.saturating_duration_since(Instant::now()),
-                    false => Duration::ZERO,
-                };
-                match orders.recv_timeout(wait) {
-                    Ok(next) => order = Some(next),
-                    Err(_) => break,
-                }
-            }
-            lately.rotate_right(1);
-            lately[0] = waiting.len();
+    fn run(mut self) -> Result<(), JournalError> {
+        let gathering = Arc::clone(&self.gathering);
+        let _ends = Ends(&gathering);
+        let mut pace = Pace::new();
+        while let Some(waiting) = gathering.next(&mut pace, self.open.len()) {
             self.serve(waiting);
         }
         if self.watched.failure().is_some() || self.since_checkpoint == 0 {
@@ -470,19 +409,4 @@ fn copy_of_source(source: &(dyn Error + Send + Sync + 'static)) -> Box<dyn Error
     let of_the_system = || Some(files::copy_of(source.downcast_ref()?).into());
     let other = || source.to_string().into();
     of_the_store.or_else(of_the_system).unwrap_or_else(other)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fewer_ends_are_to_come_the_less_a_write_waits_for_them() {
-        assert_eq!(patience(0), Duration::ZERO);
-        let waits: Vec<Duration> = (0..=100).map(patience).collect();
-        assert!(waits.is_sorted());
-        assert!(patience(1) < Duration::from_millis(1));
-        assert_eq!(patience(64), GATHERING);
-        assert_eq!(patience(usize::MAX), GATHERING);
-    }
 }
