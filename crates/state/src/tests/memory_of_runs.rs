@@ -295,7 +295,7 @@ fn a_cache_that_is_damaged_costs_requests_and_nothing_else() {
         .iter()
         .for_each(|manifest| memory.cache().keep_manifest(manifest));
     drop(memory);
-    let db = root.join("cache/v1.1/db");
+    let db = root.join("cache/v2.1/db");
     let sound = fs::read(&db).unwrap();
     for place in (0..sound.len()).step_by(sound.len() / 60) {
         let mut damaged = sound.clone();
@@ -317,6 +317,18 @@ fn a_cache_that_is_damaged_costs_requests_and_nothing_else() {
 }
 
 #[test]
+fn a_cache_of_another_format_is_removed() {
+    let (_place, root) = place();
+    drop(open(&root));
+    let other = root.join("cache/v1.1");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("db"), b"as it once was").unwrap();
+    drop(open(&root));
+    assert!(!other.exists());
+    assert!(root.join("cache/v2.1/db").exists());
+}
+
+#[test]
 fn a_manifest_of_which_a_part_is_missing_in_the_cache_is_not_believed() {
     let (_place, root) = place();
     let digests: Vec<_> = (0..400_u32)
@@ -334,7 +346,7 @@ fn a_manifest_of_which_a_part_is_missing_in_the_cache_is_not_believed() {
     memory.cache().keep_manifest(&manifest);
     assert_eq!(cached(&memory, &manifest), whole(&manifest));
     drop(memory);
-    let store = root.join("cache/v1.1");
+    let store = root.join("cache/v2.1");
     let parts = {
         let kv = Kv::open(&store, 1 << 20).unwrap();
         kv.suffixes(b"m").unwrap()
